@@ -1,0 +1,1 @@
+"""The nouns: sites, workloads, configurations, failures, history and results. Frozen, validated once."""

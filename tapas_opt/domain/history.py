@@ -1,0 +1,83 @@
+"""The schema of history: which tables, which columns, which units, what a sensor may physically say.
+
+Tables are parquet files of one folder. Missing readings are NaN, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["TABLES", "Column", "Table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name ends in its unit; readings outside ``lowest``..``highest`` are not believed."""
+
+    name: str
+    kind: str
+    lowest: float = float("-inf")
+    highest: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One file ``<name>.parquet``; ``key`` columns identify a row."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+
+_T = Column("t_s", "float64", 0.0)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table(
+            "rooms",
+            ("t_s", "room"),
+            (_T, Column("room", "str"), Column("outdoor_c", "float64", -60, 60)),
+        ),
+        Table(
+            "servers",
+            ("t_s", "server"),
+            (
+                _T,
+                Column("server", "str"),
+                Column("inlet_c", "float64", 0, 60),
+                Column("power_w", "float64", 0, 200_000),
+                Column("airflow_cfm", "float64", 0, 20_000),
+            ),
+        ),
+        Table(
+            "gpus",
+            ("t_s", "server", "gpu"),
+            (
+                _T,
+                Column("server", "str"),
+                Column("gpu", "int64", 0, 63),
+                Column("load_frac", "float64", 0, 1),
+                Column("power_w", "float64", 0, 2_000),
+                Column("temperature_c", "float64", 0, 120),
+                Column("memory_temperature_c", "float64", 0, 130),
+            ),
+        ),
+        Table(
+            "rows",
+            ("t_s", "row"),
+            (_T, Column("row", "str"), Column("meter_power_w", "float64", 0, 5e6)),
+        ),
+        Table(
+            "vms",
+            ("t_s", "vm"),
+            (
+                _T,
+                Column("vm", "str"),
+                Column("server", "str"),
+                Column("template", "str"),
+                Column("load_frac", "float64", 0, 1),
+            ),
+        ),
+    )
+}

@@ -1,0 +1,1 @@
+"""Columns and rows: the engine room, which knows no datacenter."""
