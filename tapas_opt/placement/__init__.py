@@ -1,0 +1,1 @@
+"""Which server each new VM gets."""
