@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -21,17 +21,25 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 STRICT = ConfigDict(extra="forbid")
 """A field that nobody reads is a typing error in a file; say so instead of ignoring it."""
 
+_LONGEST_SHOWN = 80
 
-T = TypeVar("T")
+_WORDS = {
+    "dataclass_type": "must be a mapping of fields",
+    "dict_type": "must be a mapping",
+    "missing": "is missing",
+    "string_pattern_mismatch": "must be letters, digits and . _ : - only, beginning with a letter or digit",
+    "tuple_type": "must be a list",
+    "unexpected_keyword_argument": "no such field exists here; correct its spelling or remove it",
+}
 
 
-def field_faults(kind: TypeAdapter[T], raw: object) -> tuple[T | None, list[Fault]]:
+def field_faults(kind: TypeAdapter[Any], raw: object) -> tuple[Any | None, list[Fault]]:
     """Read ``raw`` as ``kind``: the value and no faults, or None and every fault with its path."""
     try:
         return kind.validate_python(raw), []
     except ValidationError as error:
         return None, [
-            Fault(_path(item["loc"]), f"{_shown(item)}{item['msg'][0].lower()}{item['msg'][1:]}")
+            Fault(_path(item["loc"]), f"{_shown(item)}{_said(item)}")
             for item in error.errors(include_url=False)
             if not _follows_from_another(item)
         ]
@@ -50,6 +58,12 @@ def _path(location: tuple[int | str, ...]) -> str:
 def _shown(item: Any) -> str:
     """Show the value found, when it is short enough to help."""
     value = item.get("input")
-    if item["type"] == "missing" or isinstance(value, dict | list):
+    if item["type"] == "missing" or isinstance(value, dict | list) or len(repr(value)) > _LONGEST_SHOWN:
         return ""
     return f"{value!r}: "
+
+
+def _said(item: Any) -> str:
+    """Say in the words of a file what the validator says in the words of Python."""
+    text: str = _WORDS.get(item["type"]) or item["msg"]
+    return text[0].lower() + text[1:]

@@ -103,7 +103,7 @@ class Ahu:
     name: Name
     max_airflow_cfm: Positive
     coil_capacity_w: Positive
-    aisle_shares: dict[Name, Fraction]
+    aisle_shares: Annotated[dict[Name, Fraction], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,15 @@ import yaml
 from pydantic import TypeAdapter
 
 from tapas_opt.domain.fields import field_faults
-from tapas_opt.domain.site import Site
+from tapas_opt.domain.site import Site, ToleranceCurve
 from tapas_opt.errors import Fault, InvalidInput
 
-__all__ = ["read_site", "site_from", "write_site"]
+__all__ = ["read_site", "site_from", "site_text", "write_site"]
 
 _READER: TypeAdapter[Site] = TypeAdapter(Site)
 _SHARE_TOLERANCE = 1e-6
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def read_site(path: Path) -> Site:
@@ -29,11 +31,21 @@ def read_site(path: Path) -> Site:
         Listing every fault with its path, the value found and what is allowed.
     """
     try:
-        raw = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        text = path.read_text(encoding="utf-8")
+        loader = _LOADER(text)
+        node = loader.get_single_node()
+        faults = (
+            list(_written_twice(node)) if node else [Fault("file", "is empty; `tapas-opt site generate` makes one")]
+        )
+        raw = loader.construct_document(node) if node is not None else None
     except OSError as error:
         raise InvalidInput.one(str(path), "file", f"cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
         raise InvalidInput.one(str(path), "file", f"is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise InvalidInput.one(str(path), "file", "is nested too deeply to be a site") from error
+    if faults:
+        raise InvalidInput(str(path), faults)
     return site_from(raw, str(path))
 
 
@@ -42,22 +54,49 @@ def site_from(raw: object, subject: str) -> Site:
     site, faults = field_faults(_READER, raw)
     if isinstance(raw, Mapping):
         faults += list(_reference_faults(raw))
-    if faults or site is None:
+    if faults or not isinstance(site, Site):
         raise InvalidInput(subject, faults)
     return site
 
 
 def write_site(site: Site, path: Path) -> None:
-    """Write a site as :func:`read_site` reads it."""
-    path.write_text(yaml.safe_dump(_plain(asdict(site)), sort_keys=False, width=120, default_flow_style=None))
+    """Write a site as :func:`read_site` reads it; tolerance curves only where they are not the usual ones."""
+    path.write_text(site_text(site), encoding="utf-8")
+
+
+def site_text(site: Site) -> str:
+    """Return the text of a site file."""
+    text: str = yaml.dump(_plain(site), Dumper=_DUMPER, sort_keys=False, width=120, default_flow_style=None)
+    return text
 
 
 def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        items = ((field, getattr(value, field.name)) for field in fields(value))
+        return {f.name: _plain(v) for f, v in items if not (isinstance(v, ToleranceCurve) and v == f.default)}
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
+
+
+def _written_twice(root: yaml.Node | None) -> Iterator[Fault]:
+    """YAML lets the last of two equal keys win in silence; here the file is refused."""
+    waiting, seen = [root], {id(root)}
+    while waiting:
+        node = waiting.pop()
+        children = list(node.value) if isinstance(node, yaml.SequenceNode) else []
+        if isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                children.append(value)
+                if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                    yield Fault(f"line {key.start_mark.line + 1}", f"{key.value!r}: stands twice in the same mapping")
+                keys.add(str(key.value))
+        fresh = [child for child in children if id(child) not in seen]
+        seen.update(map(id, fresh))
+        waiting += fresh
 
 
 # What follows walks the raw file, not the typed site: its faults are wanted also when some field is wrong.
@@ -142,7 +181,8 @@ def _ahu_faults(place: str, ahu: Mapping[str, Any], aisles: list[str]) -> Iterat
 
 
 def _uncooled(place: str, room: Mapping[str, Any], aisles: list[str]) -> Iterator[Fault]:
-    served = {name for _, ahu in _items(room, "ahus", place) for name in _mapping(ahu.get("aisle_shares"))}
+    shares = [_mapping(ahu.get("aisle_shares")) for _, ahu in _items(room, "ahus", place)]
+    served = {name for of_ahu in shares for name, share in of_ahu.items() if _number(share) > 0}
     for at, aisle in _items(room, "aisles", place):
         if aisle.get("name") in aisles and aisle.get("name") not in served:
             yield Fault(at, f"{aisle['name']!r}: no AHU of the room serves this aisle")
@@ -188,4 +228,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _number(value: Any, otherwise: float = 0.0) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
+    """Read a number; YAML takes ``1e6`` for text, and the fields accept it."""
+    try:
+        return otherwise if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return otherwise
