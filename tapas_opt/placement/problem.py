@@ -117,7 +117,7 @@ class PlacementProblem:
     def lost_slack_w(self) -> IntArray:
         """``[type, server]`` watts by which the hottest GPU intrudes into the comfort below the ceiling."""
         peak = self.type_gpu_power_w[:, self.server_hardware]
-        return np.maximum(0, peak + self.prices.comfort_w - self.server_ceiling_w)
+        return np.asarray(np.maximum(0, peak + self.prices.comfort_w - self.server_ceiling_w))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,8 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
     most_power, most_airflow = _most_draw(problem)
     budgets = problem.budgets.without_slack_domains(most_power, most_airflow)
     everyone = np.arange(len(problem.servers))
-    alike = [problem.server_hardware, problem.server_available, problem.server_ceiling_w]
+    available = problem.server_available.astype(np.int64)
+    alike = [problem.server_hardware, available, problem.server_ceiling_w]
     alike += [group.place_of for group in problem.groups]
     vm_keys = np.stack([problem.vm_type, problem.vm_priority, problem.vm_group], axis=1)
     nothing = BudgetNumbers(budgets.slots, ())
