@@ -1,0 +1,65 @@
+"""The ``tapas-opt`` command: one module per command, listed in one place.
+
+Command modules import what is heavy (pandas, scikit-learn, gRPC, Pyomo, plotly, NumPy) inside their functions, so that
+``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tapas_opt import __version__
+from tapas_opt.cli import site
+from tapas_opt.cli.output import exit_code
+from tapas_opt.errors import TapasError
+
+__all__ = ["app", "main"]
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="tapas-opt",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Example: tapas-opt site show data/demo/site.yaml",
+)
+
+# Every command, in the order of --help: app.add_typer(module.app, name=...) or app.command(name)(module.function).
+app.add_typer(site.app, name="site")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tapas-opt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Thermal- and power-aware placement, routing and reconfiguration for LLM inference.
+
+    Exit codes: 0 done, 1 a check or a comparison failed, 2 bad input, 3 a deadline passed with no answer.
+    """
+
+
+def main() -> None:
+    """Run the command line; an error on purpose becomes one message and an exit code, never a traceback."""
+    try:
+        app()
+    except TapasError as error:
+        typer.echo(f"tapas-opt: {error}", err=True)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
