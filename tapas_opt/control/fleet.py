@@ -1,0 +1,166 @@
+"""The fleet: what is known to be so, made of nothing but the events applied to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import singledispatchmethod
+
+from tapas_opt.control import events as happened
+from tapas_opt.domain.failure import Effect, Failure, effect_of
+from tapas_opt.domain.site import Site
+from tapas_opt.domain.topology import Topology, topology_of
+from tapas_opt.domain.workload import Endpoint, Group, Vm, VmKind
+from tapas_opt.errors import NotFound
+
+__all__ = ["Fleet", "FleetVm", "VmState"]
+
+
+class VmState(StrEnum):
+    """A reservation holds a server; a running VM uses it."""
+
+    RESERVED = "reserved"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetVm:
+    """A VM in the fleet.
+
+    Attributes
+    ----------
+    choice
+        For SaaS: configuration and load level that it shall run, such as ``…-f1410@1``; None until a plan says so.
+    generation, acknowledged
+        Number of its desired configuration, and the last number that its agent said it runs.
+    """
+
+    vm: Vm
+    server: str
+    state: VmState
+    expires_at_s: float = float("inf")
+    choice: str | None = None
+    generation: int = 1
+    acknowledged: int = 0
+
+
+class Fleet:
+    """Adds events up. Not thread-safe by itself: the controller holds a lock while it reads or applies."""
+
+    def __init__(self, site: Site) -> None:
+        self.generation = 0
+        self.endpoints: dict[str, Endpoint] = {}
+        self.groups: dict[str, Group] = {}
+        self.vms: dict[str, FleetVm] = {}
+        self.server_states: dict[str, happened.ServerState] = {}
+        self.failures: dict[str, Failure] = {}
+        self.mode = happened.OperatingMode.ACT
+        self._use(site)
+
+    @property
+    def etag(self) -> str:
+        """Changes with every event; a plan made for another etag is not applied."""
+        return f"{self.topology.site.name}-{self.generation}"
+
+    @property
+    def effect(self) -> Effect:
+        """Feeds and capacities under the present failures."""
+        return effect_of(self.topology, tuple(self.failures.values()))
+
+    def server_number(self, name: str) -> int:
+        """Index of a server; raises NotFound."""
+        if name not in self._server_number:
+            raise NotFound("server", name, f"{self.topology.site.name} has {len(self.topology.servers)} servers")
+        return self._server_number[name]
+
+    def vm(self, name: str) -> FleetVm:
+        """A VM by name; raises NotFound."""
+        if name not in self.vms:
+            raise NotFound("VM", name, "it was never placed, or was released already")
+        return self.vms[name]
+
+    def occupant(self) -> list[FleetVm | None]:
+        """``[server]`` the VM on each server, if any."""
+        on: list[FleetVm | None] = [None] * len(self.topology.servers)
+        for placed in self.vms.values():
+            on[self._server_number[placed.server]] = placed
+        return on
+
+    def saas(self) -> list[FleetVm]:
+        """SaaS VMs in order of name, reserved ones included: their servers will carry load."""
+        return sorted((p for p in self.vms.values() if p.vm.kind is VmKind.SAAS), key=lambda placed: placed.vm.name)
+
+    def apply(self, events: Iterable[happened.Event]) -> None:
+        """Add events, in order."""
+        for event in events:
+            self._add(event)
+            self.generation += 1
+
+    def _use(self, site: Site) -> None:
+        self.topology: Topology = topology_of(site)
+        self._server_number = {name: i for i, name in enumerate(self.topology.servers)}
+
+    @singledispatchmethod
+    def _add(self, event: object) -> None:
+        raise TypeError(f"no such event: {event!r}")
+
+    @_add.register
+    def _(self, event: happened.SiteApplied) -> None:
+        self._use(event.site)
+
+    @_add.register
+    def _(self, event: happened.EndpointPut) -> None:
+        self.endpoints[event.endpoint.name] = event.endpoint
+
+    @_add.register
+    def _(self, event: happened.GroupPut) -> None:
+        self.groups[event.group.name] = event.group
+
+    @_add.register
+    def _(self, event: happened.VmsAdopted) -> None:
+        for item in event.vms:
+            self.vms[item.vm.name] = FleetVm(item.vm, item.server, VmState.RUNNING)
+
+    @_add.register
+    def _(self, event: happened.VmsReserved) -> None:
+        for item in event.vms:
+            self.vms[item.vm.name] = FleetVm(item.vm, item.server, VmState.RESERVED, event.expires_at_s)
+
+    @_add.register
+    def _(self, event: happened.VmsConfirmed) -> None:
+        for name in event.names:
+            self.vms[name] = replace(self.vms[name], state=VmState.RUNNING, expires_at_s=float("inf"))
+
+    @_add.register
+    def _(self, event: happened.VmsReleased) -> None:
+        for name in event.names:
+            self.vms.pop(name, None)
+
+    @_add.register
+    def _(self, event: happened.ServerStateSet) -> None:
+        self.server_states[event.server] = event.state
+
+    @_add.register
+    def _(self, event: happened.FailureReported) -> None:
+        self.failures[event.failure.label] = event.failure
+
+    @_add.register
+    def _(self, event: happened.FailureCleared) -> None:
+        self.failures.pop(event.label, None)
+
+    @_add.register
+    def _(self, event: happened.PlanApplied) -> None:
+        for name, choice in event.choice_of.items():
+            if name in self.vms and self.vms[name].choice != choice:
+                placed = self.vms[name]
+                self.vms[name] = replace(placed, choice=choice, generation=placed.generation + 1)
+
+    @_add.register
+    def _(self, event: happened.ConfigurationAcknowledged) -> None:
+        if event.vm in self.vms:
+            self.vms[event.vm] = replace(self.vms[event.vm], acknowledged=event.generation)
+
+    @_add.register
+    def _(self, event: happened.ModeSet) -> None:
+        self.mode = event.mode
