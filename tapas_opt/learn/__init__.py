@@ -1,0 +1,1 @@
+"""What history teaches: models of temperature, power, airflow and load, their margins, and how well they held."""

@@ -1,0 +1,35 @@
+"""What a row draws beside its servers, and how far a domain's sums may lie above their prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from tapas_opt.domain.fields import STRICT, NonNegative
+
+__all__ = ["DOMAIN_KINDS", "MarginEntry", "OverheadEntry", "domain_key"]
+
+DOMAIN_KINDS = ("rack", "row", "aisle", "pdu", "ups")
+
+
+@dataclass(frozen=True, slots=True)
+class OverheadEntry:
+    """Upper value of a row's meter less the sum of its servers: switches and losses, in W."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    overhead_w: NonNegative
+
+
+@dataclass(frozen=True, slots=True)
+class MarginEntry:
+    """One domain: (1 + margin) × the highest Σ of central predictions of a day covers the day's maximum."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    margin_frac: NonNegative
+
+
+def domain_key(kind: str, name: str) -> str:
+    """``row:R1``: how a domain is called in the file."""
+    return f"{kind}:{name}"

@@ -1,0 +1,272 @@
+"""Everything that was learned of one site, as the control layer asks for it. Needs numpy and JSON files only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tapas_opt.domain.topology import Topology
+from tapas_opt.errors import Fault, InvalidInput, NotFound
+from tapas_opt.learn.artefact import Artefact, Kind, ModelErrors, read_artefact
+from tapas_opt.learn.curve import Curve, Majorant, Surface, convex_majorant
+from tapas_opt.learn.domain import DOMAIN_KINDS, MarginEntry, OverheadEntry, domain_key
+from tapas_opt.learn.gpu_temperature import GpuEntry, GpuTemperatureModel
+from tapas_opt.learn.inlet import InletEntry, InletModel
+from tapas_opt.learn.load import LoadEntry
+from tapas_opt.learn.servers import unseen_servers
+
+__all__ = ["CEILING_STEP_W", "KINDS", "LearnedModels"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+_CurveT = TypeVar("_CurveT", Curve, Surface)
+
+CEILING_STEP_W = 10
+"""Ceilings are floored to this, so that servers fall into few thermal classes."""
+
+KINDS: dict[str, Kind[Any]] = {
+    "inlet_temperature": Kind(InletEntry, features=("outdoor_c", "room_load_frac")),
+    "gpu_temperature": Kind(GpuEntry),
+    "gpu_memory_temperature": Kind(GpuEntry),
+    "gpu_power": Kind(Curve),
+    "server_power": Kind(Surface),
+    "airflow": Kind(Surface),
+    "vm_load": Kind(LoadEntry, pooled=("all",)),
+    "row_overhead": Kind(OverheadEntry, pooled=("all",)),
+    "domain_margin": Kind(MarginEntry, pooled=DOMAIN_KINDS),
+}
+"""Each model's file ``<name>.json`` and what it must hold."""
+
+
+@dataclass(frozen=True)
+class LearnedModels:
+    """The models of one site, one artefact each.
+
+    Upper values promise the margin's level: what a server-day's or GPU-day's maximum stays below on 99 % of days.
+    """
+
+    inlet_temperature: Artefact[InletEntry]
+    gpu_temperature: Artefact[GpuEntry]
+    gpu_memory_temperature: Artefact[GpuEntry]
+    gpu_power: Artefact[Curve]
+    server_power: Artefact[Surface]
+    airflow: Artefact[Surface]
+    vm_load: Artefact[LoadEntry]
+    row_overhead: Artefact[OverheadEntry]
+    domain_margin: Artefact[MarginEntry]
+
+    @classmethod
+    def load(cls, folder: Path) -> LearnedModels:
+        """Read the models of a folder.
+
+        Raises
+        ------
+        InvalidInput
+            Listing every fault of every file.
+        """
+        artefacts: dict[str, Artefact[Any]] = {}
+        faults: list[Fault] = []
+        for name, kind in KINDS.items():
+            try:
+                artefacts[name] = read_artefact(folder / f"{name}.json", name, kind)
+            except InvalidInput as error:
+                faults += [Fault(f"{name}.json: {fault.where}", fault.what) for fault in error.faults]
+        if faults:
+            raise InvalidInput(str(folder), faults)
+        return cls(**artefacts)
+
+    def save(self, folder: Path) -> None:
+        """Write one JSON file for each model; :meth:`load` gives an equal value back."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for artefact in self.artefacts():
+            (folder / f"{artefact.name}.json").write_text(artefact.text, encoding="utf-8")
+
+    def artefacts(self) -> Iterator[Artefact[Any]]:
+        """All models, in the order of :data:`KINDS`."""
+        return (getattr(self, item.name) for item in fields(self))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash over all artefacts; it names these models in every answer."""
+        return hashlib.sha256("".join(a.fingerprint for a in self.artefacts()).encode()).hexdigest()[:16]
+
+    def errors(self) -> dict[str, ModelErrors]:
+        """How each model did on held-out days."""
+        return {artefact.name: artefact.errors for artefact in self.artefacts()}
+
+    # Which servers and hardware the models know.
+
+    def check_covers(self, topology: Topology) -> tuple[str, ...]:
+        """Servers that take their hardware's pooled model, with its wide margins, for want of one of their own.
+
+        Raises
+        ------
+        InvalidInput
+            Listing the hardware of which no server at all has been learned.
+        """
+        faults = [
+            Fault(f"hardware.{name}", f"no {model} was learned of it; fit with history that has such a server")
+            for name in sorted({topology.hardware[h] for h in topology.server_hardware})
+            for model, learned in self._per_hardware()
+            if name not in learned
+        ]
+        if faults:
+            raise InvalidInput("learned models", faults)
+        models = (self.inlet_temperature, self.gpu_temperature, self.gpu_memory_temperature)
+        unseen = {name for artefact in models for name in unseen_servers(topology, artefact.entries)}
+        return tuple(name for name in topology.servers if name in unseen)
+
+    def extrapolated(self, outdoor_c: float, room_load_frac: ArrayLike) -> tuple[str, ...]:
+        """Say which inputs lie outside the fitting days, one sentence each; margins are widened there."""
+        inputs = {"outdoor_c": outdoor_c, "room_load_frac": room_load_frac}
+        return tuple(
+            f"EXTRAPOLATED: {name} {value:.4g} is outside {item.lowest:.4g}..{item.highest:.4g} of the fitting days"
+            for name, values in inputs.items()
+            for item in (self.inlet_temperature.feature(name),)
+            for value in np.atleast_1d(np.asarray(values, dtype=np.float64))
+            if not item.lowest <= value <= item.highest
+        )
+
+    # Temperature.
+
+    def inlet_upper_c(
+        self, topology: Topology, outdoor_c: float, room_load_frac: ArrayLike, supply_rise_c: ArrayLike
+    ) -> FloatArray:
+        """``[server]`` upper inlet temperature.
+
+        Parameters
+        ----------
+        room_load_frac
+            ``[room]`` IT power over the sum of the nameplates of the room's servers.
+        supply_rise_c
+            ``[room]`` how much warmer than learned the supply air is.
+        """
+        return self._inlet.upper_c(topology, outdoor_c, room_load_frac, supply_rise_c)
+
+    def gpu_power_ceiling_w(
+        self, topology: Topology, outdoor_c: float, room_load_frac: ArrayLike, supply_rise_c: ArrayLike
+    ) -> IntArray:
+        """``[server]`` power that none of its GPUs may exceed, in whole steps of :data:`CEILING_STEP_W`, at least 0.
+
+        ``min over GPUs and sensors of (T_limit − margin − a·T_in − c) / b`` at the upper inlet temperature.
+        """
+        inlet = self.inlet_upper_c(topology, outdoor_c, room_load_frac, supply_rise_c)
+        hardware = [topology.site.hardware[name] for name in topology.hardware]
+        core = np.array([item.gpu_temperature_limit_c for item in hardware])[topology.server_hardware]
+        memory = np.array([item.gpu_memory_temperature_limit_c for item in hardware])[topology.server_hardware]
+        ceiling = np.minimum(
+            self._gpu.ceiling_w(topology, inlet, core), self._gpu_memory.ceiling_w(topology, inlet, memory)
+        )
+        return np.asarray(np.floor(np.maximum(ceiling, 0.0) / CEILING_STEP_W) * CEILING_STEP_W, dtype=np.int64)
+
+    def gpu_temperature_upper_c(self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> FloatArray:
+        """``[server, gpu]`` upper core temperature at inlet ``[server]`` and power ``[server, gpu]`` or one for all."""
+        return self._gpu.upper_c(topology, inlet_c, gpu_power_w)
+
+    def gpu_memory_temperature_upper_c(
+        self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike
+    ) -> FloatArray:
+        """``[server, gpu]`` upper memory temperature, as :meth:`gpu_temperature_upper_c`."""
+        return self._gpu_memory.upper_c(topology, inlet_c, gpu_power_w)
+
+    # Power and air of a server.
+
+    def gpu_power_w(self, hardware: str, load_frac: ArrayLike) -> FloatArray:
+        """Central power of a GPU at each load."""
+        return _known(self.gpu_power, hardware).at(load_frac)
+
+    def server_power_w(self, hardware: str, gpu_power_w: ArrayLike, inlet_c: ArrayLike) -> FloatArray:
+        """Central power of a server, fans included, at each mean GPU power and inlet temperature."""
+        return _known(self.server_power, hardware).at(gpu_power_w, inlet_c)
+
+    def airflow_cfm(self, hardware: str, gpu_power_w: ArrayLike, inlet_c: ArrayLike) -> FloatArray:
+        """Central airflow of a server at each mean GPU power and inlet temperature."""
+        return _known(self.airflow, hardware).at(gpu_power_w, inlet_c)
+
+    def idle_server_power_w(self, hardware: str, inlet_c: ArrayLike) -> FloatArray:
+        """Power of a server that is on and runs no VM."""
+        return self.server_power_w(hardware, _known(self.gpu_power, hardware).idle_power_w, inlet_c)
+
+    def idle_airflow_cfm(self, hardware: str, inlet_c: ArrayLike) -> FloatArray:
+        """Airflow of a server that is on and runs no VM."""
+        return self.airflow_cfm(hardware, _known(self.gpu_power, hardware).idle_power_w, inlet_c)
+
+    def server_power_majorant_w(self, hardware: str, gpu_power_points_w: ArrayLike, inlet_c: float) -> FloatArray:
+        """Server power at each point of the convex majorant with corners there; see :func:`convex_majorant`."""
+        return self.server_power_majorant(hardware, gpu_power_points_w, inlet_c).values
+
+    def airflow_majorant_cfm(self, hardware: str, gpu_power_points_w: ArrayLike, inlet_c: float) -> FloatArray:
+        """Airflow at each point of the convex majorant with corners there; see :func:`convex_majorant`."""
+        return self.airflow_majorant(hardware, gpu_power_points_w, inlet_c).values
+
+    def server_power_majorant(self, hardware: str, gpu_power_points_w: ArrayLike, inlet_c: float) -> Majorant:
+        """As :meth:`server_power_majorant_w`, with its largest excess over the learned curve in W."""
+        return _majorant(_known(self.server_power, hardware), gpu_power_points_w, inlet_c)
+
+    def airflow_majorant(self, hardware: str, gpu_power_points_w: ArrayLike, inlet_c: float) -> Majorant:
+        """As :meth:`airflow_majorant_cfm`, with its largest excess over the learned curve in CFM."""
+        return _majorant(_known(self.airflow, hardware), gpu_power_points_w, inlet_c)
+
+    # Load, and what sums of predictions leave out.
+
+    def load_central_frac(self, template: str) -> FloatArray:
+        """``[168]`` central load by hour of the week; an unknown template has that of all."""
+        return np.array(self._load(template).central_frac)
+
+    def load_upper_frac(self, template: str) -> FloatArray:
+        """``[168]`` upper load by hour of the week; an unknown template has that of all."""
+        return np.array(self._load(template).upper_frac)
+
+    def row_overhead_w(self, row: str) -> float:
+        """Upper power of a row beside its servers; an unknown row has the largest of all."""
+        return self.row_overhead.entries.get(row, self.row_overhead.pooled["all"]).overhead_w
+
+    def domain_margin_frac(self, kind: str, name: str) -> float:
+        """Relative margin on the sum of central predictions of a rack, row, aisle, PDU or UPS.
+
+        An unknown domain has the largest of its kind. An aisle's covers its power (heat) and its airflow.
+        """
+        if kind not in DOMAIN_KINDS:
+            raise NotFound("kind of domain", kind, f"it is one of {', '.join(DOMAIN_KINDS)}")
+        model = self.domain_margin
+        return model.entries.get(domain_key(kind, name), model.pooled[kind]).margin_frac
+
+    @cached_property
+    def _inlet(self) -> InletModel:
+        return InletModel(self.inlet_temperature)
+
+    @cached_property
+    def _gpu(self) -> GpuTemperatureModel:
+        return GpuTemperatureModel(self.gpu_temperature)
+
+    @cached_property
+    def _gpu_memory(self) -> GpuTemperatureModel:
+        return GpuTemperatureModel(self.gpu_memory_temperature)
+
+    def _load(self, template: str) -> LoadEntry:
+        return self.vm_load.entries.get(template, self.vm_load.pooled["all"])
+
+    def _per_hardware(self) -> Iterator[tuple[str, Iterable[str]]]:
+        """Each model that must know a server's hardware, and the hardware that it knows."""
+        for temperature in (self.inlet_temperature, self.gpu_temperature, self.gpu_memory_temperature):
+            yield temperature.name, temperature.pooled
+        for curve in (self.gpu_power, self.server_power, self.airflow):
+            yield curve.name, curve.entries
+
+
+def _known(artefact: Artefact[_CurveT], hardware: str) -> _CurveT:
+    if hardware not in artefact.entries:
+        raise NotFound(f"{artefact.name} model of hardware", hardware, f"learned are {', '.join(artefact.entries)}")
+    return artefact.entries[hardware]
+
+
+def _majorant(surface: Surface, points_w: ArrayLike, inlet_c: float) -> Majorant:
+    knots = np.unique(np.concatenate([surface.gpu_power_w, np.ravel(points_w)]))
+    return convex_majorant(points_w, knots, surface.at(knots, inlet_c))
