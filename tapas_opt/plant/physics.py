@@ -1,0 +1,158 @@
+"""The physical laws of the plant: heat, air and power of servers, each a small function of arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tapas_opt.plant.parameters import AIR_HEAT_W_PER_K_CFM, Parameters
+
+__all__ = [
+    "airflow_cfm",
+    "approached",
+    "exhaust_rise_k",
+    "fan_power_w",
+    "fan_speed_wanted",
+    "gpu_power_w",
+    "leakage_w",
+    "memory_rise_k",
+    "mixed_rise_k",
+    "recirculated_frac",
+    "resistance_factor",
+    "room_rise_k",
+    "supply_air_c",
+    "supply_loss_w",
+    "throttles",
+]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+THERMAL_SPEED_FLOOR = 0.1
+"""Natural draught: cooling never falls below that of fans at a tenth of their speed."""
+
+
+def approached(value: FloatArray, target: FloatArray, dt_s: float, time_constant_s: float) -> FloatArray:
+    """First-order lag, integrated exactly: ``target + (value − target)·exp(−dt/τ)``, stable for any step."""
+    return target + (value - target) * np.exp(-dt_s / time_constant_s)
+
+
+def leakage_w(temperature_c: FloatArray, gpu_max_power_w: FloatArray, p: Parameters) -> FloatArray:
+    """Leakage above (below) that at the reference temperature, in W; exponential in temperature.
+
+    Subthreshold leakage grows about e-fold in 40 K; the demand already holds its value at the reference.
+    """
+    at_reference = p.leakage_frac * gpu_max_power_w
+    return at_reference * np.expm1((temperature_c - p.leakage_reference_c) / p.leakage_scale_k)
+
+
+def gpu_power_w(
+    wanted_w: FloatArray,
+    temperature_c: FloatArray,
+    throttled: BoolArray,
+    idle_w: FloatArray,
+    max_w: FloatArray,
+    p: Parameters,
+) -> FloatArray:
+    """Electrical power of GPUs: dynamic part (halved while throttled) plus leakage, held at the board's power cap."""
+    dynamic = np.maximum(wanted_w - idle_w, 0.0) * np.where(throttled, p.throttle_frac, 1.0)
+    return np.minimum(idle_w + dynamic + leakage_w(temperature_c, max_w, p), max_w)
+
+
+def resistance_factor(fan_speed: FloatArray, p: Parameters) -> FloatArray:
+    """Thermal resistance relative to that at reference flow.
+
+    ``(1 − c) + c·(reference/speed)^0.8``: a turbulent heat sink convects with flow to the power 0.8 (Dittus-Boelter),
+    the rest is conduction.
+    """
+    relative = p.reference_speed / np.maximum(fan_speed, THERMAL_SPEED_FLOOR)
+    return (1.0 - p.convection_frac) + p.convection_frac * relative**0.8
+
+
+def memory_rise_k(power_frac: FloatArray, p: Parameters) -> FloatArray:
+    """Rise of GPU memory over the GPU itself, by the GPU's power as a fraction of its maximum."""
+    return p.memory_idle_rise_k + p.memory_load_rise_k * power_frac
+
+
+def throttles(
+    throttled: BoolArray,
+    temperature_c: FloatArray,
+    memory_c: FloatArray,
+    limit_c: FloatArray,
+    memory_limit_c: FloatArray,
+    p: Parameters,
+) -> BoolArray:
+    """Which GPUs throttle: from reaching a limit until both sensors are some kelvin below theirs (hysteresis)."""
+    margin = np.minimum(limit_c - temperature_c, memory_limit_c - memory_c)
+    return np.where(throttled, margin < p.throttle_release_k, margin <= 0.0)
+
+
+def fan_speed_wanted(hottest_c: FloatArray, inlet_c: FloatArray, p: Parameters) -> FloatArray:
+    """Fan controller: a fraction of full speed that follows the hottest GPU and the inlet."""
+    by_gpu = (1.0 - p.fan_floor) * (hottest_c - p.fan_start_c) / (p.fan_full_c - p.fan_start_c)
+    by_inlet = p.fan_per_inlet_k * (inlet_c - p.fan_inlet_start_c)
+    return np.minimum(p.fan_floor + np.maximum(by_gpu, 0.0) + np.maximum(by_inlet, 0.0), 1.0)
+
+
+def airflow_cfm(fan_speed: FloatArray, max_airflow_cfm: FloatArray) -> FloatArray:
+    """Fan law: flow is proportional to speed."""
+    return fan_speed * max_airflow_cfm
+
+
+def fan_power_w(fan_speed: FloatArray, full_power_w: FloatArray) -> FloatArray:
+    """Fan law: power is proportional to the cube of flow, hence of speed."""
+    return full_power_w * fan_speed**3
+
+
+def supply_loss_w(output_w: FloatArray, max_power_w: FloatArray) -> FloatArray:
+    """Loss of a server's power supplies: fixed, proportional and resistive parts (5 % in all near full load)."""
+    share = output_w / max_power_w
+    return max_power_w * (0.01 + share * (0.02 + 0.02 * share))
+
+
+def supply_air_c(outdoor_c: ArrayLike, p: Parameters) -> FloatArray:
+    """Temperature of supply air by that outdoors: economiser, mixed operation, chiller; smooth throughout.
+
+    Inlets are about 18 °C below 15 °C outside, rise to 25 °C outside and then less (TAPAS, ASPLOS 2025).
+    """
+    outdoor = np.asarray(outdoor_c, dtype=np.float64)
+    rising = _smooth_ramp(outdoor - p.supply_knee_low_c, p.supply_bend_k)
+    flatter = _smooth_ramp(outdoor - p.supply_knee_high_c, p.supply_bend_k)
+    return p.supply_cold_c + p.supply_slope * rising - (p.supply_slope - p.supply_slope_hot) * flatter
+
+
+def _smooth_ramp(x: FloatArray, bend: float) -> FloatArray:
+    """``bend·ln(1 + exp(x/bend))``: 0 far below zero, x far above."""
+    return bend * np.logaddexp(0.0, x / bend)
+
+
+def room_rise_k(room_load_frac: FloatArray, p: Parameters) -> FloatArray:
+    """Warming of the supply air by the room's own load, as a fraction of its power."""
+    return p.room_load_rise_k * np.maximum(room_load_frac, 0.0) ** p.room_load_exponent
+
+
+def exhaust_rise_k(power_w: FloatArray, flow_cfm: FloatArray) -> FloatArray:
+    """How much warmer air leaves than it entered: ``P / (ρ·c_p·V)``."""
+    return power_w / (AIR_HEAT_W_PER_K_CFM * np.maximum(flow_cfm, 1.0))
+
+
+def recirculated_frac(
+    flow_cfm: FloatArray, flow_capacity_cfm: FloatArray, heat_w: FloatArray, heat_capacity_w: FloatArray
+) -> FloatArray:
+    """Share of an aisle's air that comes back warm: fans want more than the handlers move, or than their coils cool."""
+    moved = flow_capacity_cfm / np.maximum(flow_cfm, 1.0)
+    cooled = heat_capacity_w / np.maximum(heat_w, 1.0)
+    return 1.0 - np.minimum(1.0, np.minimum(moved, cooled))
+
+
+def mixed_rise_k(
+    rise_k: FloatArray, recirculated: FloatArray, exhaust_k: FloatArray, dt_s: float, p: Parameters
+) -> FloatArray:
+    """Rise of an aisle's air over its supply, integrated exactly.
+
+    ``τ·dx/dt = r·ΔT − (1 − r)·x``: settles at ``r/(1 − r)·ΔT``; with no air at all (r = 1) it grows without bound.
+    """
+    rate = np.maximum(1.0 - recirculated, 1e-9) / p.mixing_time_constant_s
+    kept = np.exp(-rate * dt_s)
+    settled = recirculated * exhaust_k / (p.mixing_time_constant_s * rate)
+    return rise_k * kept - settled * np.expm1(-rate * dt_s)
