@@ -1,0 +1,1 @@
+"""Reconfiguration: which choice each SaaS instance runs next, in load swings and in emergencies."""
