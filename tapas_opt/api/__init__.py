@@ -1,0 +1,1 @@
+"""The gRPC contract, generated from ``protos/``; never edited by hand."""

@@ -1,0 +1,104 @@
+from tapas_opt.api.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class PlaceVmsRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "vms", "groups")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    VMS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    vms: _containers.RepeatedCompositeFieldContainer[_common_pb2.Vm]
+    groups: _containers.RepeatedCompositeFieldContainer[_common_pb2.Group]
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.Vm, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[_common_pb2.Group, _Mapping]]] = ...) -> None: ...
+
+class PlaceVmsResponse(_message.Message):
+    __slots__ = ("decision", "placements", "unplaced", "reserved_until_s")
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    UNPLACED_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_UNTIL_S_FIELD_NUMBER: _ClassVar[int]
+    decision: _common_pb2.Decision
+    placements: _containers.RepeatedCompositeFieldContainer[Placement]
+    unplaced: _containers.RepeatedScalarFieldContainer[str]
+    reserved_until_s: float
+    def __init__(self, decision: _Optional[_Union[_common_pb2.Decision, _Mapping]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., unplaced: _Optional[_Iterable[str]] = ..., reserved_until_s: _Optional[float] = ...) -> None: ...
+
+class Placement(_message.Message):
+    __slots__ = ("vm", "server")
+    VM_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    vm: str
+    server: str
+    def __init__(self, vm: _Optional[str] = ..., server: _Optional[str] = ...) -> None: ...
+
+class ConfirmVmsRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "names")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ConfirmVmsResponse(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ReleaseVmsRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "names")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ReleaseVmsResponse(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RankServersRequest(_message.Message):
+    __slots__ = ("vm", "candidates")
+    VM_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    vm: _common_pb2.Vm
+    candidates: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, vm: _Optional[_Union[_common_pb2.Vm, _Mapping]] = ..., candidates: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RankServersResponse(_message.Message):
+    __slots__ = ("servers", "snapshot_fingerprint", "model_fingerprint", "telemetry_age_s")
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    servers: _containers.RepeatedCompositeFieldContainer[RankedServer]
+    snapshot_fingerprint: str
+    model_fingerprint: str
+    telemetry_age_s: float
+    def __init__(self, servers: _Optional[_Iterable[_Union[RankedServer, _Mapping]]] = ..., snapshot_fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., telemetry_age_s: _Optional[float] = ...) -> None: ...
+
+class RankedServer(_message.Message):
+    __slots__ = ("server", "eligible", "cost", "reasons")
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    ELIGIBLE_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    server: str
+    eligible: bool
+    cost: float
+    reasons: _containers.RepeatedCompositeFieldContainer[_common_pb2.Rejection]
+    def __init__(self, server: _Optional[str] = ..., eligible: _Optional[bool] = ..., cost: _Optional[float] = ..., reasons: _Optional[_Iterable[_Union[_common_pb2.Rejection, _Mapping]]] = ...) -> None: ...

@@ -1,0 +1,74 @@
+from tapas_opt.api.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
+    OUTCOME_COMPLETED: _ClassVar[Outcome]
+    OUTCOME_FAILED: _ClassVar[Outcome]
+    OUTCOME_CANCELLED: _ClassVar[Outcome]
+OUTCOME_UNSPECIFIED: Outcome
+OUTCOME_COMPLETED: Outcome
+OUTCOME_FAILED: Outcome
+OUTCOME_CANCELLED: Outcome
+
+class RouteRequest(_message.Message):
+    __slots__ = ("endpoint", "prompt_tokens", "output_tokens", "session")
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    endpoint: str
+    prompt_tokens: int
+    output_tokens: int
+    session: str
+    def __init__(self, endpoint: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., session: _Optional[str] = ...) -> None: ...
+
+class RouteResponse(_message.Message):
+    __slots__ = ("instance", "server", "mode", "fallback", "snapshot_fingerprint", "plan_age_s", "decision_id")
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    PLAN_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    instance: str
+    server: str
+    mode: _common_pb2.DecisionMode
+    fallback: str
+    snapshot_fingerprint: str
+    plan_age_s: float
+    decision_id: str
+    def __init__(self, instance: _Optional[str] = ..., server: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.DecisionMode, str]] = ..., fallback: _Optional[str] = ..., snapshot_fingerprint: _Optional[str] = ..., plan_age_s: _Optional[float] = ..., decision_id: _Optional[str] = ...) -> None: ...
+
+class CompleteRequestsRequest(_message.Message):
+    __slots__ = ("endpoint", "instance", "outcome", "prompt_tokens", "output_tokens", "ttft_s", "tbt_s")
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    TTFT_S_FIELD_NUMBER: _ClassVar[int]
+    TBT_S_FIELD_NUMBER: _ClassVar[int]
+    endpoint: str
+    instance: str
+    outcome: Outcome
+    prompt_tokens: int
+    output_tokens: int
+    ttft_s: float
+    tbt_s: float
+    def __init__(self, endpoint: _Optional[str] = ..., instance: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., prompt_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., ttft_s: _Optional[float] = ..., tbt_s: _Optional[float] = ...) -> None: ...
+
+class CompleteRequestsResponse(_message.Message):
+    __slots__ = ("accepted", "unknown")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    accepted: int
+    unknown: int
+    def __init__(self, accepted: _Optional[int] = ..., unknown: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,166 @@
+from tapas_opt.api.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ServerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SERVER_STATE_UNSPECIFIED: _ClassVar[ServerState]
+    SERVER_STATE_IN_SERVICE: _ClassVar[ServerState]
+    SERVER_STATE_CORDONED: _ClassVar[ServerState]
+    SERVER_STATE_DRAINING: _ClassVar[ServerState]
+SERVER_STATE_UNSPECIFIED: ServerState
+SERVER_STATE_IN_SERVICE: ServerState
+SERVER_STATE_CORDONED: ServerState
+SERVER_STATE_DRAINING: ServerState
+
+class ApplySiteRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "etag", "site_yaml")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    SITE_YAML_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    etag: str
+    site_yaml: str
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., etag: _Optional[str] = ..., site_yaml: _Optional[str] = ...) -> None: ...
+
+class ApplySiteResponse(_message.Message):
+    __slots__ = ("etag", "name", "servers")
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
+    etag: str
+    name: str
+    servers: int
+    def __init__(self, etag: _Optional[str] = ..., name: _Optional[str] = ..., servers: _Optional[int] = ...) -> None: ...
+
+class GetSiteRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetSiteResponse(_message.Message):
+    __slots__ = ("etag", "name", "servers", "site_yaml")
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
+    SITE_YAML_FIELD_NUMBER: _ClassVar[int]
+    etag: str
+    name: str
+    servers: int
+    site_yaml: str
+    def __init__(self, etag: _Optional[str] = ..., name: _Optional[str] = ..., servers: _Optional[int] = ..., site_yaml: _Optional[str] = ...) -> None: ...
+
+class SetServerStateRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "server", "state")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    server: str
+    state: ServerState
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., server: _Optional[str] = ..., state: _Optional[_Union[ServerState, str]] = ...) -> None: ...
+
+class SetServerStateResponse(_message.Message):
+    __slots__ = ("server", "state")
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    server: str
+    state: ServerState
+    def __init__(self, server: _Optional[str] = ..., state: _Optional[_Union[ServerState, str]] = ...) -> None: ...
+
+class GetSnapshotRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetSnapshotResponse(_message.Message):
+    __slots__ = ("snapshot",)
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    snapshot: Snapshot
+    def __init__(self, snapshot: _Optional[_Union[Snapshot, _Mapping]] = ...) -> None: ...
+
+class SetModeRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "kind", "row", "mode")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    kind: _common_pb2.DecisionKind
+    row: str
+    mode: _common_pb2.OperatingMode
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., kind: _Optional[_Union[_common_pb2.DecisionKind, str]] = ..., row: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ...) -> None: ...
+
+class SetModeResponse(_message.Message):
+    __slots__ = ("modes",)
+    MODES_FIELD_NUMBER: _ClassVar[int]
+    modes: _containers.RepeatedCompositeFieldContainer[ModeSetting]
+    def __init__(self, modes: _Optional[_Iterable[_Union[ModeSetting, _Mapping]]] = ...) -> None: ...
+
+class ModeSetting(_message.Message):
+    __slots__ = ("kind", "row", "mode")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    kind: _common_pb2.DecisionKind
+    row: str
+    mode: _common_pb2.OperatingMode
+    def __init__(self, kind: _Optional[_Union[_common_pb2.DecisionKind, str]] = ..., row: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ...) -> None: ...
+
+class DomainLoad(_message.Message):
+    __slots__ = ("constraint", "name", "load", "limit", "unit")
+    CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    constraint: _common_pb2.Reason
+    name: str
+    load: float
+    limit: float
+    unit: str
+    def __init__(self, constraint: _Optional[_Union[_common_pb2.Reason, str]] = ..., name: _Optional[str] = ..., load: _Optional[float] = ..., limit: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
+
+class Snapshot(_message.Message):
+    __slots__ = ("fingerprint", "model_fingerprint", "site_name", "site_etag", "taken_at_s", "telemetry_age_s", "servers", "servers_free", "vms_reserved", "vms_running", "failures", "modes", "plan_id", "domains", "endpoints")
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    SITE_NAME_FIELD_NUMBER: _ClassVar[int]
+    SITE_ETAG_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_AT_S_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
+    SERVERS_FREE_FIELD_NUMBER: _ClassVar[int]
+    VMS_RESERVED_FIELD_NUMBER: _ClassVar[int]
+    VMS_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    MODES_FIELD_NUMBER: _ClassVar[int]
+    PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    DOMAINS_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    fingerprint: str
+    model_fingerprint: str
+    site_name: str
+    site_etag: str
+    taken_at_s: float
+    telemetry_age_s: float
+    servers: int
+    servers_free: int
+    vms_reserved: int
+    vms_running: int
+    failures: _containers.RepeatedCompositeFieldContainer[_common_pb2.Failure]
+    modes: _containers.RepeatedCompositeFieldContainer[ModeSetting]
+    plan_id: str
+    domains: _containers.RepeatedCompositeFieldContainer[DomainLoad]
+    endpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., site_name: _Optional[str] = ..., site_etag: _Optional[str] = ..., taken_at_s: _Optional[float] = ..., telemetry_age_s: _Optional[float] = ..., servers: _Optional[int] = ..., servers_free: _Optional[int] = ..., vms_reserved: _Optional[int] = ..., vms_running: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping]]] = ..., modes: _Optional[_Iterable[_Union[ModeSetting, _Mapping]]] = ..., plan_id: _Optional[str] = ..., domains: _Optional[_Iterable[_Union[DomainLoad, _Mapping]]] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -1,0 +1,69 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class PushTelemetryRequest(_message.Message):
+    __slots__ = ("observed_at_s", "rooms", "servers", "upses", "endpoints")
+    OBSERVED_AT_S_FIELD_NUMBER: _ClassVar[int]
+    ROOMS_FIELD_NUMBER: _ClassVar[int]
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
+    UPSES_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    observed_at_s: float
+    rooms: _containers.RepeatedCompositeFieldContainer[RoomReading]
+    servers: _containers.RepeatedCompositeFieldContainer[ServerReading]
+    upses: _containers.RepeatedCompositeFieldContainer[UpsReading]
+    endpoints: _containers.RepeatedCompositeFieldContainer[EndpointReading]
+    def __init__(self, observed_at_s: _Optional[float] = ..., rooms: _Optional[_Iterable[_Union[RoomReading, _Mapping]]] = ..., servers: _Optional[_Iterable[_Union[ServerReading, _Mapping]]] = ..., upses: _Optional[_Iterable[_Union[UpsReading, _Mapping]]] = ..., endpoints: _Optional[_Iterable[_Union[EndpointReading, _Mapping]]] = ...) -> None: ...
+
+class RoomReading(_message.Message):
+    __slots__ = ("room", "outdoor_c")
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    OUTDOOR_C_FIELD_NUMBER: _ClassVar[int]
+    room: str
+    outdoor_c: float
+    def __init__(self, room: _Optional[str] = ..., outdoor_c: _Optional[float] = ...) -> None: ...
+
+class ServerReading(_message.Message):
+    __slots__ = ("server", "power_w", "inlet_c", "hottest_gpu_c")
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    POWER_W_FIELD_NUMBER: _ClassVar[int]
+    INLET_C_FIELD_NUMBER: _ClassVar[int]
+    HOTTEST_GPU_C_FIELD_NUMBER: _ClassVar[int]
+    server: str
+    power_w: float
+    inlet_c: float
+    hottest_gpu_c: float
+    def __init__(self, server: _Optional[str] = ..., power_w: _Optional[float] = ..., inlet_c: _Optional[float] = ..., hottest_gpu_c: _Optional[float] = ...) -> None: ...
+
+class UpsReading(_message.Message):
+    __slots__ = ("ups", "power_w")
+    UPS_FIELD_NUMBER: _ClassVar[int]
+    POWER_W_FIELD_NUMBER: _ClassVar[int]
+    ups: str
+    power_w: float
+    def __init__(self, ups: _Optional[str] = ..., power_w: _Optional[float] = ...) -> None: ...
+
+class EndpointReading(_message.Message):
+    __slots__ = ("endpoint", "requests_per_s", "tokens_per_s")
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    endpoint: str
+    requests_per_s: float
+    tokens_per_s: float
+    def __init__(self, endpoint: _Optional[str] = ..., requests_per_s: _Optional[float] = ..., tokens_per_s: _Optional[float] = ...) -> None: ...
+
+class PushTelemetryResponse(_message.Message):
+    __slots__ = ("accepted", "refused", "refusals")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    accepted: int
+    refused: int
+    refusals: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, accepted: _Optional[int] = ..., refused: _Optional[int] = ..., refusals: _Optional[_Iterable[str]] = ...) -> None: ...
