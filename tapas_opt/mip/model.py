@@ -12,6 +12,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tapas_opt.errors import Fault, InvalidInput
+
 __all__ = ["Block", "MipArrays", "MipModel"]
 
 FloatArray = NDArray[np.float64]
@@ -20,6 +22,9 @@ BoolArray = NDArray[np.bool_]
 
 ABSENT = -1
 """Marks a place of a block that has no column (or row); entries that name it are dropped."""
+
+FAULTS_NAMED = 20
+"""A model with more faults than this names the first ones and counts the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +84,17 @@ class MipArrays:
 
     def activity(self, x: FloatArray) -> FloatArray:
         """``A·x``, one value a row."""
-        of_row = np.repeat(np.arange(self.rows_count), np.diff(self.start))
-        return np.bincount(of_row, weights=self.value * x[self.index], minlength=self.rows_count)
+        weights = self.value * x[self.index]
+        return np.bincount(self.row_of_entry, weights=weights, minlength=self.rows_count).astype(np.float64)
 
     def objective(self, x: FloatArray) -> float:
         """``cost·x``."""
         return float(self.cost @ x)
 
     def worst_violation(self, x: FloatArray) -> float:
-        """Largest amount by which ``x`` breaks a row or a bound, relative to max(1, |limit|)."""
+        """Largest amount by which ``x`` breaks a row or a bound, relative to max(1, |limit|); infinite for a NaN."""
+        if not np.isfinite(x).all():
+            return np.inf
         activity = self.activity(x)
         gaps = [
             _relative_excess(activity - self.row_upper, self.row_upper),
@@ -96,6 +103,46 @@ class MipArrays:
             _relative_excess(self.lower - x, self.lower),
         ]
         return max(0.0, *gaps)
+
+    @property
+    def row_of_entry(self) -> IntArray:
+        """Row of each entry of ``value``."""
+        return np.repeat(np.arange(self.rows_count), np.diff(self.start))
+
+    def require_numbers(self) -> None:
+        """Raise `InvalidInput` that names the columns and rows whose numbers no solver could read.
+
+        Costs and coefficients must be finite, bounds must not be NaN, a lower bound not +inf, an upper one not -inf.
+        """
+        columns = ~np.isfinite(self.cost) | _unusable(self.lower, self.upper)
+        rows = _unusable(self.row_lower, self.row_upper)
+        rows[self.row_of_entry[~np.isfinite(self.value)]] = True
+        if columns.any() or rows.any():
+            raise InvalidInput("mixed-integer program", [*self._column_faults(columns), *self._row_faults(rows)])
+
+    def _column_faults(self, at: BoolArray) -> list[Fault]:
+        names = self.column_names() if at.any() else []
+        numbers = [f"cost {self.cost[j]}, bounds [{self.lower[j]}, {self.upper[j]}]" for j in np.flatnonzero(at)]
+        return _faults("column", [names[j] for j in np.flatnonzero(at)], numbers)
+
+    def _row_faults(self, at: BoolArray) -> list[Fault]:
+        names = self.row_names() if at.any() else []
+        numbers = [f"bounds [{self.row_lower[r]}, {self.row_upper[r]}]" for r in np.flatnonzero(at)]
+        return _faults("row", [names[r] for r in np.flatnonzero(at)], numbers)
+
+
+def _unusable(lower: FloatArray, upper: FloatArray) -> BoolArray:
+    wrong: BoolArray = np.isnan(lower) | np.isnan(upper) | (lower == np.inf) | (upper == -np.inf)
+    return wrong
+
+
+def _faults(kind: str, names: Sequence[str], numbers: Sequence[str]) -> list[Fault]:
+    told = [
+        Fault(f"{kind} {name}", f"{number}; NaN and meaningless infinities are refused, coefficients included")
+        for name, number in zip(names[:FAULTS_NAMED], numbers, strict=False)
+    ]
+    more = len(names) - FAULTS_NAMED
+    return [*told, Fault(f"{more} more {kind}s", "likewise")] if more > 0 else told
 
 
 def _relative_excess(excess: FloatArray, limit: FloatArray) -> float:

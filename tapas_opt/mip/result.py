@@ -8,7 +8,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MipResult", "MipStatus"]
+__all__ = ["MipResult", "MipStatus", "proven_status"]
+
+ABSOLUTE_GAP = 1e-6
+"""Objectives closer than this are equal; HiGHS stops there too (its ``mip_abs_gap``)."""
 
 
 class MipStatus(StrEnum):
@@ -32,7 +35,7 @@ class MipResult:
     objective
         Cost of ``values``.
     bound
-        A lower bound on the cost of any solution; ``-inf`` when nothing was proven.
+        A lower bound on the cost of any solution; ``-inf`` when nothing was proven, ``inf`` when there is none.
     row_duals
         For a linear program solved to optimality, the price of each row; else None.
     solve_s
@@ -45,3 +48,12 @@ class MipResult:
     bound: float
     row_duals: NDArray[np.float64] | None
     solve_s: float
+
+
+def proven_status(objective: float, bound: float, gap_frac: float) -> MipStatus:
+    """OPTIMAL if the bound proves the objective within the gap, else FEASIBLE.
+
+    Solvers' own word is not taken: OPTIMAL has been reported after a stop (google/or-tools#4430).
+    """
+    near_enough = objective - bound <= gap_frac * abs(objective) + ABSOLUTE_GAP
+    return MipStatus.OPTIMAL if near_enough else MipStatus.FEASIBLE

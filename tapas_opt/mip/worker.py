@@ -1,0 +1,265 @@
+"""Solvers run in processes of their own, and a deadline is kept by ending the process.
+
+HiGHS given 0.1 s has returned after 0.45 s, CP-SAT given 600 s after 1.5 h (google/or-tools#5163); neither
+caps its memory; and some versions of both cannot be loaded together. A process that can be killed cures all three.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import MappingProxyType, TracebackType
+from typing import Any, Self, TypeVar
+
+from tapas_opt.errors import DeadlinePassed, NotFound, WorkerFailed
+from tapas_opt.mip import cpsat, highs, pyomo_solver
+from tapas_opt.mip.process import Process
+
+__all__ = ["WARM_UPS", "Worker", "Workers"]
+
+T = TypeVar("T")
+
+GRACE_S = 0.5
+"""A solver that keeps its own limit still needs this long to hand over what it has."""
+
+STARTED_AHEAD = 2
+"""The process that works, and a spare: ending the first costs the next caller no start-up."""
+
+LONGEST_S = 1e6
+"""Longest wait that the operating system's timers are asked for."""
+
+WARM_UPS: Mapping[str, Callable[[], object]] = MappingProxyType(
+    {"highs": highs.warm_up, "cpsat": cpsat.warm_up, "pyomo": pyomo_solver.warm_up}
+)
+"""The solvers that get a process of their own, each with what to do before its first run."""
+
+
+def nothing() -> None:
+    """The warm-up of a worker that needs none."""
+
+
+class Worker:
+    """A process that runs one function at a time, and is ended when it takes too long.
+
+    >>> with Worker() as worker:
+    ...     worker.run(pow, 2, 10, deadline_s=5.0)
+    1024
+
+    The function must be importable (not from ``__main__``), its arguments and value picklable. One that has
+    a ``deadline_s`` of its own gets it by `functools.partial`::
+
+        worker.run(partial(highs.solve, arrays, deadline_s=2.0), deadline_s=2.0)
+
+    Parameters
+    ----------
+    warm_up
+        Run in each new process, ahead of its first function.
+    memory_bytes
+        Cap of each process's address space, thread stacks and mapped files included; None for no cap.
+    runs_per_process
+        A process is replaced after this many runs, because solvers leak.
+    """
+
+    def __init__(
+        self,
+        *,
+        warm_up: Callable[[], object] = nothing,
+        memory_bytes: int | None = None,
+        runs_per_process: int = 200,
+    ) -> None:
+        self._warm_up = warm_up
+        self._memory_bytes = memory_bytes
+        self._runs_per_process = runs_per_process
+        self._turn = threading.Lock()
+        self._state = threading.Lock()
+        self._idle: deque[Process] = deque()
+        self._running: Process | None = None
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids, spare included."""
+        with self._state:
+            return [p.pid for p in (self._running, *self._idle) if p is not None]
+
+    def start(self) -> None:
+        """Start the processes ahead of the first run; returns before they are ready."""
+        with self._state:
+            self._top_up()
+
+    def wait_until_ready(self, timeout_s: float) -> bool:
+        """Wait until the next run would find a process that is warm; False if that takes longer.
+
+        Raises
+        ------
+        WorkerFailed
+            The warm-up failed.
+        """
+        until = time.monotonic() + timeout_s
+        if not self._turn.acquire(timeout=timeout_s):
+            return False
+        try:
+            process = self._take()
+            try:
+                return process.wait_until_ready(until - time.monotonic())
+            finally:
+                self._give_back(process)
+        finally:
+            self._turn.release()
+
+    def run(
+        self, function: Callable[..., T], *args: Any, deadline_s: float, grace_s: float = GRACE_S, **kwargs: Any
+    ) -> T:
+        """Run the function in the process and return its value.
+
+        Parameters
+        ----------
+        deadline_s, grace_s
+            The run has ended, one way or the other, this long after the call; waiting for the worker counts.
+
+        Raises
+        ------
+        DeadlinePassed
+            The process did not answer in time and was ended, or the worker was busy or starting all the while.
+        WorkerFailed
+            The function raised anything but a `TapasError`, the process crashed, ran out of memory or sent
+            something unreadable, or `cancel` or `close` was called.
+        TapasError
+            As the function raised it.
+        """
+        order = pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL)
+        wait_s = min(deadline_s + grace_s, LONGEST_S)
+        until = time.monotonic() + wait_s
+        if not self._turn.acquire(timeout=max(0.0, wait_s)):
+            raise DeadlinePassed(f"the worker was busy with another run for {deadline_s:g} s")
+        try:
+            value: T = self._run(order, until, deadline_s)
+            return value
+        finally:
+            self._turn.release()
+
+    def cancel(self) -> bool:
+        """End the run in progress, whose caller gets `WorkerFailed`; False if there is none."""
+        with self._state:
+            return self._running is not None and self._running.end("the run was cancelled")
+
+    def close(self) -> None:
+        """End the run in progress and all processes; the worker takes no more runs."""
+        with self._state:
+            self._closed = True
+            idle, self._idle = self._idle, deque()
+            if self._running is not None:
+                self._running.end("the worker was closed")
+        for process in idle:
+            process.discard()
+        if self._turn.acquire(timeout=5.0):  # the runner has given its process back: none is left
+            self._turn.release()
+
+    def _run(self, order: bytes, until: float, deadline_s: float) -> Any:
+        process = self._take()
+        try:
+            if not process.wait_until_ready(until - time.monotonic()):
+                raise DeadlinePassed(f"the worker's process was not ready within {deadline_s:g} s")
+            too_late = f"no answer within {deadline_s:g} s, so the worker's process was ended"
+            return process.ask(order, until - time.monotonic(), DeadlinePassed(too_late))
+        finally:
+            self._give_back(process)
+
+    def _take(self) -> Process:
+        with self._state:
+            if self._closed:
+                raise WorkerFailed("the worker was closed")
+            while self._idle and not self._idle[0].alive:
+                self._idle.popleft().discard()
+            self._top_up()
+            if not self._idle:
+                raise WorkerFailed("the operating system starts no more processes")
+            self._running = self._idle.popleft()
+            self._running.begin()
+            return self._running
+
+    def _give_back(self, process: Process) -> None:
+        reusable = process.finish()
+        with self._state:
+            self._running = None
+            keep = reusable and not self._closed and process.runs < self._runs_per_process
+            if keep:
+                self._idle.appendleft(process)
+            if not self._closed:
+                self._top_up()
+        if not keep:
+            process.discard()
+
+    def _top_up(self) -> None:
+        with suppress(OSError):  # out of processes or memory: fewer must do
+            while len(self._idle) + (self._running is not None) < STARTED_AHEAD:
+                self._idle.append(Process(self._warm_up, self._memory_bytes))
+
+
+class Workers:
+    """One `Worker` per solver, started when first asked for: two solvers never meet in one process.
+
+    Parameters
+    ----------
+    warm_ups
+        The solvers' names, each with what its processes do ahead of their first run.
+    memory_bytes
+        Cap of each process's address space; None for no cap.
+    """
+
+    def __init__(
+        self, warm_ups: Mapping[str, Callable[[], object]] = WARM_UPS, *, memory_bytes: int | None = None
+    ) -> None:
+        self._warm_ups = dict(warm_ups)
+        self._memory_bytes = memory_bytes
+        self._lock = threading.Lock()
+        self._workers: dict[str, Worker] = {}
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getitem__(self, solver: str) -> Worker:
+        """The solver's worker, started if it was not.
+
+        Raises
+        ------
+        NotFound
+            There is no such solver.
+        WorkerFailed
+            The workers are closed.
+        """
+        if solver not in self._warm_ups:
+            raise NotFound("solver", solver, f"there are {', '.join(sorted(self._warm_ups))}")
+        with self._lock:
+            if self._closed:
+                raise WorkerFailed("the workers were closed")
+            if solver not in self._workers:
+                self._workers[solver] = Worker(warm_up=self._warm_ups[solver], memory_bytes=self._memory_bytes)
+                self._workers[solver].start()
+            return self._workers[solver]
+
+    def close(self) -> None:
+        """Close every worker."""
+        with self._lock:
+            self._closed = True
+            for worker in self._workers.values():
+                worker.close()

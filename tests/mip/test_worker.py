@@ -1,0 +1,275 @@
+"""Whatever happens in a worker's process, its caller gets a value or an error in time, and so does the next one.
+
+The functions run are those of the standard library and of the solvers: anything importable will do.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tapas_opt.errors import DeadlinePassed, InvalidInput, NotFound, WorkerFailed
+from tapas_opt.mip import cpsat, highs
+from tapas_opt.mip.model import MipModel
+from tapas_opt.mip.result import MipStatus
+from tapas_opt.mip.worker import Worker, Workers
+
+GIB = 2**30
+LONG_S = 20.0
+"""A deadline that no test here comes near."""
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with Worker(memory_bytes=4 * GIB) as shared:
+        yield shared
+
+
+@pytest.fixture(autouse=True)
+def the_next_run_works(request):
+    """After each test that uses the shared worker, the next caller is served."""
+    yield
+    if "worker" in request.fixturenames:
+        assert request.getfixturevalue("worker").run(pow, 2, 10, deadline_s=LONG_S) == 1024
+
+
+def is_alive(pid):
+    """Whether the process runs; a zombie waits for its parent and does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition):
+    until = time.monotonic() + LONG_S
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.01)
+    return condition()
+
+
+def test_runs_share_a_process_that_is_not_ours(worker):
+    first, second = (worker.run(os.getpid, deadline_s=LONG_S) for _ in range(2))
+    assert first == second != os.getpid()
+
+
+def test_a_hung_process_is_ended_at_the_deadline(worker):
+    began = time.monotonic()
+    pid = worker.run(os.getpid, deadline_s=LONG_S)
+    with pytest.raises(DeadlinePassed, match=r"0\.3 s"):
+        worker.run(time.sleep, 60, deadline_s=0.3, grace_s=0.1)
+    assert time.monotonic() - began < LONG_S
+    assert not is_alive(pid)
+
+
+def test_a_process_that_holds_the_interpreter_lock_is_ended_too(worker):
+    """sum over a range never lets another thread of that process run for long."""
+    with pytest.raises(DeadlinePassed):
+        worker.run(sum, range(10**12), deadline_s=0.2, grace_s=0)
+
+
+def test_an_order_that_a_stopped_process_does_not_read_does_not_block_for_good(worker):
+    """The order is larger than the socket's buffer, so that sending it waits for a reader."""
+    os.kill(worker.run(os.getpid, deadline_s=LONG_S), signal.SIGSTOP)
+    with pytest.raises(DeadlinePassed):
+        worker.run(len, bytes(10**7), deadline_s=0.3, grace_s=0)
+
+
+def test_large_orders_and_values_come_through(worker):
+    block = bytes(range(256)) * 40_000
+    assert worker.run(bytes.swapcase, block, deadline_s=LONG_S) == block.swapcase()
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "said"),
+    [
+        (os._exit, 7, "exit code 7"),
+        (signal.raise_signal, signal.SIGSEGV, "SIGSEGV"),
+        (bytearray, 6 * GIB, "MemoryError"),
+        (sys.exit, "done", "SystemExit: done"),
+        (float, "seven", "ValueError: could not convert"),
+        (exec, "raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ],
+    ids=["exits", "segfaults", "memory", "sys.exit", "raises", "interrupted"],
+)
+def test_a_failing_run_is_told_in_one_line_and_prints_nothing(worker, capfd, function, argument, said):
+    with pytest.raises(WorkerFailed, match=said) as failure:
+        worker.run(function, argument, deadline_s=LONG_S)
+    assert "\n" not in str(failure.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_cannot_be_sent_back_is_a_failure(worker):
+    with pytest.raises(WorkerFailed, match="pickle"):
+        worker.run(threading.Lock, deadline_s=LONG_S)
+
+
+def test_an_answer_that_cannot_be_read_is_a_failure(worker):
+    """This error's own pickle calls its ``__init__`` with one argument of three."""
+    with pytest.raises(WorkerFailed, match="cannot be read"):
+        worker.run(InvalidInput.one, "a", "b", "c", deadline_s=LONG_S)
+
+
+def test_a_value_of_the_wrong_kind_is_handed_over_as_it_is(worker):
+    """The worker knows no solver: whoever calls it checks what came, as `MipArrays.worst_violation` does."""
+    model = MipModel()
+    x = model.columns("x", upper=1, cost=-1, integer=True)
+    model.add(model.rows("r", upper=0), x, 1)
+    assert worker.run(str, "not a result", deadline_s=LONG_S) == "not a result"
+    other = MipModel()
+    other.columns("x", upper=1, cost=-1, integer=True)
+    lie = worker.run(partial(highs.solve, other.arrays(), deadline_s=5), deadline_s=LONG_S)
+    assert model.arrays().worst_violation(lie.values) == 1
+
+
+def test_our_own_errors_come_back_whole_and_keep_the_process(worker):
+    model = MipModel()
+    model.columns("x", ["a"], upper=float("nan"), integer=True)
+    pid = worker.run(os.getpid, deadline_s=LONG_S)
+    with pytest.raises(InvalidInput, match=r"column x\[a\]") as refused:
+        worker.run(partial(highs.solve, model.arrays(), deadline_s=1), deadline_s=LONG_S)
+    assert refused.value.faults[0].where == "column x[a]"
+    assert worker.run(os.getpid, deadline_s=LONG_S) == pid
+
+
+def test_another_thread_cancels_a_run(worker):
+    assert not worker.cancel()
+    threading.Timer(0.2, worker.cancel).start()
+    with pytest.raises(WorkerFailed, match="cancelled"):
+        worker.run(time.sleep, 60, deadline_s=LONG_S)
+
+
+def test_one_run_at_a_time_and_waiting_counts(worker):
+    """The second caller's deadline passes while the first still runs; the first is not disturbed."""
+    outcome = []
+    first = threading.Thread(target=lambda: outcome.append(worker.run(time.sleep, 0.8, deadline_s=LONG_S)))
+    first.start()
+    assert wait_until(worker._turn.locked)
+    with pytest.raises(DeadlinePassed, match="busy"):
+        worker.run(os.getpid, deadline_s=0.1, grace_s=0)
+    first.join()
+    assert outcome == [None]
+
+
+def test_many_threads_all_get_their_own_answer(worker):
+    answers = {}
+
+    def square(n):
+        answers[n] = worker.run(pow, n, 2, deadline_s=LONG_S)
+
+    threads = [threading.Thread(target=square, args=(n,)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {n: n * n for n in range(20)}
+
+
+def test_a_process_is_replaced_after_its_runs():
+    with Worker(runs_per_process=2) as worker:
+        pids = [worker.run(os.getpid, deadline_s=LONG_S) for _ in range(4)]
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+def test_a_spare_that_died_is_passed_over():
+    with Worker() as worker:
+        assert worker.wait_until_ready(LONG_S)
+        for pid in worker.pids:
+            os.kill(pid, signal.SIGKILL)
+        assert wait_until(lambda: not any(map(is_alive, worker.pids)))
+        assert worker.run(pow, 2, 3, deadline_s=LONG_S) == 8
+
+
+def test_a_warm_up_that_fails_is_told_to_each_caller():
+    with Worker(warm_up=partial(float, "seven")) as worker:
+        for _ in range(2):
+            with pytest.raises(WorkerFailed, match="ValueError"):
+                worker.run(os.getpid, deadline_s=LONG_S)
+
+
+def test_a_process_still_starting_at_the_deadline_is_kept_for_the_next_run():
+    with Worker(warm_up=partial(time.sleep, 0.7)) as worker:
+        pids = worker.pids
+        with pytest.raises(DeadlinePassed, match="ready"):
+            worker.run(os.getpid, deadline_s=0.05, grace_s=0)
+        assert worker.run(os.getpid, deadline_s=LONG_S) == pids[0]
+
+
+def test_closing_ends_the_run_and_leaves_no_process():
+    worker = Worker()
+    worker.start()
+    pids = worker.pids
+    threading.Timer(0.3, worker.close).start()
+    with pytest.raises(WorkerFailed, match="closed"):
+        worker.run(time.sleep, 60, deadline_s=LONG_S)
+    worker.close()
+    assert not any(map(is_alive, pids))
+    with pytest.raises(WorkerFailed, match="closed"):
+        worker.run(os.getpid, deadline_s=LONG_S)
+
+
+ORPHANS = """
+import sys, threading, time
+from tapas_opt.mip.worker import Worker
+worker = Worker()
+worker.wait_until_ready(20)
+threading.Thread(target=lambda: worker.run(time.sleep, 60, deadline_s=60), daemon=True).start()
+time.sleep(0.2)
+print(*worker.pids, flush=True)
+time.sleep(60)
+"""
+
+
+def test_no_process_outlives_a_parent_that_is_killed():
+    """The script has no ``if __name__ == "__main__"``: a worker never runs its parent's main module again."""
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True)
+    with parent:
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        assert all(map(is_alive, pids))
+        parent.kill()
+    assert wait_until(lambda: not any(map(is_alive, pids)))
+
+
+def test_a_worker_started_in_a_thread_outlives_the_thread():
+    worker = Worker()
+    starter = threading.Thread(target=worker.start)
+    starter.start()
+    starter.join()
+    try:
+        pids = worker.pids
+        assert worker.run(os.getpid, deadline_s=LONG_S) == pids[0]
+    finally:
+        worker.close()
+
+
+def test_ctrl_c_does_not_reach_the_process(worker):
+    os.kill(worker.run(os.getpid, deadline_s=LONG_S), signal.SIGINT)
+    assert worker.run(pow, 3, 2, deadline_s=LONG_S) == 9
+    assert os.getpgid(worker.run(os.getpid, deadline_s=LONG_S)) != os.getpgid(0)
+
+
+def test_each_solver_has_a_process_of_its_own_and_solves_there(knapsack):
+    with Workers(memory_bytes=8 * GIB) as workers:
+        results = [
+            workers["highs"].run(partial(highs.solve, knapsack, deadline_s=10), deadline_s=LONG_S),
+            workers["cpsat"].run(partial(cpsat.solve, knapsack, deadline_s=10), deadline_s=LONG_S),
+        ]
+        assert workers["highs"] is workers["highs"]
+        assert not set(workers["highs"].pids) & set(workers["cpsat"].pids)
+        pids = workers["highs"].pids + workers["cpsat"].pids
+    assert [(r.status, r.objective) for r in results] == [(MipStatus.OPTIMAL, -220)] * 2
+    assert not any(map(is_alive, pids))
+
+
+def test_workers_know_their_solvers():
+    with Workers() as workers, pytest.raises(NotFound, match="cpsat, highs, pyomo"):
+        workers["abacus"]
+    with pytest.raises(WorkerFailed, match="closed"):
+        workers["highs"]
