@@ -182,7 +182,7 @@ def test_a_spare_that_died_is_passed_over():
         assert worker.wait_until_ready(LONG_S)
         for pid in worker.pids:
             os.kill(pid, signal.SIGKILL)
-        assert wait_until(lambda: not any(map(is_alive, worker.pids)))
+        assert wait_until(lambda: not any(process.alive for process in worker._idle))
         assert worker.run(pow, 2, 3, deadline_s=LONG_S) == 8
 
 
