@@ -160,11 +160,10 @@ class Worker:
         """End the run in progress and all processes; the worker takes no more runs."""
         with self._state:
             self._closed = True
-            idle, self._idle = self._idle, deque()
             if self._running is not None:
                 self._running.end("the worker was closed")
-        for process in idle:
-            process.discard()
+            while self._idle:
+                self._idle.pop().discard()
         if self._turn.acquire(timeout=5.0):  # the runner has given its process back: none is left
             self._turn.release()
 
