@@ -29,3 +29,12 @@ class SmoothNoise:
     def at(self, t_s: float) -> NDArray[np.float64]:
         """``[count]`` values at ``t_s``; a wave's variance is ½, hence the factor."""
         return np.asarray(np.sqrt(2.0 / WAVES) * np.sin(self._rate * t_s + self._phase).sum(axis=1))
+
+    @classmethod
+    def joined(cls, parts: Sequence[SmoothNoise]) -> SmoothNoise:
+        """All series of the parts, one after the other."""
+        whole = cls([0], 0, 1.0, 2.0)
+        if parts:
+            whole._rate = np.concatenate([part._rate for part in parts])
+            whole._phase = np.concatenate([part._phase for part in parts])
+        return whole

@@ -21,20 +21,27 @@ __all__ = [
     "resistance_factor",
     "room_rise_k",
     "supply_air_c",
+    "summed",
     "supply_loss_w",
     "throttles",
 ]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
 THERMAL_SPEED_FLOOR = 0.1
 """Natural draught: cooling never falls below that of fans at a tenth of their speed."""
 
 
+def summed(values: FloatArray, parent: IntArray, parents: int) -> FloatArray:
+    """Sum of the values of each parent's children."""
+    return np.bincount(parent, values, parents).astype(np.float64, copy=False)
+
+
 def approached(value: FloatArray, target: FloatArray, dt_s: float, time_constant_s: float) -> FloatArray:
     """First-order lag, integrated exactly: ``target + (value − target)·exp(−dt/τ)``, stable for any step."""
-    return target + (value - target) * np.exp(-dt_s / time_constant_s)
+    return np.asarray(target + (value - target) * np.exp(-dt_s / time_constant_s))
 
 
 def leakage_w(temperature_c: FloatArray, gpu_max_power_w: FloatArray, p: Parameters) -> FloatArray:
@@ -43,7 +50,7 @@ def leakage_w(temperature_c: FloatArray, gpu_max_power_w: FloatArray, p: Paramet
     Subthreshold leakage grows about e-fold in 40 K; the demand already holds its value at the reference.
     """
     at_reference = p.leakage_frac * gpu_max_power_w
-    return at_reference * np.expm1((temperature_c - p.leakage_reference_c) / p.leakage_scale_k)
+    return np.asarray(at_reference * np.expm1((temperature_c - p.leakage_reference_c) / p.leakage_scale_k))
 
 
 def gpu_power_w(
@@ -56,7 +63,7 @@ def gpu_power_w(
 ) -> FloatArray:
     """Electrical power of GPUs: dynamic part (halved while throttled) plus leakage, held at the board's power cap."""
     dynamic = np.maximum(wanted_w - idle_w, 0.0) * np.where(throttled, p.throttle_frac, 1.0)
-    return np.minimum(idle_w + dynamic + leakage_w(temperature_c, max_w, p), max_w)
+    return np.asarray(np.minimum(idle_w + dynamic + leakage_w(temperature_c, max_w, p), max_w))
 
 
 def resistance_factor(fan_speed: FloatArray, p: Parameters) -> FloatArray:
@@ -66,7 +73,7 @@ def resistance_factor(fan_speed: FloatArray, p: Parameters) -> FloatArray:
     the rest is conduction.
     """
     relative = p.reference_speed / np.maximum(fan_speed, THERMAL_SPEED_FLOOR)
-    return (1.0 - p.convection_frac) + p.convection_frac * relative**0.8
+    return np.asarray((1.0 - p.convection_frac) + p.convection_frac * relative**0.8)
 
 
 def memory_rise_k(power_frac: FloatArray, p: Parameters) -> FloatArray:

@@ -72,8 +72,10 @@ class Plant:
         self.machines = machines_of(topology, p)
         self._outdoor = outdoor or Weather(seed).outdoor_c
         self._chain = PowerChain(topology, p)
-        self._sensors = Sensors(topology, self.machines, seed, p)
-        self._room_budget_w = np.bincount(topology.aisle_room[topology.row_aisle], topology.row_budget_w)
+        self._sensors = Sensors(self.machines, seed, p)
+        self._room_budget_w = physics.summed(
+            topology.row_budget_w, topology.aisle_room[topology.row_aisle], len(topology.rooms)
+        )
         self._server_room, self._server_aisle = topology.server_room, topology.server_aisle
         self._gpu_span_w = np.where(self.machines.has_gpu, self.machines.gpu_max_w - self.machines.gpu_idle_w, 1.0)
         self._start_cold()
@@ -178,15 +180,15 @@ class Plant:
         speed = physics.approached(self._fan_speed, wanted, dt_s, p.fan_time_constant_s)
         self._fan_speed = np.where(self._dark, 0.0, speed)
         self._airflow = physics.airflow_cfm(self._fan_speed, self.machines.max_airflow_cfm)
-        self._aisle_flow = np.bincount(self._server_aisle, self._airflow, len(t.aisles))
-        self._aisle_heat = np.bincount(self._server_aisle, self._server_w, len(t.aisles))
+        self._aisle_flow = physics.summed(self._airflow, self._server_aisle, len(t.aisles))
+        self._aisle_heat = physics.summed(self._server_w, self._server_aisle, len(t.aisles))
         effect = self._chain.effect
         returned = physics.recirculated_frac(
             self._aisle_flow, effect.aisle_airflow_capacity_cfm, self._aisle_heat, effect.aisle_heat_capacity_w
         )
         exhaust = physics.exhaust_rise_k(self._aisle_heat, self._aisle_flow)
         self._aisle_rise_k = physics.mixed_rise_k(self._aisle_rise_k, returned, exhaust, dt_s, p)
-        room_load = np.bincount(self._server_room, self._server_w, len(t.rooms)) / self._room_budget_w
+        room_load = physics.summed(self._server_w, self._server_room, len(t.rooms)) / self._room_budget_w
         supply = physics.supply_air_c(self._outdoor(self.t_s), p) + physics.room_rise_k(room_load, p)
         target = supply + effect.supply_rise_c
         self._supply_c = physics.approached(self._supply_c, target, dt_s, p.room_time_constant_s)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tapas_opt.domain.failure import Effect, Failure, FailureKind, effect_of
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.plant.parameters import Parameters
+from tapas_opt.plant.physics import summed
 from tapas_opt.plant.protection import InverseTime
 
 __all__ = ["PowerChain", "PowerFlow"]
@@ -73,13 +74,13 @@ class PowerChain:
     def flow(self, server_power_w: FloatArray) -> PowerFlow:
         """Carry the servers' power up; losses and switches are added at each live rack."""
         t, p = self._topology, self._p
-        rack_w = np.bincount(t.server_rack, server_power_w, len(t.racks)) * (1.0 + p.distribution_loss_frac)
+        rack_w = summed(server_power_w, t.server_rack, len(t.racks)) * (1.0 + p.distribution_loss_frac)
         rack_w += np.where(self._rack_live, p.rack_overhead_w, 0.0)
-        pdu_w = np.bincount(t.rack_feeds.ravel(), (rack_w[:, None] * self._share).ravel(), len(t.pdus))
+        pdu_w = summed((rack_w[:, None] * self._share).ravel(), np.maximum(t.rack_feeds, 0).ravel(), len(t.pdus))
         return PowerFlow(
-            row_w=np.bincount(t.rack_row, rack_w, len(t.rows)),
+            row_w=summed(rack_w, t.rack_row, len(t.rows)),
             pdu_w=pdu_w,
-            ups_w=np.bincount(t.pdu_ups, pdu_w, len(t.upses)),
+            ups_w=summed(pdu_w, t.pdu_ups, len(t.upses)),
         )
 
     def protect(self, flow: PowerFlow, dt_s: float) -> None:

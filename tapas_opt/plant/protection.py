@@ -53,7 +53,7 @@ class InverseTime:
         overloaded = (load_frac > 1.0) & ~self.opened
         self.used = np.where(overloaded, self.used, np.maximum(self.used - dt_s / self._recovery_s, 0.0))
         in_force = self._curves if curves is None else curves
-        for i in np.flatnonzero(overloaded):
+        for i in map(int, np.flatnonzero(overloaded)):
             self.used[i] = min(self.used[i] + self._used_up(in_force[i], float(load_frac[i]), dt_s), 1.0)
         opening = overloaded & (self.used >= 1.0)
         self.opened = self.opened | opening

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.domain.topology import Topology
 from tapas_opt.plant.machines import Machines
 from tapas_opt.plant.parameters import Parameters
 from tapas_opt.plant.truth import Truth
 
-__all__ = ["Readings", "Sensors"]
+__all__ = ["Readings", "Sensors", "exact_readings"]
 
 FloatArray = NDArray[np.float64]
 
@@ -42,37 +41,55 @@ class Readings:
     row_meter_power_w: FloatArray
 
 
+def exact_readings(truth: Truth, machines: Machines) -> Readings:
+    """What perfect sensors would say."""
+    no_gpu = np.where(machines.has_gpu, 0.0, np.nan)
+    return Readings(
+        t_s=truth.t_s,
+        room_outdoor_c=np.full(truth.supply_c.shape, truth.outdoor_c),
+        server_inlet_c=truth.inlet_c,
+        server_power_w=truth.server_power_w,
+        server_airflow_cfm=truth.airflow_cfm,
+        gpu_load_frac=truth.gpu_load_frac + no_gpu,
+        gpu_power_w=truth.gpu_power_w + no_gpu,
+        gpu_temperature_c=truth.gpu_temperature_c,
+        gpu_memory_temperature_c=truth.gpu_memory_temperature_c,
+        row_meter_power_w=truth.row_power_w,
+    )
+
+
 class Sensors:
     """The sensors of a site, with noise of their own from a seed."""
 
-    def __init__(self, topology: Topology, machines: Machines, seed: int, parameters: Parameters) -> None:
-        self._rooms = len(topology.rooms)
+    def __init__(self, machines: Machines, seed: int, parameters: Parameters) -> None:
         self._machines = machines
         self._dropout = parameters.sensor_dropout_frac
         self._random = np.random.default_rng([seed, 21])
 
     def read(self, truth: Truth) -> Readings:
         """Sample every sensor once. A GPU that is not there reads NaN."""
-        m = self._machines
-        no_gpu = np.where(m.has_gpu, 0.0, np.nan)
+        exact = exact_readings(truth, self._machines)
         return Readings(
-            t_s=truth.t_s,
-            room_outdoor_c=self._some(np.full(self._rooms, truth.outdoor_c) + self._noise(self._rooms) * INLET_SIGMA_C),
-            server_inlet_c=self._some(truth.inlet_c + self._noise(truth.inlet_c.shape) * INLET_SIGMA_C),
-            server_power_w=self._relative(truth.server_power_w, POWER_SIGMA),
-            server_airflow_cfm=self._relative(truth.airflow_cfm, AIRFLOW_SIGMA),
-            gpu_load_frac=truth.gpu_load_frac + no_gpu,
-            gpu_power_w=self._relative(truth.gpu_power_w, POWER_SIGMA) + no_gpu,
-            gpu_temperature_c=self._in_steps(truth.gpu_temperature_c),
-            gpu_memory_temperature_c=self._in_steps(truth.gpu_memory_temperature_c),
-            row_meter_power_w=self._relative(truth.row_power_w, POWER_SIGMA),
+            t_s=exact.t_s,
+            room_outdoor_c=self._shifted(exact.room_outdoor_c),
+            server_inlet_c=self._shifted(exact.server_inlet_c),
+            server_power_w=self._relative(exact.server_power_w, POWER_SIGMA),
+            server_airflow_cfm=self._relative(exact.server_airflow_cfm, AIRFLOW_SIGMA),
+            gpu_load_frac=exact.gpu_load_frac,
+            gpu_power_w=self._relative(exact.gpu_power_w, POWER_SIGMA),
+            gpu_temperature_c=self._in_steps(exact.gpu_temperature_c),
+            gpu_memory_temperature_c=self._in_steps(exact.gpu_memory_temperature_c),
+            row_meter_power_w=self._relative(exact.row_meter_power_w, POWER_SIGMA),
         )
 
-    def _noise(self, shape: int | tuple[int, ...]) -> FloatArray:
-        return np.clip(self._random.standard_normal(shape), -4.0, 4.0)
+    def _noise(self, value: FloatArray) -> FloatArray:
+        return np.clip(self._random.standard_normal(value.shape), -4.0, 4.0)
+
+    def _shifted(self, value: FloatArray) -> FloatArray:
+        return self._some(value + INLET_SIGMA_C * self._noise(value))
 
     def _relative(self, value: FloatArray, sigma: float) -> FloatArray:
-        return self._some(value * (1.0 + sigma * self._noise(value.shape)))
+        return self._some(value * (1.0 + sigma * self._noise(value)))
 
     def _in_steps(self, value: FloatArray) -> FloatArray:
         return self._some(np.round(value / TEMPERATURE_STEP_C) * TEMPERATURE_STEP_C)

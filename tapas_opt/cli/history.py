@@ -1,0 +1,78 @@
+"""``tapas-opt history``: make history to learn from."""
+
+# ruff: noqa: PLC0415  --help stays fast: what needs NumPy is imported by the command that needs it
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tapas_opt.cli.output import AsJson, console, print_result
+from tapas_opt.cli.paths import demo_data
+
+__all__ = ["app", "generate"]
+
+app = typer.Typer(no_args_is_help=True, help="Make history to learn from.")
+
+
+@app.callback()
+def _history() -> None:
+    """Make history to learn from."""
+
+
+@app.command(epilog="Example: tapas-opt history generate --days 28 --out runs/history")
+def generate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New or empty folder for the parquet tables.")],
+    site: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A site file (YAML); the demo site if not given.")
+    ] = None,
+    days: Annotated[float, typer.Option(help="Simulated days.")] = 28.0,
+    step: Annotated[float, typer.Option(help="Seconds between samples.")] = 300.0,
+    seed: Annotated[int, typer.Option(min=0, help="Draws weather, VMs, load and sensor noise.")] = 1,
+    truth: Annotated[bool, typer.Option("--truth", help="Also write truth_*.parquet, without noise or gaps.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate a site full of VMs and record its sensors: rooms, servers, gpus, rows and vms as parquet tables."""
+    from tapas_opt.domain.site_file import read_site
+    from tapas_opt.plant.history import generate_history
+
+    file = demo_data() / "site.yaml" if site is None else site
+    started = time.perf_counter()
+    with _progress(as_json) as tell:
+        summary = generate_history(
+            read_site(file), out=out, days=days, step_s=step, seed=seed, with_truth=truth, progress=tell
+        )
+    asked = {"folder": str(out), "site": str(file), "days": days, "step_s": step, "seed": seed}
+    wall_s = round(time.perf_counter() - started, 1)
+    print_result(asked | asdict(summary) | {"wall_s": wall_s}, as_json, _say_written)
+
+
+@contextmanager
+def _progress(as_json: bool) -> Iterator[Callable[[float], None] | None]:
+    """A bar on a terminal; silence elsewhere."""
+    if as_json or not sys.stdout.isatty():
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("simulating", total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def _say_written(data: Mapping[str, Any]) -> None:
+    rows = ", ".join(f"{count:,} {name}" for name, count in data["rows"].items())
+    out = console()
+    out.print(f"{data['folder']}: {data['days']:g} days of {data['site']} in {data['wall_s']} s: rows: {rows}")
+    out.print(
+        f"  hottest GPU {data['max_gpu_temperature_c']:.1f} °C, hottest inlet {data['max_inlet_c']:.1f} °C, "
+        f"peak row power {data['peak_row_power_frac']:.0%} of budget, tripped: {', '.join(data['trips']) or 'nothing'}"
+    )
+    out.print(f"Learn from it with: tapas-opt fit --history {data['folder']} --models DIR")

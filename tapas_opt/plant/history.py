@@ -1,0 +1,279 @@
+"""History of a site as its sensors would have recorded it, written as the parquet tables of the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tapas_opt.domain.configuration import Configuration
+from tapas_opt.domain.history import TABLES, Column
+from tapas_opt.domain.site import Site
+from tapas_opt.domain.topology import Topology, topology_of
+from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.plant.parameters import Parameters
+from tapas_opt.plant.plant import Plant
+from tapas_opt.plant.population import Population, demand_of
+from tapas_opt.plant.profiling import measure_profiles
+from tapas_opt.plant.sensors import Readings, exact_readings
+from tapas_opt.plant.truth import Truth
+from tapas_opt.plant.weather import DAY_S
+from tapas_opt.plant.workload import Workload
+
+__all__ = ["HistorySummary", "generate_history"]
+
+INTERNAL_STEP_S = 60.0
+DROPOUT_FRAC = 0.001
+_KINDS = {"str": pa.dictionary(pa.int32(), pa.string()), "int64": pa.int64(), "float64": pa.float32()}
+_TRUE_TABLES = ("rooms", "servers", "gpus", "rows")
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySummary:
+    """What was written, and the extremes of the truth behind it.
+
+    Attributes
+    ----------
+    rows
+        Number of rows by table.
+    peak_row_power_frac
+        Highest power of any row over its budget.
+    trips
+        UPSs, PDUs and rows that opened; in a site worth learning from, none.
+    """
+
+    rows: Mapping[str, int]
+    max_gpu_temperature_c: float
+    max_inlet_c: float
+    peak_row_power_frac: float
+    throttled_frac: float
+    trips: tuple[str, ...]
+
+
+def generate_history(
+    site: Site,
+    *,
+    out: Path,
+    days: float = 28,
+    step_s: float = 300.0,
+    seed: int = 1,
+    with_truth: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> HistorySummary:
+    """Let VMs live on a site for some days, and record what its sensors say.
+
+    The plant runs at one minute or less; samples are momentary. About half of the VMs are IaaS. One reading in a
+    thousand is missing. A day is written at a time, so that memory does not grow with the number of days.
+
+    Parameters
+    ----------
+    out
+        Folder of ``<table>.parquet``; made if it does not exist, and must be empty.
+    step_s
+        Time between samples.
+    with_truth
+        Also write ``truth_<table>.parquet``: the same columns without noise and without gaps.
+    progress
+        Told the share that is done, after every simulated hour.
+
+    Raises
+    ------
+    InvalidInput
+        If days or step are not positive, or the folder already holds something.
+    """
+    _judge(days, step_s, out)
+    topology = topology_of(site)
+    run = _Run(topology, seed, step_s)
+    true_tables = [f"truth_{name}" for name in _TRUE_TABLES] if with_truth else []
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(_writer(out, name)) for name in (*TABLES, *true_tables)}
+        samples = max(int(days * DAY_S // step_s), 1)
+        per_day = max(int(DAY_S // step_s), 1)
+        for first in range(0, samples, per_day):
+            day = _Day(topology, run.plant, with_truth)
+            for sample in range(first, min(first + per_day, samples)):
+                day.add(run)
+                if progress is not None and sample % 12 == 0:
+                    progress(sample / samples)
+            for name, table in day.tables():
+                writers[name].write_table(table)
+                run.rows[name] = run.rows.get(name, 0) + table.num_rows
+    if progress is not None:
+        progress(1.0)
+    return run.summary()
+
+
+def _judge(days: float, step_s: float, out: Path) -> None:
+    faults = [
+        Fault(name, f"{value}: must be a number above 0")
+        for name, value in (("days", days), ("step_s", step_s))
+        if not (isfinite(value) and value > 0)
+    ]
+    try:
+        if out.exists() and any(out.iterdir()):
+            faults.append(Fault("out", f"{out}: already holds files; name a new or empty folder"))
+        elif not faults:
+            out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        faults.append(Fault("out", f"{out}: cannot be written: {error.strerror}"))
+    if faults:
+        raise InvalidInput("history", faults)
+
+
+class _Run:
+    """The simulation behind a history: plant, VMs and what has been seen so far."""
+
+    def __init__(self, topology: Topology, seed: int, step_s: float) -> None:
+        self.plant = Plant(topology, seed=seed, parameters=replace(Parameters(), sensor_dropout_frac=DROPOUT_FRAC))
+        self.rows: dict[str, int] = {}
+        self._topology = topology
+        self._workload = Workload(seed=seed)
+        self._population = Population(topology, self._workload, seed=seed)
+        self._configurations = _configurations(topology)
+        self._inner = -int(-step_s // INTERNAL_STEP_S)
+        self._inner_step_s = step_s / self._inner
+        self._peaks = {"gpu": -np.inf, "inlet": -np.inf, "row": 0.0}
+        self._throttled: list[float] = []
+
+    def sample(self) -> tuple[Readings, Truth, dict[str, Any]]:
+        """Let one sampling step pass; what sensors say, what is so, and the VMs' table at its end."""
+        for _ in range(self._inner):
+            t_s = self.plant.t_s + self._inner_step_s
+            vms, servers = self._population.at(t_s)
+            load = self._workload.vm_load_frac(vms, t_s)
+            idle = self.plant.idle_demand()
+            demand = demand_of(self._topology, idle, vms, servers, load, self._configurations)
+            truth = self.plant.step(self._inner_step_s, demand)
+        self._watch(truth)
+        names = [self._topology.servers[s] for s in servers]
+        running = {"vm": [vm.name for vm in vms], "server": names, "template": [vm.template for vm in vms]}
+        return self.plant.read(), truth, running | {"load_frac": load}
+
+    def summary(self) -> HistorySummary:
+        """Extremes seen at the samples."""
+        truth = self.plant.truth
+        return HistorySummary(
+            rows=dict(self.rows),
+            max_gpu_temperature_c=self._peaks["gpu"],
+            max_inlet_c=self._peaks["inlet"],
+            peak_row_power_frac=self._peaks["row"],
+            throttled_frac=float(np.mean(self._throttled)),
+            trips=truth.tripped_upses + truth.tripped_pdus + truth.tripped_rows,
+        )
+
+    def _watch(self, truth: Truth) -> None:
+        now = {
+            "gpu": np.nanmax(truth.gpu_temperature_c),
+            "inlet": truth.inlet_c.max(),
+            "row": (truth.row_power_w / self._topology.row_budget_w).max(),
+        }
+        self._peaks = {name: max(self._peaks[name], float(value)) for name, value in now.items()}
+        self._throttled.append(float(truth.throttled_frac.mean()))
+
+
+def _configurations(topology: Topology) -> dict[str, Configuration]:
+    return {
+        profile.configuration.name: profile.configuration
+        for name in topology.hardware
+        for profile in measure_profiles(topology.site.hardware[name], name)
+    }
+
+
+class _Day:
+    """The samples of one day, and their tables."""
+
+    def __init__(self, topology: Topology, plant: Plant, with_truth: bool) -> None:
+        self._topology = topology
+        self._machines = plant.machines
+        self._with_truth = with_truth
+        self._readings: list[Readings] = []
+        self._exact: list[Readings] = []
+        self._vms: dict[str, list[Any]] = {column.name: [] for column in TABLES["vms"].columns}
+
+    def add(self, run: _Run) -> None:
+        """Take the next sample."""
+        readings, truth, vms = run.sample()
+        self._readings.append(readings)
+        if self._with_truth:
+            self._exact.append(exact_readings(truth, self._machines))
+        self._vms["t_s"] += [readings.t_s] * len(vms["vm"])
+        for name, values in vms.items():
+            self._vms[name] += list(values)
+
+    def tables(self) -> Iterator[tuple[str, pa.Table]]:
+        """Every table of the day by name."""
+        yield from self._sensor_tables("", self._readings)
+        yield "vms", _table("vms", self._vms)
+        if self._with_truth:
+            yield from self._sensor_tables("truth_", self._exact)
+
+    def _sensor_tables(self, prefix: str, readings: Sequence[Readings]) -> Iterator[tuple[str, pa.Table]]:
+        t = self._topology
+        t_s = np.array([sample.t_s for sample in readings])
+        for table, key, names in (
+            ("rooms", "room", t.rooms),
+            ("servers", "server", t.servers),
+            ("rows", "row", t.rows),
+        ):
+            keys = {"t_s": np.repeat(t_s, len(names)), key: _repeated(names, 1, len(t_s))}
+            yield prefix + table, _table(table, keys | _stacked(table, readings))
+        yield prefix + "gpus", self._gpu_table(t_s, readings)
+
+    def _gpu_table(self, t_s: np.ndarray, readings: Sequence[Readings]) -> pa.Table:
+        servers, gpus = self._machines.has_gpu.shape
+        keys = {
+            "t_s": np.repeat(t_s, servers * gpus),
+            "server": _repeated(self._topology.servers, gpus, len(t_s)),
+            "gpu": np.tile(np.arange(gpus), servers * len(t_s)),
+        }
+        table = _table("gpus", keys | _stacked("gpus", readings))
+        if self._machines.has_gpu.all():
+            return table
+        return table.filter(pa.array(np.tile(self._machines.has_gpu.ravel(), len(t_s))))
+
+
+def _stacked(table: str, readings: Sequence[Readings]) -> dict[str, np.ndarray]:
+    """The measured columns of a table, flattened over samples; their fields carry the table's name in the singular."""
+    singular = table.removesuffix("s")
+    columns = [column.name for column in TABLES[table].columns if column.name not in TABLES[table].key]
+    return {
+        name: np.concatenate([getattr(sample, f"{singular}_{name}").ravel() for sample in readings]) for name in columns
+    }
+
+
+def _repeated(names: Sequence[str], each: int, times: int) -> pa.DictionaryArray:
+    codes = np.tile(np.repeat(np.arange(len(names), dtype=np.int32), each), times)
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(names)))
+
+
+def _table(name: str, values: Mapping[str, Any]) -> pa.Table:
+    schema = _schema(name)
+    return pa.table([_array(values[field.name], field.type) for field in schema], schema=schema)
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, pa.string()).dictionary_encode()
+    return pa.array(np.asarray(values).astype(kind.to_pandas_dtype(), copy=False), kind)
+
+
+def _schema(name: str) -> pa.Schema:
+    return pa.schema([(column.name, _kind(column)) for column in TABLES[name].columns])
+
+
+def _kind(column: Column) -> pa.DataType:
+    """Times keep all their digits; seven of them are more than any sensor has."""
+    return pa.float64() if column.name == "t_s" else _KINDS[column.kind]
+
+
+def _writer(out: Path, name: str) -> pq.ParquetWriter:
+    return pq.ParquetWriter(out / f"{name}.parquet", _schema(name.removeprefix("truth_")))
