@@ -1,0 +1,73 @@
+"""Learning from history, from the first reading to the last margin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tapas_opt.domain.topology import Topology
+from tapas_opt.learn.artefact import Artefact, Training
+from tapas_opt.learn.fitting.domain import fit_domain_margin, fit_row_overhead, server_sums
+from tapas_opt.learn.fitting.fitted import Fitted, settled
+from tapas_opt.learn.fitting.gpu_temperature import fit_gpu_temperature
+from tapas_opt.learn.fitting.inlet import fit_inlet
+from tapas_opt.learn.fitting.load import fit_vm_load
+from tapas_opt.learn.fitting.panel import Panel, panel_of
+from tapas_opt.learn.fitting.power import fit_gpu_power, fit_surface
+from tapas_opt.learn.fitting.split import split_days
+from tapas_opt.learn.models import LearnedModels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["fit"]
+
+
+def fit(
+    tables: Mapping[str, pd.DataFrame], topology: Topology, progress: Callable[[str], None] = lambda model: None
+) -> LearnedModels:
+    """Learn all models of a site from the tables of its history (``domain.history.TABLES``).
+
+    Parameters
+    ----------
+    progress
+        Called with the name of each model when it is done.
+
+    Raises
+    ------
+    InvalidInput
+        If the history is of another site, shorter than four days, or has no reading where one is needed.
+    """
+    panel = panel_of(tables, topology)
+    split = split_days(panel.day)
+    training = _training(panel, split.fit)
+
+    def settle(fitted: Fitted) -> Artefact[Any]:
+        progress(fitted.name)
+        return settled(fitted, training)
+
+    inlet = settle(fit_inlet(panel, split))
+    gpu_power = settle(fit_gpu_power(panel, split))
+    server_power = settle(fit_surface("server_power", "W", panel.server_power_w, panel, split))
+    airflow = settle(fit_surface("airflow", "CFM", panel.airflow_cfm, panel, split))
+    vm_load = settle(fit_vm_load(panel, split))
+    sums = server_sums(panel, inlet, gpu_power, server_power, airflow, vm_load)
+    row_overhead = settle(fit_row_overhead(panel, split, sums))
+    return LearnedModels(
+        inlet_temperature=inlet,
+        gpu_temperature=settle(fit_gpu_temperature("gpu_temperature", panel.gpu_c, panel, split)),
+        gpu_memory_temperature=settle(fit_gpu_temperature("gpu_memory_temperature", panel.gpu_memory_c, panel, split)),
+        gpu_power=gpu_power,
+        server_power=server_power,
+        airflow=airflow,
+        vm_load=vm_load,
+        row_overhead=row_overhead,
+        domain_margin=settle(fit_domain_margin(panel, split, sums, row_overhead)),
+    )
+
+
+def _training(panel: Panel, fitting: np.typing.NDArray[np.bool_]) -> Training:
+    seconds = panel.t_s[fitting]
+    return Training(float(seconds[0]), float(seconds[-1]), panel.fingerprint)

@@ -1,0 +1,1 @@
+"""Where models are fitted: the only place that needs pandas and scikit-learn."""

@@ -1,0 +1,85 @@
+"""Fit of the inlet temperature of each server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.learn.artefact import Feature
+from tapas_opt.learn.fitting.fitted import SERVER_DAY, Fitted, errors_of
+from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, coverage, day_maxima, spread_of
+from tapas_opt.learn.fitting.panel import Panel
+from tapas_opt.learn.fitting.rising import RisingFit, fit_rising, seen_range
+from tapas_opt.learn.fitting.split import Split
+from tapas_opt.learn.inlet import InletEntry, outdoor_segments
+
+__all__ = ["fit_inlet"]
+
+FloatArray = NDArray[np.float64]
+
+
+def fit_inlet(panel: Panel, split: Split) -> Fitted:
+    """``T_in[s]`` piecewise linear in the outdoor temperature and linear in the load of its room.
+
+    Residuals are divided by each server's own spread, and their day maxima pooled by hardware, for the margin.
+    """
+    x = _features(panel)
+    fits = {s: fit for s in range(x.shape[1]) if (fit := fit_rising(x[split.fit, s], panel.inlet_c[split.fit, s]))}
+    residual: FloatArray = np.full(panel.inlet_c.shape, np.nan)
+    for s, fit in fits.items():
+        residual[:, s] = panel.inlet_c[:, s] - fit.at(x[:, s])
+    margin = np.full(residual.shape[1], np.nan)
+    pooled: dict[str, InletEntry] = {}
+    for name in panel.topology.hardware:
+        servers = np.array([s for s in panel.of_hardware(name) if s in fits], dtype=np.int64)
+        if servers.size:
+            margin[servers] = _margins(residual[:, servers], panel, split)
+            pooled[name] = _pooled(name, x[:, servers], panel.inlet_c[:, servers], panel, split)
+    worst = day_maxima(residual[split.judge], panel.day[split.judge])
+    rows_train = int(np.isfinite(residual[split.fit]).sum())
+    return Fitted(
+        name="inlet_temperature",
+        features=tuple(_seen(panel, split)),
+        entries={panel.topology.servers[s]: _entry(panel, s, fit, margin[s]) for s, fit in fits.items()},
+        pooled=pooled,
+        margin=SERVER_DAY,
+        errors=errors_of(residual[split.judge], coverage(worst, margin), "°C", rows_train),
+    )
+
+
+def _features(panel: Panel) -> FloatArray:
+    """``[t, s, 4]`` outdoor temperature below, between and above the knots, and room load."""
+    room = panel.topology.server_room
+    load = panel.room_load_frac[:, room, None]
+    return np.concatenate([outdoor_segments(panel.outdoor_c)[:, room], load], axis=2)
+
+
+def _seen(panel: Panel, split: Split) -> Iterator[Feature]:
+    yield Feature("outdoor_c", "°C", *seen_range(panel.outdoor_c[split.fit]))
+    yield Feature("room_load_frac", "1", *seen_range(panel.room_load_frac[split.fit]))
+
+
+def _margins(residual: FloatArray, panel: Panel, split: Split) -> FloatArray:
+    """``[s]`` own spread × what day maxima of normalised residuals stay below."""
+    spread = spread_of(residual[split.fit])
+    scores = day_maxima(residual[split.calibrate], panel.day[split.calibrate]) / spread
+    return np.maximum(0.0, spread * conformal_upper(scores.ravel(), DAY_LEVEL))
+
+
+def _pooled(name: str, x: FloatArray, inlet_c: FloatArray, panel: Panel, split: Split) -> InletEntry:
+    """One fit for all servers; its margin covers how they differ."""
+    fit = fit_rising(x[split.fit].reshape(-1, x.shape[2]), inlet_c[split.fit].ravel())
+    assert fit is not None  # each of these servers had readings enough
+    scores = day_maxima((inlet_c - fit.at(x))[split.calibrate], panel.day[split.calibrate])
+    return _inlet_entry(name, fit, conformal_upper(scores.ravel(), DAY_LEVEL))
+
+
+def _entry(panel: Panel, s: int, fit: RisingFit, margin_c: float) -> InletEntry:
+    return _inlet_entry(panel.topology.hardware[panel.topology.server_hardware[s]], fit, margin_c)
+
+
+def _inlet_entry(hardware: str, fit: RisingFit, margin_c: float) -> InletEntry:
+    low, middle, high, load = fit.slopes.tolist()
+    return InletEntry(hardware, fit.intercept, (low, middle, high), load, max(0.0, float(margin_c)))

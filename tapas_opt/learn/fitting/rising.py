@@ -1,0 +1,71 @@
+"""The one regression that all physical models share: linear, every slope ≥ 0, deaf to broken sensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.learn.fitting.margin import spread_of
+
+__all__ = ["RisingFit", "fit_rising", "seen_range", "segments"]
+
+FloatArray = NDArray[np.float64]
+
+LEAST_ROWS = 100
+MOST_ROWS = 200_000
+"""More rows than this add nothing to a handful of coefficients; a fixed draw of them is taken."""
+
+OUTLIER_SPREADS = 6.0
+SMALLEST_SPREAD = 1e-6
+SEEN_QUANTILES = (0.001, 0.999)
+"""A single absurd reading does not count as something seen."""
+
+
+@dataclass(frozen=True)
+class RisingFit:
+    """``y = intercept + x @ slopes`` with every slope ≥ 0."""
+
+    slopes: FloatArray
+    intercept: float
+
+    def at(self, x: FloatArray) -> FloatArray:
+        """Prediction for ``[..., feature]``."""
+        return np.asarray(x @ self.slopes + self.intercept)
+
+
+def fit_rising(x: FloatArray, y: FloatArray) -> RisingFit | None:
+    """Least squares with slopes ≥ 0, once more without readings far off; None with too few readings.
+
+    Rows of ``x`` ``[n, feature]`` or ``y`` ``[n]`` with a NaN are left out. A reading is far off when it lies
+    :data:`OUTLIER_SPREADS` robust standard deviations from the first fit.
+    """
+    known = np.flatnonzero(np.isfinite(y) & np.isfinite(x).all(axis=1))
+    if known.size < LEAST_ROWS:
+        return None
+    if known.size > MOST_ROWS:
+        known = np.sort(np.random.default_rng(0).choice(known, MOST_ROWS, replace=False))
+    x, y = x[known], y[known]
+    first = _least_squares(x, y)
+    residual = y - first.at(x)
+    near = np.abs(residual) <= OUTLIER_SPREADS * max(float(spread_of(residual)), SMALLEST_SPREAD)
+    return first if near.all() else _least_squares(x[near], y[near])
+
+
+def _least_squares(x: FloatArray, y: FloatArray) -> RisingFit:
+    from sklearn.linear_model import LinearRegression  # noqa: PLC0415  slow to import, and only a fit needs it
+
+    fitted = LinearRegression(positive=True).fit(x, y)
+    return RisingFit(np.asarray(fitted.coef_, dtype=np.float64), float(fitted.intercept_))
+
+
+def segments(x: FloatArray, knots: FloatArray) -> FloatArray:
+    """``[..., knots − 1]`` how far x has come in each interval between knots; slopes of these make a rising curve."""
+    return np.asarray(np.clip(x[..., None], knots[:-1], knots[1:]) - knots[:-1])
+
+
+def seen_range(values: FloatArray) -> tuple[float, float]:
+    """Range of what was seen, but for the outermost thousandths."""
+    low, high = np.quantile(values[np.isfinite(values)], SEEN_QUANTILES)
+    return float(low), float(high)
