@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tapas_opt.budgets.classes import Classes, classes_of
-from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
+from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, MostDrawn
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
 from tapas_opt.errors import Fault, InvalidInput
@@ -20,6 +20,8 @@ __all__ = [
     "RoutingPlan",
     "RoutingPrices",
     "RoutingProblem",
+    "peak_step",
+    "present_permille",
     "routing_classes",
     "whole_segments",
 ]
@@ -124,13 +126,28 @@ class RoutingProblem:
         object.__setattr__(self, "budgets", self.budgets.tolerating_present_excess())
 
     @property
+    def class_work(self) -> FloatArray:
+        """``[class]`` demand in tokens/s of the mix that goodput was measured at."""
+        return np.asarray(self.class_tokens_per_s * self.class_work_permille / PERMILLE)
+
+    @property
+    def segment_work(self) -> FloatArray:
+        """``[instance, segment]`` tokens/s that each segment carries when fully used."""
+        return np.asarray(self.instance_goodput[:, None] * np.diff(self.breakpoints_permille) / PERMILLE)
+
+    @property
+    def segment_cost(self) -> FloatArray:
+        """``[instance, segment]`` latency and energy, in cost units per hour, of each segment when fully used."""
+        return np.asarray(self.latency_cost + self.prices.energy_kw * self.power_w / 1000)
+
+    @property
     def open_instances(self) -> BoolArray:
         """``[instance]`` whether it may take anything at all."""
         return np.asarray((self.instance_goodput > 0) & (self.gpu_headroom_w >= 0))
 
-    def most_draw(self) -> tuple[IntArray, IntArray]:
-        """``[server, slot]`` watts and CFM that each server would add with all its instances full."""
-        return self._summed_by_server(self.power_w), self._summed_by_server(self.airflow_cfm)
+    def most_drawn(self) -> MostDrawn:
+        """What each server would add with all its instances full."""
+        return MostDrawn(self._summed_by_server(self.power_w), self._summed_by_server(self.airflow_cfm))
 
     def _summed_by_server(self, draw: IntArray) -> IntArray:
         total = np.zeros((len(self.servers), 1), dtype=np.int64)
@@ -167,10 +184,21 @@ class RoutingClasses:
 
 def routing_classes(problem: RoutingProblem) -> RoutingClasses:
     """Group what is interchangeable; each class is named after its first instance."""
-    budgets = _reachable(problem)
+    priced = {family.constraint: _reach_price(family, problem) for family in problem.budgets.families}
+    budgets = problem.budgets.without_slack(problem.most_drawn(), watched=priced)
     numbers = [problem.instance_endpoint, problem.instance_goodput, problem.gpu_headroom_w]
     numbers += [problem.latency_cost, problem.power_w, problem.airflow_cfm, problem.gpu_power_w]
     return RoutingClasses(classes_of(budgets, problem.instance_server, *numbers), budgets)
+
+
+def peak_step(family: BudgetFamily) -> IntArray:
+    """``[domain, slot]`` what a thousandth of each domain's limit is taken to be, in the family's unit."""
+    return np.maximum(1, family.limit // PERMILLE)
+
+
+def present_permille(family: BudgetFamily) -> int:
+    """Up to which utilisation the family's domains cost nothing: the highest without routed load, or comfortable."""
+    return max(COMFORTABLE_PERMILLE, int((-(-family.base // peak_step(family))).max(initial=0)))
 
 
 def whole_segments(at_breakpoints: ArrayLike, breakpoints_permille: IntArray) -> IntArray:
@@ -194,22 +222,12 @@ def whole_segments(at_breakpoints: ArrayLike, breakpoints_permille: IntArray) ->
     return whole
 
 
-def _reachable(problem: RoutingProblem) -> BudgetNumbers:
-    """The budgets without the domains that stay within their limit, and below their price, under full load."""
-    priced = replace(problem.budgets, families=tuple(_free_of_charge(f, problem) for f in problem.budgets.families))
-    reachable = priced.without_slack_domains(*problem.most_draw())
-    families = zip(problem.budgets.families, reachable.families, strict=True)
-    kept = tuple(replace(f, member=r.member, share_permille=r.share_permille) for f, r in families)
-    return replace(problem.budgets, families=kept)
-
-
-def _free_of_charge(family: BudgetFamily, problem: RoutingProblem) -> BudgetFamily:
-    """The family with its limits lowered to where its price begins."""
+def _reach_price(family: BudgetFamily, problem: RoutingProblem) -> BoolArray:
+    """``[domain]`` whether some load could bring it to where its price begins."""
     if problem.prices.peak_permille.get(family.constraint, 0) == 0:
-        return family
-    step = np.maximum(1, family.limit // PERMILLE)
-    present = max(COMFORTABLE_PERMILLE, int((-(-family.base // step)).max(initial=0)))
-    return replace(family, limit=np.minimum(family.limit, step * present))
+        return np.zeros(len(family.domains), dtype=bool)
+    free = peak_step(family) * present_permille(family) - family.base
+    return np.asarray((problem.most_drawn().on(family) > PERMILLE * free).any(axis=1))
 
 
 def _faults(p: RoutingProblem) -> Iterator[Fault]:
