@@ -73,6 +73,9 @@ class InvalidInput(TapasError):
             text = f"{subject}: {len(self.faults)} faults" + "".join(f"\n  {fault}" for fault in self.faults)
         super().__init__(text)
 
+    def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, tuple[Fault, ...]]]:
+        return type(self), (self.subject, self.faults)
+
     @classmethod
     def one(cls, subject: str, where: str, what: str) -> InvalidInput:
         """An input with a single fault."""
@@ -85,7 +88,11 @@ class NotFound(TapasError):
     def __init__(self, kind: str, name: str, hint: str = "") -> None:
         self.kind = kind
         self.name = name
+        self.hint = hint
         super().__init__(f"{kind} {name!r} does not exist" + (f"; {hint}" if hint else ""))
+
+    def __reduce__(self) -> tuple[type[NotFound], tuple[str, str, str]]:
+        return type(self), (self.kind, self.name, self.hint)
 
 
 class Conflict(TapasError):

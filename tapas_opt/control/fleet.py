@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import singledispatchmethod
 
 from tapas_opt.control import events as happened
-from tapas_opt.domain.failure import Effect, Failure, effect_of
+from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.domain.workload import Endpoint, Group, Vm, VmKind
@@ -32,8 +32,10 @@ class FleetVm:
     ----------
     choice
         For SaaS: configuration and load level that it shall run, such as ``…-f1410@1``; None until a plan says so.
+    serving
+        The choice that its agent last said it runs; None until then, which means the one it started with.
     generation, acknowledged
-        Number of its desired configuration, and the last number that its agent said it runs.
+        Number of its desired choice, and the last number that its agent acknowledged.
     """
 
     vm: Vm
@@ -41,6 +43,7 @@ class FleetVm:
     state: VmState
     expires_at_s: float = float("inf")
     choice: str | None = None
+    serving: str | None = None
     generation: int = 1
     acknowledged: int = 0
 
@@ -62,11 +65,6 @@ class Fleet:
     def etag(self) -> str:
         """Changes with every event; a plan made for another etag is not applied."""
         return f"{self.topology.site.name}-{self.generation}"
-
-    @property
-    def effect(self) -> Effect:
-        """Feeds and capacities under the present failures."""
-        return effect_of(self.topology, tuple(self.failures.values()))
 
     def server_number(self, name: str) -> int:
         """Index of a server; raises NotFound."""
@@ -159,7 +157,9 @@ class Fleet:
     @_add.register
     def _(self, event: happened.ConfigurationAcknowledged) -> None:
         if event.vm in self.vms:
-            self.vms[event.vm] = replace(self.vms[event.vm], acknowledged=event.generation)
+            placed = self.vms[event.vm]
+            serving = placed.choice if event.generation == placed.generation else placed.serving
+            self.vms[event.vm] = replace(placed, acknowledged=event.generation, serving=serving)
 
     @_add.register
     def _(self, event: happened.ModeSet) -> None:

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 from tapas_opt.domain.fields import STRICT, Count, Fraction, Name, NonNegative, Positive, field_faults
 from tapas_opt.errors import Fault, InvalidInput
 
-__all__ = ["LOAD_LEVELS", "Configuration", "Profile", "read_profiles"]
+__all__ = ["LOAD_LEVELS", "Configuration", "Profile", "read_profiles", "write_profiles"]
 
 LOAD_LEVELS = (0.0, 0.5, 1.0)
 """Fractions of goodput at which profiles are measured and instances may be run; less than 1 is steering away."""
@@ -95,10 +95,12 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
         Listing every bad cell by line and column.
     """
     try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, restkey="surplus"))
     except OSError as error:
         raise InvalidInput.one(str(path), "file", f"cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput.one(str(path), "file", f"is not a CSV table in UTF-8: {error}") from error
     faults = _missing_columns(rows)
     profiles: list[Profile] = []
     for line, row in enumerate(rows if not faults else (), start=2):
@@ -113,13 +115,13 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
 
 def write_profiles(path: Path, profiles: Sequence[Profile]) -> None:
     """Write the table that :func:`read_profiles` reads."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_CONFIGURATION_COLUMNS + _PROFILE_COLUMNS)
         for profile in profiles:
             cells = [getattr(profile.configuration, name) for name in _CONFIGURATION_COLUMNS]
             cells += [getattr(profile, name) for name in _PROFILE_COLUMNS]
-            writer.writerow(["|".join(f"{x:g}" for x in cell) if isinstance(cell, tuple) else cell for cell in cells])
+            writer.writerow(["|".join(repr(x) for x in cell) if isinstance(cell, tuple) else cell for cell in cells])
 
 
 def _missing_columns(rows: list[dict[str, str]]) -> list[Fault]:

@@ -1,0 +1,77 @@
+"""How long a change of configuration takes to free its watts, knob by knob."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.domain.configuration import Configuration, Profile
+
+__all__ = ["Actuation", "Option"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A configuration at a load level; without a profile, parked."""
+
+    name: str
+    profile: Profile | None
+    level: float
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """What it runs."""
+        return None if self.profile is None else self.profile.configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Actuation:
+    """Delays of the knobs; configuration of a site, with defaults from public sources.
+
+    Attributes
+    ----------
+    detect_s, decide_s
+        From the failure to its report, and from the report to a published plan.
+    clock_s
+        In-band lock of the GPU clock: tens of milliseconds to a second (POLCA, in band).
+    drain_s
+        Until running decodes have ended and a lower load level or batch draws less.
+    """
+
+    detect_s: float = 0.5
+    decide_s: float = 0.5
+    clock_s: float = 1.0
+    drain_s: float = 20.0
+
+    def delay_s(self, now: Option, then: Option) -> float:
+        """Detection, decision, and the slowest knob that the change needs; 0 for no change."""
+        if now.name == then.name:
+            return 0.0
+        return self.detect_s + self.decide_s + self._knob_s(now, then)
+
+    def _knob_s(self, now: Option, then: Option) -> float:
+        if now.configuration is None or then.profile is None or then.configuration is None:
+            start_s = 0.0 if then.profile is None else then.profile.reload_s
+            return self.drain_s + start_s
+        if now.configuration.reload_needed(then.configuration):
+            return self.drain_s + then.profile.reload_s
+        drains = then.level < now.level or then.configuration.batch < now.configuration.batch
+        return self.drain_s if drains else self.clock_s
+
+    def tables(self, options: Sequence[Option]) -> tuple[FloatArray, BoolArray]:
+        """``[from, to]`` delays, and whether weights are loaded anew."""
+        delay = np.array([[self.delay_s(now, then) for then in options] for now in options])
+        reload = np.array([[_reloads(now, then) for then in options] for now in options], dtype=bool)
+        return delay.reshape(len(options), -1), reload.reshape(len(options), -1)
+
+
+def _reloads(now: Option, then: Option) -> bool:
+    if then.configuration is None:
+        return False
+    return now.configuration is None or now.configuration.reload_needed(then.configuration)

@@ -1,0 +1,397 @@
+"""The controller: every decision of the service, made from a fleet, learned models and telemetry.
+
+It has no clock and no network: ``now_s`` is given. A decision comes back as an answer with events; whoever keeps the
+journal makes them durable and then calls :meth:`Controller.apply`. Solves run outside the lock, commits inside it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tapas_opt.control import events as happened
+from tapas_opt.control.actuation import Actuation
+from tapas_opt.control.answers import Context, FailureAnswer, PlacementAnswer, Proposal, ServerVerdict, SyncAnswer
+from tapas_opt.control.fleet import Fleet, FleetVm, VmState
+from tapas_opt.control.forecast import Forecast, Profiles
+from tapas_opt.control.placing import placement_problem
+from tapas_opt.control.reconfiguring import reconfiguration_problem
+from tapas_opt.control.requests import endpoint_faults, placed_faults, vm_faults
+from tapas_opt.control.router import Router
+from tapas_opt.control.telemetry import Latest, Readings
+from tapas_opt.domain.failure import Failure, effect_of
+from tapas_opt.domain.result import Result
+from tapas_opt.domain.site import Site
+from tapas_opt.domain.workload import Endpoint, Group, Vm
+from tapas_opt.errors import Conflict, InvalidInput, NotFound
+from tapas_opt.learn.models import LearnedModels
+from tapas_opt.mip.worker import Workers
+from tapas_opt.placement import check as placement_check
+from tapas_opt.placement.problem import PlacementPlan, PlacementProblem
+from tapas_opt.reconfiguration import check as reconfiguration_check
+from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage
+from tapas_opt.reconfiguration.waves import waves
+from tapas_opt.solve import solve
+
+__all__ = ["Controller", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may set.
+
+    Attributes
+    ----------
+    reservation_s
+        How long a reservation is held for its confirmation.
+    route_every_s
+        Age at which the routing plan is made anew.
+    outdoor_rise_c
+        How much warmer than measured it may become outside within the hour that routing and reconfiguration plan for.
+    gain_frac
+        A plan that breaks nothing is replaced only if that saves more than this part of its cost.
+    """
+
+    reservation_s: float = 600.0
+    route_every_s: float = 5.0
+    outdoor_rise_c: float = 2.0
+    gain_frac: float = 0.01
+    solver: str = "auto"
+    gap_frac: float = 1e-3
+    seed: int = 0
+
+
+PROPOSALS_KEPT = 100
+
+
+class Controller:
+    """Decides; see the module. Public methods are safe to call from several threads."""
+
+    def __init__(
+        self,
+        site: Site,
+        models: LearnedModels,
+        profiles: Profiles,
+        *,
+        workers: Workers | None = None,
+        settings: Settings | None = None,
+        actuation: Actuation | None = None,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.fleet = Fleet(site)
+        self.models = models
+        self.profiles = profiles
+        self.settings = settings or Settings()
+        self.latest = Latest()
+        self.router = Router(self.settings.seed)
+        self._workers = workers
+        self._actuation = actuation or Actuation()
+        self._proposals: OrderedDict[str, Proposal] = OrderedDict()
+        models.check_covers(self.fleet.topology)
+
+    # What happened.
+
+    def apply(self, events: Iterable[happened.Event]) -> None:
+        """Add events that are durable now; routing follows at once where it must."""
+        with self.lock:
+            before = self.fleet.generation
+            self.fleet.apply(events)
+            if self.fleet.generation != before:
+                self.router.note_change()
+
+    def observe(self, readings: Readings) -> None:
+        """Take telemetry in."""
+        with self.lock:
+            self.latest.take(readings)
+
+    def tick(self, now_s: float) -> tuple[happened.Event, ...]:
+        """What time alone has done: reservations that have expired."""
+        with self.lock:
+            names = sorted(name for name, placed in self.fleet.vms.items() if placed.expires_at_s <= now_s)
+        return (happened.VmsReleased(tuple(names), "expired"),) if names else ()
+
+    # Site and fleet.
+
+    def apply_site(self, site: Site, etag: str | None) -> tuple[happened.Event, ...]:
+        """Change the site; every server that holds a VM must stay, and ``etag`` (if given) must be the present one."""
+        with self.lock:
+            self._expect(etag)
+            self.models.check_covers(Fleet(site).topology)
+            servers = {server.name for server in site.servers()}
+            lost = sorted({p.server for p in self.fleet.vms.values()} - servers)
+            if lost:
+                raise Conflict(f"servers {', '.join(lost[:5])} hold VMs but are not in the new site; release these")
+            return (happened.SiteApplied(site),)
+
+    def put_endpoint(self, endpoint: Endpoint) -> tuple[happened.Event, ...]:
+        """Make or change an endpoint."""
+        faults = endpoint_faults(endpoint, self.profiles)
+        if faults:
+            raise InvalidInput(f"endpoint {endpoint.name}", faults)
+        return (happened.EndpointPut(endpoint),)
+
+    def set_server_state(self, server: str, state: happened.ServerState) -> tuple[happened.Event, ...]:
+        """Cordon, drain or return a server."""
+        with self.lock:
+            self.fleet.server_number(server)
+        return (happened.ServerStateSet(server, state),)
+
+    def set_mode(self, mode: happened.OperatingMode) -> tuple[happened.Event, ...]:
+        """Watch, advise or act from now on."""
+        return (happened.ModeSet(mode),)
+
+    def adopt(self, vms: Sequence[happened.VmOnServer], groups: Sequence[Group] = ()) -> tuple[happened.Event, ...]:
+        """Take over VMs that run already, wherever they are."""
+        with self.lock:
+            faults = placed_faults(self.fleet, self.profiles, vms, groups)
+            if faults:
+                raise InvalidInput("VMs to adopt", faults)
+        return (*(happened.GroupPut(group) for group in groups), happened.VmsAdopted(tuple(vms)))
+
+    def sync(self, vms: Sequence[happened.VmOnServer]) -> SyncAnswer:
+        """Take a full list as the truth; say how it differs from what was known, and make it so."""
+        with self.lock:
+            known = {name: placed.server for name, placed in self.fleet.vms.items()}
+            listed = {item.vm.name: item.server for item in vms}
+            removed = tuple(sorted(known.keys() - listed.keys()))
+            added = tuple(sorted(listed.keys() - known.keys()))
+            moved = tuple(sorted(name for name in listed.keys() & known.keys() if listed[name] != known[name]))
+            there = [item for item in vms if item.vm.name in {*added, *moved}]
+            faults = placed_faults(self.fleet, self.profiles, there, (), leaving={*removed, *moved})
+            if faults:
+                raise InvalidInput("VMs to sync", faults)
+        gone = (happened.VmsReleased(removed, "absent"),) if removed else ()
+        come = (happened.VmsAdopted(tuple(there)),) if there else ()
+        return SyncAnswer(added, moved, removed, (*gone, *come))
+
+    # Placement.
+
+    def place(self, vms: Sequence[Vm], groups: Sequence[Group], *, now_s: float, deadline_s: float) -> PlacementAnswer:
+        """Find servers for a batch.
+
+        Raises
+        ------
+        InvalidInput
+            Listing everything that is wrong with any VM or group of the batch.
+        """
+        with self.lock:
+            self._require_placeable(vms, groups)
+            problem, context = self._placement(vms, groups, now_s)
+        return self._placed(vms, groups, problem, context, now_s, deadline_s, self.settings)
+
+    def settled(self, answer: PlacementAnswer, groups: Sequence[Group], *, now_s: float) -> PlacementAnswer:
+        """The answer, or, if the fleet has changed since, a greedy one that fits the fleet as it is.
+
+        Call it with the lock held, right before the events are made durable.
+        """
+        if answer.context.etag == self.fleet.etag:
+            return answer
+        self._require_placeable(answer.vms, groups)
+        problem, context = self._placement(answer.vms, groups, now_s)
+        settings = replace(self.settings, solver="greedy")
+        again = self._placed(answer.vms, groups, problem, context, now_s, 0.0, settings)
+        return replace(again, result=replace(again.result, fallback="the fleet changed while the solver worked"))
+
+    def confirm(self, names: Sequence[str]) -> tuple[happened.Event, ...]:
+        """Reserved VMs run now; confirming a running one changes nothing."""
+        with self.lock:
+            placed = self._all_known(names)
+        waiting = tuple(item.vm.name for item in placed if item.state is VmState.RESERVED)
+        return (happened.VmsConfirmed(waiting),) if waiting else ()
+
+    def release(self, names: Sequence[str]) -> tuple[happened.Event, ...]:
+        """VMs are gone; NotFound names every one that is not there (any more)."""
+        with self.lock:
+            self._all_known(names)
+        return (happened.VmsReleased(tuple(names)),)
+
+    def rank_servers(self, vm: Vm, candidates: Sequence[str], *, now_s: float) -> list[ServerVerdict]:
+        """Judge candidate servers for a VM, best first; all servers when none are named."""
+        with self.lock:
+            faults = vm_faults(self.fleet, self.profiles, [vm], ())
+            if faults:
+                raise InvalidInput(f"VM {vm.name}", faults)
+            numbers = [self.fleet.server_number(name) for name in candidates]
+            problem, _ = self._placement([vm], (), now_s)
+        chosen = numbers or list(range(len(problem.servers)))
+        return sorted((_verdict(problem, s) for s in chosen), key=lambda v: (not v.eligible, v.cost))
+
+    # Failures and reconfiguration.
+
+    def report_failure(self, failure: Failure, *, now_s: float, deadline_s: float) -> FailureAnswer:
+        """Take note of a failure and plan what to do this second; publish it where the mode is ``act``."""
+        with self.lock:
+            known = tuple(f for label, f in self.fleet.failures.items() if label != failure.label)
+            effect_of(self.fleet.topology, (*known, failure))
+            problem, context = self._reconfiguration(Stage.NOW, (*known, failure), now_s)
+        proposal = self._proposed(problem, context, deadline_s)
+        published = self.fleet.mode is happened.OperatingMode.ACT and proposal.needed
+        noted: tuple[happened.Event, ...] = (happened.FailureReported(failure),)
+        plan = (_applied(proposal, "tapas-opt"),) if published else ()
+        return FailureAnswer(proposal, published, (*noted, *plan))
+
+    def clear_failure(self, label: str) -> tuple[happened.Event, ...]:
+        """An element works again."""
+        with self.lock:
+            if label not in self.fleet.failures:
+                known = ", ".join(self.fleet.failures) or "none is reported"
+                raise NotFound("failure", label, known)
+        return (happened.FailureCleared(label),)
+
+    def plan_reconfiguration(self, stage: Stage, *, now_s: float, deadline_s: float) -> Proposal:
+        """Plan the next choice of every SaaS instance under the present failures; nothing is applied."""
+        with self.lock:
+            problem, context = self._reconfiguration(stage, tuple(self.fleet.failures.values()), now_s)
+        return self._proposed(problem, context, deadline_s)
+
+    def apply_plan(self, plan_id: str, etag: str | None, approver: str) -> tuple[happened.Event, ...]:
+        """Apply a proposal, unless failures, site or VMs that it was made for have changed since."""
+        with self.lock:
+            if plan_id not in self._proposals:
+                raise NotFound("plan", plan_id, "it was never made, or is too old; plan again")
+            proposal = self._proposals[plan_id]
+            self._expect(etag)
+            if proposal.context.etag != self.fleet.etag:
+                made_for = proposal.context.etag
+                raise Conflict(f"plan {plan_id} was made for {made_for}, now is {self.fleet.etag}; plan again")
+            return (_applied(proposal, approver),)
+
+    def acknowledge(self, vm: str, generation: int, watts_freed: float | None) -> tuple[happened.Event, ...]:
+        """An agent says that a VM runs the choice of a generation."""
+        with self.lock:
+            placed = self.fleet.vm(vm)
+            if not 1 <= generation <= placed.generation:
+                raise InvalidInput.one(f"VM {vm}", "generation", f"{generation}: must be 1 to {placed.generation}")
+        return (happened.ConfigurationAcknowledged(vm, generation, watts_freed),)
+
+    # Routing.
+
+    def refresh_routes(self, *, now_s: float, deadline_s: float = 0.5) -> bool:
+        """Make the routing plan anew if it is due; says whether it was."""
+        with self.lock:
+            if not self.router.due(now_s, self.settings.route_every_s):
+                return False
+            problem = self.router.problem(self._forecast_next_hour(tuple(self.fleet.failures.values()), now_s))
+            context = self._context(now_s)
+        self.router.plan(
+            problem,
+            context,
+            now_s=now_s,
+            every_s=self.settings.route_every_s,
+            deadline_s=deadline_s,
+            solver=self.settings.solver,
+            workers=self._workers,
+        )
+        return True
+
+    # Inside.
+
+    def _expect(self, etag: str | None) -> None:
+        if etag and etag != self.fleet.etag:
+            raise Conflict(f"the fleet is at {self.fleet.etag}, not at {etag}; read it again")
+
+    def _all_known(self, names: Sequence[str]) -> list[FleetVm]:
+        missing = [name for name in names if name not in self.fleet.vms]
+        if missing:
+            raise NotFound("VM", ", ".join(missing), "it was never placed, or was released already")
+        return [self.fleet.vms[name] for name in names]
+
+    def _require_placeable(self, vms: Sequence[Vm], groups: Sequence[Group]) -> None:
+        faults = vm_faults(self.fleet, self.profiles, vms, groups)
+        if faults:
+            raise InvalidInput("VMs to place", faults)
+
+    def _context(self, now_s: float, warnings: tuple[str, ...] = ()) -> Context:
+        return Context(self.fleet.etag, self.models.fingerprint, self.latest.age_s(now_s), warnings)
+
+    def _forecast_for_life(self, now_s: float) -> Forecast:
+        """At the warmest weather of the fitted history: a VM stays for weeks."""
+        warmest_c = self.models.inlet_temperature.feature("outdoor_c").highest
+        measured_c = self.latest.outdoor_c(self.fleet.topology, now_s)
+        outdoor_c = warmest_c if measured_c is None else max(warmest_c, measured_c)
+        failures = tuple(self.fleet.failures.values())
+        return Forecast(self.fleet, self.models, self.profiles, self.latest, now_s, outdoor_c, failures)
+
+    def _forecast_next_hour(self, failures: tuple[Failure, ...], now_s: float) -> Forecast:
+        """At the weather now and a little more; at the warmest known where nothing was measured."""
+        measured_c = self.latest.outdoor_c(self.fleet.topology, now_s)
+        warmest_c = self.models.inlet_temperature.feature("outdoor_c").highest
+        outdoor_c = warmest_c if measured_c is None else measured_c + self.settings.outdoor_rise_c
+        return Forecast(self.fleet, self.models, self.profiles, self.latest, now_s, outdoor_c, failures)
+
+    def _placement(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> tuple[PlacementProblem, Context]:
+        forecast = self._forecast_for_life(now_s)
+        warnings = self.models.extrapolated(forecast.outdoor_c, forecast.room_load_frac)
+        return placement_problem(forecast, vms, groups), self._context(now_s, warnings)
+
+    def _placed(
+        self,
+        vms: Sequence[Vm],
+        groups: Sequence[Group],
+        problem: PlacementProblem,
+        context: Context,
+        now_s: float,
+        deadline_s: float,
+        settings: Settings,
+    ) -> PlacementAnswer:
+        result: Result[PlacementPlan] = self._solve(problem, deadline_s, settings)
+        found = result.plan.server_of
+        held = tuple(happened.VmOnServer(vm, found[vm.name]) for vm in vms if vm.name in found)
+        put = tuple(happened.GroupPut(group) for group in groups)
+        reserved = (happened.VmsReserved(held, now_s + self.settings.reservation_s),) if held else ()
+        return PlacementAnswer(tuple(vms), result, context, (*put, *reserved))
+
+    def _reconfiguration(
+        self, stage: Stage, failures: tuple[Failure, ...], now_s: float
+    ) -> tuple[ReconfigurationProblem, Context]:
+        forecast = self._forecast_next_hour(failures, now_s)
+        warnings = self.models.extrapolated(forecast.outdoor_c, forecast.room_load_frac)
+        return reconfiguration_problem(forecast, stage, self._actuation), self._context(now_s, warnings)
+
+    def _proposed(self, problem: ReconfigurationProblem, context: Context, deadline_s: float) -> Proposal:
+        result = self._solve(problem, deadline_s, self.settings)
+        if problem.stage is Stage.SETTLED:
+            result = replace(result, plan=waves(problem, result.plan))
+        now = problem.present().choice_of
+        changes = {name: choice for name, choice in result.plan.choice_of.items() if choice != now[name]}
+        needed = bool(changes) and self._worth_it(problem, result)
+        with self.lock:
+            plan_id = f"{problem.stage}-{context.etag}-{len(self._proposals) + 1}"
+            proposal = Proposal(plan_id, problem.stage, changes, needed, result, context)
+            self._proposals[plan_id] = proposal
+            while len(self._proposals) > PROPOSALS_KEPT:
+                self._proposals.popitem(last=False)
+        return proposal
+
+    def _worth_it(self, problem: ReconfigurationProblem, result: Result[Any]) -> bool:
+        """The running plan breaks something, or the gain exceeds the price of the changes by the margin set."""
+        present = problem.present()
+        if present.excess:
+            return True
+        report = reconfiguration_check.check(problem, present)
+        return not report.ok or result.objective < report.objective * (1.0 - self.settings.gain_frac)
+
+    def _solve(self, problem: Any, deadline_s: float, settings: Settings) -> Result[Any]:
+        return solve(
+            problem,
+            solver=settings.solver,
+            deadline_s=deadline_s,
+            gap_frac=settings.gap_frac,
+            seed=settings.seed,
+            workers=self._workers,
+        )
+
+
+def _applied(proposal: Proposal, approver: str) -> happened.PlanApplied:
+    return happened.PlanApplied(proposal.plan_id, proposal.stage.value, dict(proposal.changes), approver)
+
+
+def _verdict(problem: PlacementProblem, server: int) -> ServerVerdict:
+    """One VM on one server, by the checker: what it breaks there, and what it costs."""
+    plan = PlacementPlan({problem.vms[0]: problem.servers[server]}, ())
+    report = placement_check.check(problem, plan)
+    reasons = tuple(dict.fromkeys(violation.constraint for violation in report.violations))
+    return ServerVerdict(problem.servers[server], report.ok, report.objective, reasons)

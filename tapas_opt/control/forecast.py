@@ -1,0 +1,271 @@
+"""What servers and endpoints are expected to draw and to need, from learned models, profiles and telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.budgets.numbers import Margins
+from tapas_opt.control.fleet import Fleet, FleetVm
+from tapas_opt.control.telemetry import Latest
+from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
+from tapas_opt.domain.failure import Effect, effect_of
+from tapas_opt.domain.result import Constraint
+from tapas_opt.domain.workload import Endpoint, Vm
+from tapas_opt.errors import InvalidInput
+from tapas_opt.learn.models import LearnedModels
+
+__all__ = ["HOURS", "Forecast", "Profiles", "choice_name"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+HOURS = 168
+HOUR_S = 3600.0
+DAY_HOURS = 24
+MARGIN_KINDS: Mapping[Constraint, str] = {
+    Constraint.RACK_POWER_BUDGET: "rack",
+    Constraint.ROW_POWER_BUDGET: "row",
+    Constraint.PDU_POWER_BUDGET: "pdu",
+    Constraint.UPS_POWER_CAPACITY: "ups",
+    Constraint.AISLE_AIRFLOW_CAPACITY: "aisle",
+    Constraint.AISLE_HEAT_CAPACITY: "aisle",
+}
+
+
+def choice_name(configuration: str, level: float) -> str:
+    """``<configuration>@<level>``, the name of an instance's choice."""
+    return f"{configuration}@{level:g}"
+
+
+class Profiles:
+    """Profiles by configuration and hardware."""
+
+    def __init__(self, profiles: Sequence[Profile]) -> None:
+        self.all = tuple(profiles)
+        self._by_key = {(p.configuration.name, p.hardware): p for p in profiles}
+
+    def get(self, configuration: str, hardware: str) -> Profile | None:
+        """The profile, or None when it was never measured there."""
+        return self._by_key.get((configuration, hardware))
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every configuration that has a profile somewhere."""
+        return frozenset(name for name, _ in self._by_key)
+
+    def of_endpoint(self, endpoint: Endpoint, hardware: str) -> Profile:
+        """The profile of an endpoint's preferred configuration; raises InvalidInput when there is none."""
+        profile = self.get(endpoint.configuration, hardware)
+        if profile is None:
+            what = f"{endpoint.configuration!r} has no profile on {hardware}; name one of the profile table"
+            raise InvalidInput.one(f"endpoint {endpoint.name}", "configuration", what)
+        return profile
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Predictions for one moment; everything is computed once, when first asked for.
+
+    Attributes
+    ----------
+    outdoor_c
+        Outdoor temperature to plan for.
+    failures
+        What is taken to have failed.
+    """
+
+    fleet: Fleet
+    models: LearnedModels
+    profiles: Profiles
+    latest: Latest
+    now_s: float
+    outdoor_c: float
+    failures: tuple[Failure, ...]
+
+    @property
+    def hour(self) -> int:
+        """Hour of the week; the week starts with the epoch of ``now_s``, as history does."""
+        return int(self.now_s // HOUR_S) % HOURS
+
+    @cached_property
+    def effect(self) -> Effect:
+        """Feeds and capacities under the failures."""
+        return effect_of(self.fleet.topology, self.failures)
+
+    @cached_property
+    def room_load_frac(self) -> FloatArray:
+        """``[room]`` the room at the power limit of its rows: the inlet temperature is taken there."""
+        topology = self.fleet.topology
+        room = topology.aisle_room[topology.row_aisle]
+        limit = np.bincount(room, weights=topology.row_budget_w, minlength=len(topology.rooms))
+        nameplate = np.array([topology.site.hardware[name].max_power_w for name in topology.hardware])
+        built = np.bincount(
+            topology.server_room, weights=nameplate[topology.server_hardware], minlength=len(topology.rooms)
+        )
+        return np.minimum(1.0, limit / built)
+
+    @cached_property
+    def inlet_c(self) -> FloatArray:
+        """``[server]`` upper inlet temperature."""
+        return self.models.inlet_upper_c(
+            self.fleet.topology, self.outdoor_c, self.room_load_frac, self.effect.supply_rise_c
+        )
+
+    @cached_property
+    def ceiling_w(self) -> IntArray:
+        """``[server]`` the highest GPU power that keeps every GPU below its limits."""
+        return self.models.gpu_power_ceiling_w(
+            self.fleet.topology, self.outdoor_c, self.room_load_frac, self.effect.supply_rise_c
+        )
+
+    @cached_property
+    def margins(self) -> Margins:
+        """Relative margin of every domain."""
+        topology = self.fleet.topology
+        names = {
+            Constraint.RACK_POWER_BUDGET: topology.racks,
+            Constraint.ROW_POWER_BUDGET: topology.rows,
+            Constraint.PDU_POWER_BUDGET: topology.pdus,
+            Constraint.UPS_POWER_CAPACITY: topology.upses,
+            Constraint.AISLE_AIRFLOW_CAPACITY: topology.aisles,
+            Constraint.AISLE_HEAT_CAPACITY: topology.aisles,
+        }
+        return {
+            constraint: np.array([self.models.domain_margin_frac(MARGIN_KINDS[constraint], name) for name in domains])
+            for constraint, domains in names.items()
+        }
+
+    def hours_of_day(self) -> tuple[IntArray, tuple[str, ...]]:
+        """``[slot, day]`` hours of the week of each of the next 24 hours of day, and the slots' names."""
+        hours = (self.hour + np.arange(DAY_HOURS)[:, None] + DAY_HOURS * np.arange(7)) % HOURS
+        return hours, tuple(f"h{int(hour) % DAY_HOURS:02d}" for hour in hours[:, 0])
+
+    def next_hour(self) -> IntArray:
+        """``[slot, hour]`` one slot that covers this hour and the next."""
+        return np.array([[self.hour, (self.hour + 1) % HOURS]])
+
+    # Load and power of VMs.
+
+    def gpu_power_w(self, placed: FleetVm, hardware: str, hours: IntArray) -> FloatArray:
+        """``[slot]`` central mean GPU power of a VM, the highest of each slot's hours."""
+        load = self.models.load_central_frac(placed.vm.template)[hours].max(axis=1)
+        return self._gpu_power_at(placed, hardware, load)
+
+    def peak_gpu_power_w(self, vm: Vm, hardware: str) -> float:
+        """Predicted peak power of a VM's hottest GPU: a SaaS instance may be filled by routing at any time."""
+        profile = self.starting_profile(vm, hardware)
+        if profile is not None:
+            return profile.hottest_gpu_power_w[-1]
+        return float(self.models.gpu_power_w(hardware, self.models.load_upper_frac(vm.template).max()))
+
+    def starting_profile(self, vm: Vm, hardware: str) -> Profile | None:
+        """Profile of the configuration that a SaaS VM starts with; None for IaaS and where it cannot run."""
+        name = vm.configuration or (self.fleet.endpoints[vm.endpoint].configuration if vm.endpoint else None)
+        return None if name is None else self.profiles.get(name, hardware)
+
+    def running(self, placed: FleetVm, hardware: str) -> tuple[Profile | None, float]:
+        """Profile and load level of what a VM shall run; no profile for IaaS and for a parked instance."""
+        return self._of_choice(placed.choice, placed.vm, hardware)
+
+    def serving(self, placed: FleetVm, hardware: str) -> tuple[Profile | None, float]:
+        """Profile and load level of what its agent last said it runs."""
+        return self._of_choice(placed.serving, placed.vm, hardware)
+
+    def _of_choice(self, choice: str | None, vm: Vm, hardware: str) -> tuple[Profile | None, float]:
+        if choice is None:
+            return self.starting_profile(vm, hardware), 1.0
+        name, _, level = choice.partition("@")
+        return self.profiles.get(name, hardware), float(level or 0.0)
+
+    def _gpu_power_at(self, placed: FleetVm, hardware: str, load: FloatArray) -> FloatArray:
+        if placed.vm.endpoint is None:
+            return self.models.gpu_power_w(hardware, load)
+        profile, level = self.running(placed, hardware)
+        if profile is None:
+            return np.full(len(load), self.idle_gpu_power_w(hardware))
+        return np.interp(np.minimum(load, level), LOAD_LEVELS, profile.gpu_power_w)
+
+    def server_draw(self, hours: IntArray, idle: frozenset[str] = frozenset()) -> tuple[FloatArray, FloatArray]:
+        """``[server, slot]`` central power and airflow, each row's unmetered load spread over its servers.
+
+        VMs named in ``idle`` are left out: their servers count as idle.
+        """
+        topology = self.fleet.topology
+        gpu_power = np.empty((len(topology.servers), len(hours)))
+        known: dict[tuple[str, str | None, str], FloatArray] = {}
+        for s, placed in enumerate(self.fleet.occupant()):
+            hardware = topology.hardware[topology.server_hardware[s]]
+            if placed is None or placed.vm.name in idle:
+                gpu_power[s] = self.idle_gpu_power_w(hardware)
+                continue
+            key = (placed.vm.template, placed.choice or placed.vm.configuration, hardware)
+            if key not in known:
+                known[key] = self.gpu_power_w(placed, hardware, hours)
+            gpu_power[s] = known[key]
+        return self._with_overhead(self._server_power_w(gpu_power)), self._airflow_cfm(gpu_power)
+
+    def _server_power_w(self, gpu_power_w: FloatArray) -> FloatArray:
+        power = np.empty_like(gpu_power_w)
+        for hardware, on in self._servers_by_hardware():
+            power[on] = self.models.server_power_w(hardware, gpu_power_w[on], self.inlet_c[on, None])
+        return power
+
+    def _airflow_cfm(self, gpu_power_w: FloatArray) -> FloatArray:
+        airflow = np.empty_like(gpu_power_w)
+        for hardware, on in self._servers_by_hardware():
+            airflow[on] = self.models.airflow_cfm(hardware, gpu_power_w[on], self.inlet_c[on, None])
+        return airflow
+
+    def _servers_by_hardware(self) -> list[tuple[str, IntArray]]:
+        topology = self.fleet.topology
+        return [(name, np.flatnonzero(topology.server_hardware == h)) for h, name in enumerate(topology.hardware)]
+
+    def _with_overhead(self, power_w: FloatArray) -> FloatArray:
+        topology = self.fleet.topology
+        overhead = np.array([self.models.row_overhead_w(name) for name in topology.rows])
+        servers = np.bincount(topology.server_row, minlength=len(topology.rows))
+        return power_w + (overhead / servers)[topology.server_row][:, None]
+
+    def further_draw(self, hardware: str, gpu_power_w: FloatArray, inlet_c: float) -> tuple[IntArray, IntArray]:
+        """Watts and CFM beyond idle of a server whose GPUs draw ``gpu_power_w`` on average, rounded up."""
+        points = np.concatenate([[self.idle_gpu_power_w(hardware)], gpu_power_w])
+        power = self.models.server_power_w(hardware, points, inlet_c)
+        airflow = self.models.airflow_cfm(hardware, points, inlet_c)
+        watts, cfm = (np.ceil(np.maximum(0.0, values[1:] - values[0])) for values in (power, airflow))
+        return watts.astype(np.int64), cfm.astype(np.int64)
+
+    def idle_gpu_power_w(self, hardware: str) -> float:
+        """Power of a GPU without a VM."""
+        return float(self.models.gpu_power.entries[hardware].idle_power_w)
+
+    def present_draw(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
+        """``[server, 1]`` what servers draw now and in the coming hour: measured where fresh, else predicted.
+
+        Servers of the VMs named in ``idle`` count as idle; the others with the higher of reading and prediction.
+        """
+        power, airflow = self.server_draw(self.next_hour(), idle)
+        measured = self.latest.server_power_w(self.fleet.topology, self.now_s)
+        held = np.array([placed is not None and placed.vm.name in idle for placed in self.fleet.occupant()])
+        higher = np.where(np.isnan(measured) | held, 0.0, measured)[:, None]
+        return np.maximum(power, higher), airflow
+
+    # Demand of endpoints.
+
+    def demand_tokens_per_s(self, endpoint: str) -> float:
+        """Prompt and output tokens per second in the coming hour: as measured now, by template where nothing is."""
+        measured = self.latest.get("endpoint_tokens_per_s", endpoint, self.now_s)
+        load = self.models.load_central_frac(endpoint)[self.next_hour()].max()
+        instances = [placed for placed in self.fleet.saas() if placed.vm.endpoint == endpoint]
+        predicted = sum(load * self._starting_goodput(placed) for placed in instances)
+        return float(predicted) if measured is None else measured
+
+    def _starting_goodput(self, placed: FleetVm) -> float:
+        topology = self.fleet.topology
+        hardware = topology.hardware[topology.server_hardware[self.fleet.server_number(placed.server)]]
+        profile = self.starting_profile(placed.vm, hardware)
+        return 0.0 if profile is None else profile.goodput_tokens_per_s

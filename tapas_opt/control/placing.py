@@ -1,0 +1,139 @@
+"""From a fleet, a forecast and a batch of VMs to a placement problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.budgets.numbers import budget_numbers
+from tapas_opt.control.events import ServerState
+from tapas_opt.control.fleet import Fleet, FleetVm, VmState
+from tapas_opt.control.forecast import Forecast
+from tapas_opt.domain.topology import NONE, Topology
+from tapas_opt.domain.workload import Group, SpreadOver, Vm
+from tapas_opt.placement.problem import PlacementProblem, SpreadGroup
+
+__all__ = ["placement_problem"]
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+def placement_problem(forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Group] = ()) -> PlacementProblem:
+    """State the placement of ``vms`` on top of what runs, over the 24 hours of the day, each at its worst weekday.
+
+    ``groups`` come with the batch; those that the fleet knows already need not.
+    """
+    fleet = forecast.fleet
+    topology = fleet.topology
+    hours, slots = forecast.hours_of_day()
+    base_power, base_airflow = forecast.server_draw(hours)
+    numbers = budget_numbers(topology, forecast.effect, slots, base_power, base_airflow, forecast.margins)
+    types = _types(vms)
+    power, airflow, gpu_power, fits = _type_arrays(forecast, [vm for _, vm in types.values()], hours)
+    spread = _groups(fleet, vms, groups)
+    group_number = {group.name: g for g, group in enumerate(spread)}
+    return PlacementProblem(
+        vms=tuple(vm.name for vm in vms),
+        servers=topology.servers,
+        vm_type=np.array([types[_type_key(vm)][0] for vm in vms], dtype=np.int64),
+        vm_priority=np.array([vm.priority for vm in vms], dtype=np.int64),
+        vm_group=np.array([group_number.get(vm.group or "", NONE) for vm in vms], dtype=np.int64),
+        type_power_w=power,
+        type_airflow_cfm=airflow,
+        type_gpu_power_w=gpu_power,
+        type_fits=fits,
+        server_hardware=topology.server_hardware,
+        server_available=_available(forecast),
+        server_ceiling_w=forecast.ceiling_w,
+        groups=spread,
+        budgets=numbers.tolerating_present_excess(),
+    )
+
+
+TypeKey = tuple[str, str | None, str | None]
+"""VMs with the same load template, configuration and GPU model are predicted alike."""
+
+
+def _type_key(vm: Vm) -> TypeKey:
+    return vm.template, vm.configuration, vm.gpu_model
+
+
+def _types(vms: Sequence[Vm]) -> dict[TypeKey, tuple[int, Vm]]:
+    """Number of each type and a VM that stands for it."""
+    types: dict[TypeKey, tuple[int, Vm]] = {}
+    for vm in vms:
+        types.setdefault(_type_key(vm), (len(types), vm))
+    return types
+
+
+def _type_arrays(
+    forecast: Forecast, examples: Sequence[Vm], hours: IntArray
+) -> tuple[IntArray, IntArray, IntArray, BoolArray]:
+    """``[type, hardware, …]`` further watts and CFM by slot, peak power of the hottest GPU, and whether it fits."""
+    topology = forecast.fleet.topology
+    shape = (len(examples), len(topology.hardware))
+    power, airflow = (np.zeros((*shape, len(hours)), dtype=np.int64) for _ in range(2))
+    gpu_power, fits = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
+    for h, hardware in enumerate(topology.hardware):
+        warmest_c = float(forecast.inlet_c[topology.server_hardware == h].max(initial=0.0))
+        for w, vm in enumerate(examples):
+            fits[w, h] = _fits(forecast, vm, hardware)
+            if fits[w, h]:
+                gpu_w = forecast.gpu_power_w(FleetVm(vm, "", VmState.RESERVED), hardware, hours)
+                power[w, h], airflow[w, h] = forecast.further_draw(hardware, gpu_w, warmest_c)
+                gpu_power[w, h] = int(np.ceil(forecast.peak_gpu_power_w(vm, hardware)))
+    return power, airflow, gpu_power, fits
+
+
+def _fits(forecast: Forecast, vm: Vm, hardware: str) -> bool:
+    gpu_model = forecast.fleet.topology.site.hardware[hardware].gpu_model
+    if vm.gpu_model not in (None, gpu_model):
+        return False
+    return vm.endpoint is None or forecast.starting_profile(vm, hardware) is not None
+
+
+def _available(forecast: Forecast) -> BoolArray:
+    """``[server]`` in service, with power, and without a VM."""
+    fleet = forecast.fleet
+    in_service = [
+        fleet.server_states.get(name, ServerState.IN_SERVICE) is ServerState.IN_SERVICE
+        for name in fleet.topology.servers
+    ]
+    empty = [placed is None for placed in fleet.occupant()]
+    return np.asarray(np.array(in_service) & np.array(empty) & ~forecast.effect.server_dark)
+
+
+def _groups(fleet: Fleet, vms: Sequence[Vm], groups: Sequence[Group]) -> tuple[SpreadGroup, ...]:
+    known = fleet.groups | {group.name: group for group in groups}
+    names = sorted({vm.group for vm in vms if vm.group is not None})
+    return tuple(_spread_group(fleet, known[name]) for name in names)
+
+
+def _spread_group(fleet: Fleet, group: Group) -> SpreadGroup:
+    place_of, places = _places(fleet.topology, group.spread_over)
+    members = [fleet.server_number(p.server) for p in fleet.vms.values() if p.vm.group == group.name]
+    return SpreadGroup(
+        name=group.name,
+        places=places,
+        place_of=place_of,
+        max_per_place=group.max_per_place if group.spread_over else len(fleet.topology.servers),
+        present=np.bincount(place_of[members], minlength=len(places)).astype(np.int64),
+        all_or_nothing=group.all_or_nothing,
+    )
+
+
+def _places(topology: Topology, over: SpreadOver | None) -> tuple[IntArray, tuple[str, ...]]:
+    match over:
+        case SpreadOver.RACK:
+            return topology.server_rack, topology.racks
+        case SpreadOver.ROW:
+            return topology.server_row, topology.rows
+        case SpreadOver.AISLE:
+            return topology.server_aisle, topology.aisles
+        case SpreadOver.UPS_PAIR:
+            return topology.server_ups_pair()
+        case None:
+            return np.zeros(len(topology.servers), dtype=np.int64), ("anywhere",)

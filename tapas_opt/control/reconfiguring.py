@@ -1,0 +1,178 @@
+"""From a fleet, a forecast and a stage to a reconfiguration problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, budget_numbers
+from tapas_opt.control.actuation import Actuation, Option
+from tapas_opt.control.fleet import FleetVm
+from tapas_opt.control.forecast import Forecast, choice_name
+from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
+from tapas_opt.domain.result import Constraint
+from tapas_opt.domain.site import ToleranceCurve
+from tapas_opt.domain.topology import NONE, Topology
+from tapas_opt.reconfiguration.problem import Choices, ReconfigurationProblem, Stage
+
+__all__ = ["PARKED", "reconfiguration_problem"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+PARKED = "parked"
+
+AISLE_TOLERANCE_S = 60.0
+"""How long an aisle short of air is borne: the thermal time constant of a GPU is seconds to a minute (facts)."""
+
+RELOADS_AT_ONCE_FRAC = 0.1
+"""Part of the instances that may load weights at the same time."""
+
+
+def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuation) -> ReconfigurationProblem:
+    """State the next choice of every SaaS instance that has power, under the present failures."""
+    fleet, topology = forecast.fleet, forecast.fleet.topology
+    dark = forecast.effect.server_dark
+    instances = [placed for placed in fleet.saas() if not dark[fleet.server_number(placed.server)]]
+    on_server = np.array([fleet.server_number(placed.server) for placed in instances], dtype=np.int64)
+    endpoints = sorted({placed.vm.endpoint or "" for placed in instances})
+    options = _options(forecast)
+    choices = _choices(forecast, options)
+    delay, reload = _tables(actuation, options)
+    hardware = topology.server_hardware[on_server]
+    return ReconfigurationProblem(
+        stage=stage,
+        instances=tuple(placed.vm.name for placed in instances),
+        servers=topology.servers,
+        endpoints=tuple(endpoints),
+        instance_server=on_server,
+        instance_endpoint=np.array([endpoints.index(placed.vm.endpoint or "") for placed in instances], dtype=np.int64),
+        instance_hardware=hardware,
+        current=_current(forecast, instances, hardware, options),
+        choices=choices,
+        allowed=_allowed(forecast, endpoints, options),
+        delay_s=delay,
+        reload=reload,
+        instance_tolerance_s=_tolerance_s(forecast)[on_server],
+        server_ceiling_w=forecast.ceiling_w,
+        demand_tokens_per_s=np.array(
+            [int(np.ceil(forecast.demand_tokens_per_s(name))) for name in endpoints], dtype=np.int64
+        ),
+        budgets=_budgets(forecast, frozenset(placed.vm.name for placed in instances)),
+        reload_limit=max(1, int(RELOADS_AT_ONCE_FRAC * len(instances))),
+    )
+
+
+def _options(forecast: Forecast) -> tuple[Option, ...]:
+    """Every configuration of the models that the endpoints serve, at every level, and parked."""
+    by_name: dict[str, Profile] = {p.configuration.name: p for p in forecast.profiles.all}
+    levelled = [
+        Option(choice_name(name, level), profile, level) for name, profile in by_name.items() for level in LOAD_LEVELS
+    ]
+    return (*levelled, Option(PARKED, None, 0.0))
+
+
+_tables = lru_cache(maxsize=4)(lambda actuation, options: actuation.tables(options))
+
+
+def _choices(forecast: Forecast, options: Sequence[Option]) -> Choices:
+    topology = forecast.fleet.topology
+    shape = (len(topology.hardware), len(options))
+    runs_on = np.zeros(shape, dtype=bool)
+    goodput, power, airflow, gpu_power = (np.zeros(shape, dtype=np.int64) for _ in range(4))
+    for h, hardware in enumerate(topology.hardware):
+        warmest_c = float(forecast.inlet_c[topology.server_hardware == h].max(initial=0.0))
+        mean_w = np.full(len(options), forecast.idle_gpu_power_w(hardware))
+        for c, option in enumerate(options):
+            profile = (
+                None if option.profile is None else forecast.profiles.get(option.profile.configuration.name, hardware)
+            )
+            runs_on[h, c] = option.profile is None or profile is not None
+            if profile is None:
+                gpu_power[h, c] = int(np.ceil(forecast.idle_gpu_power_w(hardware)))
+                continue
+            level = LOAD_LEVELS.index(option.level)
+            goodput[h, c] = int(profile.goodput_tokens_per_s * option.level)
+            gpu_power[h, c] = int(np.ceil(profile.hottest_gpu_power_w[level]))
+            mean_w[c] = profile.gpu_power_w[level]
+        power[h], airflow[h] = forecast.further_draw(hardware, mean_w, warmest_c)
+    return Choices(
+        names=tuple(option.name for option in options),
+        configuration=tuple(option.configuration.name if option.configuration else None for option in options),
+        level=np.array([option.level for option in options]),
+        runs_on=runs_on,
+        goodput_tokens_per_s=goodput,
+        power_w=power,
+        airflow_cfm=airflow,
+        gpu_power_w=gpu_power,
+        quality_loss_permille=np.array(
+            [0 if o.profile is None else int(np.ceil(1000 * (1.0 - o.profile.quality) - 1e-9)) for o in options],
+            dtype=np.int64,
+        ),
+    )
+
+
+def _current(
+    forecast: Forecast, instances: Sequence[FleetVm], hardware: IntArray, options: Sequence[Option]
+) -> IntArray:
+    number = {option.name: c for c, option in enumerate(options)}
+    names = forecast.fleet.topology.hardware
+    chosen = []
+    for placed, h in zip(instances, hardware.tolist(), strict=True):
+        profile, level = forecast.running(placed, names[h])
+        chosen.append(number[PARKED if profile is None else choice_name(profile.configuration.name, level)])
+    return np.array(chosen, dtype=np.int64)
+
+
+def _allowed(forecast: Forecast, endpoints: Sequence[str], options: Sequence[Option]) -> NDArray[np.bool_]:
+    """``[endpoint, choice]`` good enough for the endpoint; parked is always allowed."""
+    floors = [forecast.fleet.endpoints[name].quality_floor for name in endpoints]
+    quality = np.array([1.0 if option.profile is None else option.profile.quality for option in options])
+    return quality[None, :] >= np.array(floors).reshape(-1, 1)
+
+
+def _budgets(forecast: Forecast, movable: frozenset[str]) -> BudgetNumbers:
+    power, airflow = forecast.present_draw(movable)
+    return budget_numbers(forecast.fleet.topology, forecast.effect, ("now",), power, airflow, forecast.margins)
+
+
+def _tolerance_s(forecast: Forecast) -> FloatArray:
+    """``[server]`` least time for which what is above it bears present power; ``inf`` where nothing is overloaded."""
+    topology = forecast.fleet.topology
+    power, airflow = forecast.present_draw(frozenset())
+    loads = budget_numbers(topology, forecast.effect, ("now",), power, airflow, {})
+    worst = np.full(len(topology.servers), np.inf)
+    for family in loads.families:
+        borne = _borne_s(topology, family)
+        if borne is not None:
+            for member in family.member.T:
+                worst = np.where(member == NONE, worst, np.minimum(worst, borne[member]))
+    return worst
+
+
+def _borne_s(topology: Topology, family: BudgetFamily) -> FloatArray | None:
+    """``[domain]`` how long each bears its present load; None for a family without protection of its own."""
+    load_frac = family.base[:, 0] / np.maximum(1, family.limit[:, 0])
+    if family.constraint is Constraint.AISLE_AIRFLOW_CAPACITY:
+        return np.where(load_frac > 1.0, AISLE_TOLERANCE_S, np.inf)
+    curves = _curves(topology, family.constraint)
+    if curves is None:
+        return None
+    return np.array([float(curve.tolerance_s(load)) for curve, load in zip(curves, load_frac, strict=True)])
+
+
+def _curves(topology: Topology, constraint: Constraint) -> list[ToleranceCurve] | None:
+    """Curves of a family's elements; for a UPS the one on battery, which is the shorter."""
+    site = topology.site
+    match constraint:
+        case Constraint.UPS_POWER_CAPACITY:
+            return [ups.on_battery for room in site.rooms for ups in room.upses]
+        case Constraint.PDU_POWER_BUDGET:
+            return [pdu.breaker for room in site.rooms for pdu in room.pdus]
+        case Constraint.ROW_POWER_BUDGET:
+            return [row.breaker for row in site.rows()]
+        case _:
+            return None

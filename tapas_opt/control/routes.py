@@ -1,0 +1,164 @@
+"""From a fleet and a forecast to the routing plan's problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.budgets.numbers import budget_numbers
+from tapas_opt.control.fleet import FleetVm
+from tapas_opt.control.forecast import Forecast
+from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
+from tapas_opt.learn.curve import convex_majorant
+from tapas_opt.routing.problem import RoutingProblem, whole_segments
+
+__all__ = ["Mix", "routing_problem"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+BREAKPOINTS_PERMILLE = np.array([0, 500, 700, 850, 950, 1000], dtype=np.int64)
+
+FILL_FRAC = 0.95
+"""Part of an instance's goodput that routing plans on; the rest absorbs what the next seconds bring."""
+
+LATENCY_PRICE = 0.1
+"""Cost units per hour of a token/s at unit waiting; small beside demand not served."""
+
+KNEE = 1.05
+"""Waiting grows as u² / (KNEE − u): a queue's shape, kept finite at full load."""
+
+Mix = Mapping[str, Mapping[str, float]]
+"""For each endpoint the fraction of its tokens that each request class brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Curves:
+    """Segments of one kind of instance (configuration, level, hardware), and what it draws beyond idle unloaded.
+
+    The segments rise along convex majorants of the learned curves; by how much those are lifted above the curves is
+    part of the unloaded draw.
+    """
+
+    goodput: int
+    latency_cost: IntArray
+    power_w: IntArray
+    airflow_cfm: IntArray
+    gpu_power_w: IntArray
+    unloaded_gpu_w: int
+    unloaded_power_w: float
+    unloaded_airflow_cfm: float
+
+
+def routing_problem(forecast: Forecast, mix: Mix) -> RoutingProblem:
+    """State who may take what in the coming minutes.
+
+    An instance takes nothing while its server is dark, while it is parked, and while it loads weights: until its agent
+    has acknowledged a configuration that needs a reload.
+    """
+    fleet, topology = forecast.fleet, forecast.fleet.topology
+    placed = fleet.saas()
+    on_server = np.array([fleet.server_number(p.server) for p in placed], dtype=np.int64)
+    endpoints = sorted(fleet.endpoints)
+    classes = [(name, e) for e, endpoint in enumerate(endpoints) for name in mix.get(endpoint, {})]
+    curves = _curves(forecast, placed, on_server)
+    demand = [forecast.demand_tokens_per_s(name) for name in endpoints]
+    idle = frozenset(p.vm.name for p in placed)
+    power, airflow = forecast.present_draw(idle)
+    power[on_server, 0] += [c.unloaded_power_w for c in curves]
+    airflow[on_server, 0] += [c.unloaded_airflow_cfm for c in curves]
+    segments = len(BREAKPOINTS_PERMILLE) - 1
+    return RoutingProblem(
+        instances=tuple(p.vm.name for p in placed),
+        servers=topology.servers,
+        instance_server=on_server,
+        instance_endpoint=np.array([endpoints.index(p.vm.endpoint or "") for p in placed], dtype=np.int64),
+        endpoints=tuple(endpoints),
+        classes=tuple(name for name, _ in classes),
+        class_endpoint=np.array([e for _, e in classes], dtype=np.int64),
+        class_tokens_per_s=np.array(
+            [int(np.ceil(demand[e] * mix[endpoints[e]][name])) for name, e in classes], dtype=np.int64
+        ),
+        class_work_permille=np.full(len(classes), 1000, dtype=np.int64),
+        instance_goodput=np.array([c.goodput for c in curves], dtype=np.int64),
+        breakpoints_permille=BREAKPOINTS_PERMILLE,
+        latency_cost=_stacked([c.latency_cost for c in curves], segments),
+        power_w=_stacked([c.power_w for c in curves], segments),
+        airflow_cfm=_stacked([c.airflow_cfm for c in curves], segments),
+        gpu_power_w=_stacked([c.gpu_power_w for c in curves], segments),
+        gpu_headroom_w=forecast.ceiling_w[on_server] - np.array([c.unloaded_gpu_w for c in curves], dtype=np.int64),
+        budgets=budget_numbers(topology, forecast.effect, ("now",), power, airflow, forecast.margins),
+    )
+
+
+def _stacked(rows: Sequence[IntArray], segments: int) -> IntArray:
+    return np.array(rows, dtype=np.int64).reshape(len(rows), segments)
+
+
+def _curves(forecast: Forecast, placed: Sequence[FleetVm], on_server: IntArray) -> list[_Curves]:
+    """One a VM; those that run the same on the same hardware share theirs."""
+    topology, dark = forecast.fleet.topology, forecast.effect.server_dark
+    known: dict[tuple[str, str, float], _Curves] = {}
+    found = []
+    for vm, server in zip(placed, on_server.tolist(), strict=True):
+        hardware = topology.hardware[topology.server_hardware[server]]
+        profile, level = forecast.running(vm, hardware)
+        if profile is None or level == 0.0 or dark[server] or _loading(forecast, vm, hardware):
+            found.append(_closed(forecast, hardware))
+            continue
+        key = (profile.configuration.name, hardware, level)
+        if key not in known:
+            known[key] = _open(forecast, profile, level)
+        found.append(known[key])
+    return found
+
+
+def _loading(forecast: Forecast, placed: FleetVm, hardware: str) -> bool:
+    """Whether its agent has yet to say that the weights of what it shall run are loaded."""
+    (before, _), (after, _) = forecast.serving(placed, hardware), forecast.running(placed, hardware)
+    if after is None:
+        return False
+    return before is None or before.configuration.reload_needed(after.configuration)
+
+
+def _closed(forecast: Forecast, hardware: str) -> _Curves:
+    none = np.zeros(len(BREAKPOINTS_PERMILLE) - 1, dtype=np.int64)
+    return _Curves(0, none, none, none, none, int(np.ceil(forecast.idle_gpu_power_w(hardware))), 0.0, 0.0)
+
+
+def _open(forecast: Forecast, profile: Profile, level: float) -> _Curves:
+    topology = forecast.fleet.topology
+    on = topology.server_hardware == topology.hardware.index(profile.hardware)
+    warmest_c = float(forecast.inlet_c[on].max())
+    load = FILL_FRAC * level * BREAKPOINTS_PERMILLE / 1000
+    mean_w = convex_majorant(load, *_knots(load, profile.gpu_power_w)).values
+    hottest_w = convex_majorant(load, *_knots(load, profile.hottest_gpu_power_w)).values
+    power = forecast.models.server_power_majorant_w(profile.hardware, mean_w, warmest_c)
+    airflow = forecast.models.airflow_majorant_cfm(profile.hardware, mean_w, warmest_c)
+    goodput = int(profile.goodput_tokens_per_s * level * FILL_FRAC)
+    fill = BREAKPOINTS_PERMILLE / 1000
+    waiting = LATENCY_PRICE * goodput * fill**2 / (KNEE - fill)
+    models = forecast.models
+    return _Curves(
+        goodput=goodput,
+        latency_cost=_segments(waiting),
+        power_w=_segments(power),
+        airflow_cfm=_segments(airflow),
+        gpu_power_w=_segments(hottest_w),
+        unloaded_gpu_w=int(np.ceil(hottest_w[0])),
+        unloaded_power_w=max(0.0, float(power[0] - models.idle_server_power_w(profile.hardware, warmest_c))),
+        unloaded_airflow_cfm=max(0.0, float(airflow[0] - models.idle_airflow_cfm(profile.hardware, warmest_c))),
+    )
+
+
+def _segments(values: FloatArray) -> IntArray:
+    return np.asarray(whole_segments(values[None, :], BREAKPOINTS_PERMILLE)[0])
+
+
+def _knots(load: FloatArray, watts: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
+    """The profile's curve with every load level and every breakpoint among its knots."""
+    knots = np.unique(np.concatenate([LOAD_LEVELS, load]))
+    return knots, np.interp(knots, LOAD_LEVELS, watts)
