@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Binding, Constraint, Violation
 
-__all__ = ["NEAR_FRAC", "binding_budgets", "budget_violations", "loads"]
+__all__ = ["NEAR_FRAC", "TOLERANCE", "binding_budgets", "budget_violations", "loads"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 TOLERANCE = 1e-6
+"""Relative to the limit (at least 1 of its unit)."""
+
 NEAR_FRAC = 0.02
 """A budget with less than this part of itself left is reported as binding."""
 
@@ -36,26 +38,30 @@ def budget_violations(
             allowed = family.limit[d] + (declared or {}).get((family.constraint, domain), 0.0)
             excess = load[d] - allowed
             worst = int(excess.argmax())
-            if excess[worst] > TOLERANCE * max(1.0, abs(float(allowed[worst]))):
+            if not excess[worst] <= TOLERANCE * max(1.0, abs(float(allowed[worst]))):  # NaN is an excess, too
                 where = f"{domain} in {numbers.slots[worst]}" if len(numbers.slots) > 1 else domain
                 yield Violation(family.constraint, where, float(excess[worst]), family.unit)
 
 
 def binding_budgets(numbers: BudgetNumbers, power_w: IntArray, airflow_cfm: IntArray) -> Iterator[Binding]:
-    """Domains with less than :data:`NEAR_FRAC` of their limit left, with their least headroom over the slots."""
+    """Domains with less than :data:`NEAR_FRAC` of their limit left, with their least headroom over the slots.
+
+    Domains that nothing draws on, such as a UPS that has failed, bind nothing.
+    """
     for family in numbers.families:
-        headroom = family.limit - loads(family, power_w if family.unit == "W" else airflow_cfm)
+        load = loads(family, power_w if family.unit == "W" else airflow_cfm)
         for d, domain in enumerate(family.domains):
-            worst = int(headroom[d].argmin())
-            if headroom[d, worst] <= NEAR_FRAC * family.limit[d, worst]:
-                yield Binding(family.constraint, domain, float(headroom[d, worst]), family.unit)
+            headroom = family.limit[d] - load[d]
+            worst = int(headroom.argmin())
+            if load[d].any() and headroom[worst] <= NEAR_FRAC * family.limit[d, worst]:
+                yield Binding(family.constraint, domain, float(headroom[worst]), family.unit)
 
 
 def loads(family: BudgetFamily, draw: IntArray) -> FloatArray:
-    """``[domain, slot]`` base plus what the servers draw, in the family's unit."""
-    load = family.base.astype(np.float64)
+    """``[domain, slot]`` base plus what the servers draw, in the family's unit; shares are summed in thousandths."""
+    thousandths = np.zeros(family.base.shape, dtype=draw.dtype)
     for server in np.flatnonzero(draw.any(axis=1)):
         for domain, share in zip(family.member[server], family.share_permille[server], strict=True):
             if domain >= 0:
-                load[domain] += draw[server] * (share / 1000)
-    return load
+                thousandths[domain] += draw[server] * share
+    return np.asarray(family.base + thousandths / 1000)

@@ -47,12 +47,19 @@ def classes_of(numbers: BudgetNumbers, servers: IntArray, *more: IntArray) -> Cl
 
     Classes are numbered in the order in which their first member appears, so that names are stable.
     """
-    keys = [family.member[servers] for family in numbers.families]
+    keys = [np.zeros((len(servers), 1), dtype=np.int64)]  # without any other key, all are alike
+    keys += [family.member[servers] for family in numbers.families]
     keys += [family.share_permille[servers] for family in numbers.families]
-    keys += [np.asarray(key).reshape(len(servers), -1) for key in more]
-    _, first, of = np.unique(np.hstack(keys), axis=0, return_index=True, return_inverse=True)
+    keys += [key if key.ndim > 1 else key[:, None] for key in map(np.asarray, more)]
+    _, first, of = np.unique(_as_bytes(np.hstack(keys)), return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     renumbered = rank[of.ravel()]
     return Classes(renumbered, first[order], np.bincount(renumbered, minlength=len(order)))
+
+
+def _as_bytes(keys: IntArray) -> NDArray[np.void]:
+    """Each row as one value to compare: ``np.unique(axis=0)`` compares number by number, ten times slower."""
+    rows = np.ascontiguousarray(keys)
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()

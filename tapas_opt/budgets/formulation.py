@@ -12,7 +12,7 @@ from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
-from tapas_opt.mip.model import MipModel
+from tapas_opt.mip.model import ABSENT, MipModel
 
 __all__ = ["Draw", "add_budgets", "add_draw"]
 
@@ -46,12 +46,12 @@ class Draw:
 def add_budgets(
     model: MipModel, numbers: BudgetNumbers, draw: Draw, excess: Mapping[Constraint, IntArray] | None = None
 ) -> None:
-    """Σ share · draw · x ≤ limit − base (+ excess)   ∀ family, domain, slot.
+    """Σ share · draw · x ≤ limit − base (+ excess)   ∀ family, domain, slot that can bind.
 
     ``excess`` gives, where excess may be declared, a column per domain (in the family's unit).
     """
     for family in numbers.families:
-        rows = model.rows(family.constraint, family.domains, numbers.slots, upper=family.room)
+        rows = model.rows(family.constraint, family.domains, numbers.slots, where=family.needs_row, upper=family.room)
         add_draw(model, rows, family, draw)
         if excess is not None and family.constraint in excess:
             model.add(rows, excess[family.constraint][:, None], -1.0)
@@ -59,8 +59,13 @@ def add_budgets(
 
 def add_draw(model: MipModel, rows: IntArray, family: BudgetFamily, draw: Draw) -> None:
     """Add what ``draw`` takes from each domain of ``family`` to ``rows[domain, slot]``."""
+    slots = np.flatnonzero((rows != ABSENT).any(axis=0))
+    stated = (rows != ABSENT).any(axis=1)
     for place in range(family.member.shape[1]):
         member = family.member[draw.server, place]
-        share = family.share_permille[draw.server, place] / PERMILLE
-        inside = member != NONE
-        model.add(rows[member[inside]], draw.column[inside, None], draw.of(family.unit)[inside] * share[inside, None])
+        inside = np.flatnonzero((member != NONE) & stated[member]) if len(stated) else member[:0]
+        share = family.share_permille[draw.server[inside], place] / PERMILLE
+        at = np.ix_(inside, slots)
+        model.add(
+            rows[np.ix_(member[inside], slots)], draw.column[inside, None], draw.of(family.unit)[at] * share[:, None]
+        )

@@ -5,7 +5,7 @@ Loads are rounded up and limits down once, here, so that every solver and the ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,14 +14,19 @@ from numpy.typing import NDArray
 from tapas_opt.domain.failure import PERMILLE, Effect
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE, Topology
+from tapas_opt.errors import Fault, InvalidInput
 
-__all__ = ["BudgetFamily", "BudgetNumbers", "Margins", "budget_numbers"]
+__all__ = ["BudgetFamily", "BudgetNumbers", "Margins", "MostDrawn", "budget_numbers"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 GRID_TOLERANCE = 1e-6
 """A float this close above a whole number is that number, not the next one."""
+
+FAULTS_NAMED = 20
+"""Wrong numbers in one array beyond these are counted, not named."""
 
 Margins = Mapping[Constraint, FloatArray]
 """By how much, as a fraction, each domain of a family may draw more than its central prediction; absent means 0."""
@@ -39,6 +44,8 @@ class BudgetFamily:
         ``[server, place]`` the domains that a server draws on, :data:`NONE` where fewer, and which part of its draw.
     limit, base
         ``[domain, slot]`` what is allowed, and what is drawn whatever the plan decides.
+    can_bind
+        ``[domain, slot]`` where a plan could draw more than is allowed, so that a row is needed; None for everywhere.
     """
 
     constraint: Constraint
@@ -48,19 +55,71 @@ class BudgetFamily:
     share_permille: IntArray
     limit: IntArray
     base: IntArray
+    can_bind: BoolArray | None = None
 
     @property
     def room(self) -> IntArray:
         """``[domain, slot]`` what a plan may still draw; negative where the base alone is too much."""
         return self.limit - self.base
 
+    @property
+    def needs_row(self) -> BoolArray:
+        """``[domain, slot]`` where the limit has to be stated to a solver."""
+        return np.ones(self.limit.shape, dtype=bool) if self.can_bind is None else self.can_bind
+
     def drawn_permille(self, draw: IntArray) -> IntArray:
         """``[domain, slot]`` thousandths of a unit drawn by servers whose own draw is ``[server, slot]``."""
         total = np.zeros(self.limit.shape, dtype=np.int64)
         for member, share in zip(self.member.T, self.share_permille.T, strict=True):
-            inside = member != NONE
-            np.add.at(total, member[inside], draw[inside] * share[inside, None])
+            inside = np.flatnonzero(member != NONE)
+            by_domain = inside[np.argsort(member[inside], kind="stable")]
+            domains, start = np.unique(member[by_domain], return_index=True)
+            if len(domains):
+                total[domains] += np.add.reduceat(draw[by_domain] * share[by_domain, None], start, axis=0)
         return total
+
+    def summed_shares(self) -> tuple[IntArray, IntArray]:
+        """``member`` and ``share_permille`` with each domain named once a server: two feeds may hang on one UPS."""
+        member, share = self.member.copy(), self.share_permille.copy()
+        for later in range(1, member.shape[1]):
+            for earlier in range(later):
+                same = (member[:, later] == member[:, earlier]) & (member[:, later] != NONE)
+                share[same, earlier] += share[same, later]
+                share[same, later], member[same, later] = 0, NONE
+        return member, share
+
+
+@dataclass(frozen=True, slots=True)
+class MostDrawn:
+    """The most that any plan could draw.
+
+    Attributes
+    ----------
+    power_w, airflow_cfm
+        ``[server, slot]`` by one server.
+    in_all_power_w, in_all_airflow_cfm
+        ``[slot]`` by all that the plan decides together; None where only the servers limit it.
+    """
+
+    power_w: IntArray
+    airflow_cfm: IntArray
+    in_all_power_w: IntArray | None = None
+    in_all_airflow_cfm: IntArray | None = None
+
+    def by_server(self, unit: str) -> IntArray:
+        """``[server, slot]`` of what a family in ``unit`` counts."""
+        return self.power_w if unit == "W" else self.airflow_cfm
+
+    def on(self, family: BudgetFamily) -> IntArray:
+        """``[domain, slot]`` thousandths of a unit: no plan draws more on the family's domains."""
+        by_servers = family.drawn_permille(self.by_server(family.unit))
+        in_all = self.in_all_power_w if family.unit == "W" else self.in_all_airflow_cfm
+        if in_all is None:
+            return by_servers
+        member, share = family.summed_shares()
+        largest = np.zeros(len(family.domains), dtype=np.int64)
+        np.maximum.at(largest, member[member != NONE], share[member != NONE])
+        return np.asarray(np.minimum(by_servers, largest[:, None] * in_all))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +136,35 @@ class BudgetNumbers:
     def without_slack_domains(self, most_power_w: IntArray, most_airflow_cfm: IntArray) -> BudgetNumbers:
         """Forget domains that no plan can fill, given the most that each server may draw in each slot.
 
-        Few racks can exceed their budget; without the others, many more servers are interchangeable.
+        Few racks can exceed their budget; without the others, many more servers are interchangeable. Servers that
+        can draw nothing draw on no domain.
         """
-        return replace(
-            self,
-            families=tuple(
-                _without_slack(family, most_power_w if family.unit == "W" else most_airflow_cfm)
-                for family in self.families
-            ),
-        )
+        return self.without_slack(MostDrawn(most_power_w, most_airflow_cfm))
+
+    def without_slack(self, most: MostDrawn, watched: Mapping[Constraint, BoolArray] | None = None) -> BudgetNumbers:
+        """As :meth:`without_slack_domains`, where more is known of what a plan can draw.
+
+        Parameters
+        ----------
+        watched
+            ``[domain]`` per family: domains to keep although they cannot be filled, because something else than
+            the budget (a price on their utilisation, say) looks at them.
+        """
+        kept = watched or {}
+        return replace(self, families=tuple(_without_slack(f, most, kept.get(f.constraint)) for f in self.families))
 
 
-def _without_slack(family: BudgetFamily, most: IntArray) -> BudgetFamily:
-    can_bind = np.asarray((family.drawn_permille(most) > PERMILLE * family.room).any(axis=1))
-    kept = (family.member != NONE) & can_bind[family.member]
+def _without_slack(family: BudgetFamily, most: MostDrawn, watched: BoolArray | None) -> BudgetFamily:
+    can_bind = np.asarray(most.on(family) > PERMILLE * family.room)
+    fillable = can_bind.any(axis=1)
+    matters = np.asarray(fillable if watched is None else fillable | watched)
+    draws = most.by_server(family.unit).any(axis=1)
+    kept = (family.member != NONE) & matters[family.member] & draws[:, None]
     return replace(
-        family, member=np.where(kept, family.member, NONE), share_permille=np.where(kept, family.share_permille, 0)
+        family,
+        member=np.where(kept, family.member, NONE),
+        share_permille=np.where(kept, family.share_permille, 0),
+        can_bind=can_bind,
     )
 
 
@@ -113,14 +185,20 @@ def budget_numbers(
         row's unmetered load included. A dark server draws nothing.
     margins
         A limit ``L`` with margin ``m`` allows ``⌊L / (1 + m)⌋``: the domain may draw ``1 + m`` of its prediction.
+
+    Raises
+    ------
+    InvalidInput
+        If a prediction or a margin is missing (NaN), infinite or negative: missing is never zero.
     """
+    _require_predictions(topology, slots, base_power_w, base_airflow_cfm, margins)
     alive = ~effect.server_dark[:, None]
     draw = {"W": _rounded_up(base_power_w * alive), "CFM": _rounded_up(base_airflow_cfm * alive)}
     share = effect.feed_permille[topology.server_rack]
     feeds = topology.rack_feeds[topology.server_rack]
     rack, row, aisle = (_whole(index) for index in (topology.server_rack, topology.server_row, topology.server_aisle))
-    pdu = _Domains(np.where(share > 0, feeds, NONE), share)
-    ups = _Domains(np.where(share > 0, topology.pdu_ups[feeds], NONE), share)
+    pdu = _Domains.fed_by(feeds, share)
+    ups = _Domains.fed_by(topology.pdu_ups[feeds], share)
     stated: tuple[tuple[Constraint, str, tuple[str, ...], _Domains, FloatArray], ...] = (
         (Constraint.RACK_POWER_BUDGET, "W", topology.racks, rack, effect.rack_budget_w),
         (Constraint.ROW_POWER_BUDGET, "W", topology.rows, row, effect.row_budget_w),
@@ -143,6 +221,13 @@ class _Domains:
     member: IntArray
     share_permille: IntArray
 
+    @classmethod
+    def fed_by(cls, supplies: IntArray, share: IntArray) -> _Domains:
+        """Live supplies in ascending order, so that racks which name the same feeds in another order are alike."""
+        member = np.where(share > 0, supplies, NONE)
+        order = np.argsort(member, axis=1, kind="stable")[:, ::-1]
+        return cls(np.take_along_axis(member, order, axis=1), np.take_along_axis(share, order, axis=1))
+
 
 def _whole(index: IntArray) -> _Domains:
     return _Domains(index[:, None], np.full((len(index), 1), PERMILLE, dtype=np.int64))
@@ -164,3 +249,28 @@ def _rounded_up(values: FloatArray) -> IntArray:
 
 def _rounded_down(values: FloatArray) -> IntArray:
     return np.floor(values + GRID_TOLERANCE).astype(np.int64)
+
+
+def _require_predictions(
+    topology: Topology, slots: tuple[str, ...], power_w: FloatArray, airflow_cfm: FloatArray, margins: Margins
+) -> None:
+    faults = [
+        *_faults("base_power_w", power_w, topology.servers, slots),
+        *_faults("base_airflow_cfm", airflow_cfm, topology.servers, slots),
+    ]
+    for constraint, margin in margins.items():
+        names = [str(d) for d in range(len(margin))]
+        faults += _faults(f"margins[{constraint}]", np.asarray(margin, dtype=np.float64)[:, None], names, ("",))
+    if faults:
+        raise InvalidInput("budget numbers", faults)
+
+
+def _faults(
+    what: str, values: FloatArray, names: tuple[str, ...] | list[str], slots: tuple[str, ...]
+) -> Iterator[Fault]:
+    wrong = np.argwhere(~(np.isfinite(values) & (values >= 0)))
+    for item, t in wrong[:FAULTS_NAMED]:
+        where = f"{what}[{names[item]}]" + (f" in {slots[t]}" if slots[t] else "")
+        yield Fault(where, f"{values[item, t]}: must be a finite number of at least 0")
+    if len(wrong) > FAULTS_NAMED:
+        yield Fault(what, f"{len(wrong) - FAULTS_NAMED} more numbers likewise")

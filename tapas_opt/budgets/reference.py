@@ -26,7 +26,7 @@ class Term:
 def add_budgets(
     model: Any, numbers: BudgetNumbers, terms: Sequence[Term], excess: Mapping[Constraint, Any] | None = None
 ) -> None:
-    """Σ share · draw · x ≤ limit − base (+ excess)   ∀ family, domain, slot."""
+    """Σ share · draw · x ≤ limit − base (+ excess)   ∀ family, domain, slot that can bind."""
     import pyomo.environ as pyo  # noqa: PLC0415  (a second to import; only the reference needs it)
 
     for family in numbers.families:
@@ -34,9 +34,13 @@ def add_budgets(
 
         def rule(_: Any, domain: str, slot: str, family: BudgetFamily = family, declared: Any = declared) -> Any:
             d, t = family.domains.index(domain), numbers.slots.index(slot)
+            if not family.needs_row[d, t]:
+                return pyo.Constraint.Skip
             allowed = int(family.room[d, t]) + (declared[domain] if declared is not None else 0)
             left = drawn(family, terms, d, t)
-            return pyo.Constraint.Feasible if isinstance(left - allowed, int | float) else left <= allowed
+            if isinstance(left - allowed, int | float):  # nothing to decide here
+                return pyo.Constraint.Feasible if left <= allowed else pyo.Constraint.Infeasible
+            return left <= allowed
 
         rows = pyo.Constraint(list(family.domains), list(numbers.slots), rule=rule)
         model.add_component(family.constraint.value, rows)

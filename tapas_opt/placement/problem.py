@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.classes import Classes, classes_of
-from tapas_opt.budgets.numbers import BudgetNumbers
+from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, MostDrawn
+from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
+from tapas_opt.domain.topology import NONE
 
 __all__ = [
+    "Peak",
     "PlacementClasses",
     "PlacementPlan",
     "PlacementPrices",
     "PlacementProblem",
     "SpreadGroup",
+    "coolest_first",
     "placement_classes",
 ]
 
@@ -129,38 +133,111 @@ class PlacementPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Peak:
+    """How the utilisation of a priced family is counted: in steps of about a thousandth of each domain's budget.
+
+    Attributes
+    ----------
+    family
+        Its budgets, with the domains that a batch can neither fill nor bring to the peak forgotten.
+    step
+        ``[domain, slot]`` ``max(1, limit // 1000)``: whole units, so that every solver takes the rows exactly.
+    present
+        The highest ``⌈base / step⌉`` of any domain in any slot: what running VMs already fix.
+    most_increase
+        No plan within the budgets rises further than this above ``present``.
+    can_rise
+        ``[domain, slot]`` where a plan could draw more than ``present`` steps, so that a row is needed.
+    price
+        Cost units of one step.
+    """
+
+    family: BudgetFamily
+    step: IntArray
+    present: int
+    most_increase: int
+    can_rise: BoolArray
+    price: int
+
+    @property
+    def room(self) -> IntArray:
+        """``[domain, slot]`` what may be drawn before the peak rises."""
+        return self.step * self.present - self.family.base
+
+
+@dataclass(frozen=True, slots=True)
 class PlacementClasses:
     """Interchangeable VMs (same type, priority, group) and interchangeable free servers.
 
-    ``budgets`` forgets domains that this batch cannot fill, so that more servers are alike.
+    ``budgets`` tolerates present excess and forgets domains that this batch can neither fill nor bring to the peak,
+    so that more servers are alike; ``peaks`` are its priced families. A class is named after its first member.
     """
 
     vms: Classes
     servers: Classes
+    vm_names: tuple[str, ...]
+    server_names: tuple[str, ...]
     budgets: BudgetNumbers
+    peaks: tuple[Peak, ...]
 
 
 def placement_classes(problem: PlacementProblem) -> PlacementClasses:
     """Group what is interchangeable; servers that are not available stay in classes that no VM is eligible for."""
-    most_power, most_airflow = _most_draw(problem)
-    budgets = problem.budgets.without_slack_domains(most_power, most_airflow)
-    everyone = np.arange(len(problem.servers))
-    available = problem.server_available.astype(np.int64)
-    alike = [problem.server_hardware, available, problem.server_ceiling_w]
-    alike += [group.place_of for group in problem.groups]
+    most = _most_drawn(problem)
+    tolerant = problem.budgets.tolerating_present_excess()
+    peaks = [
+        _peak(f, most, problem.prices) for f in tolerant.families if problem.prices.peak_permille.get(f.constraint)
+    ]
+    watched = {peak.family.constraint: np.asarray(peak.can_rise.any(axis=1)) for peak in peaks}
+    budgets = tolerant.without_slack(most, watched)
+    families = {family.constraint: family for family in budgets.families}
     vm_keys = np.stack([problem.vm_type, problem.vm_priority, problem.vm_group], axis=1)
-    nothing = BudgetNumbers(budgets.slots, ())
+    vms = classes_of(BudgetNumbers(budgets.slots, ()), np.arange(len(problem.vms)), vm_keys)
+    servers = classes_of(budgets, np.arange(len(problem.servers)), *_looks(problem))
     return PlacementClasses(
-        vms=classes_of(nothing, np.arange(len(problem.vms)), vm_keys),
-        servers=classes_of(budgets, everyone, *alike),
+        vms=vms,
+        servers=servers,
+        vm_names=tuple(problem.vms[v] for v in vms.first),
+        server_names=tuple(problem.servers[s] for s in servers.first),
         budgets=budgets,
+        peaks=tuple(replace(peak, family=families[peak.family.constraint]) for peak in peaks),
     )
 
 
-def _most_draw(problem: PlacementProblem) -> tuple[IntArray, IntArray]:
-    """``[server, slot]`` the most that any type could make each available server draw."""
+def coolest_first(problem: PlacementProblem, servers: IntArray) -> list[int]:
+    """The servers by falling ceiling, then in file order."""
+    return [int(s) for s in servers[np.argsort(-problem.server_ceiling_w[servers], kind="stable")]]
+
+
+def _looks(problem: PlacementProblem) -> list[IntArray]:
+    """What VMs see of a server; of one that is not available, nothing.
+
+    A ceiling beyond the comfort of the hottest VM asked for is as good as any higher one.
+    """
+    free = problem.server_available
+    asked = problem.type_gpu_power_w[np.unique(problem.vm_type)]
+    enough = asked.max(axis=0, initial=0)[problem.server_hardware] + problem.prices.comfort_w
+    looks = [problem.server_hardware, np.minimum(problem.server_ceiling_w, enough)]
+    looks += [group.place_of for group in problem.groups]
+    return [free.astype(np.int64), *(np.where(free, look, NONE) for look in looks)]
+
+
+def _most_drawn(problem: PlacementProblem) -> MostDrawn:
+    """The most that any type could make each available server draw, and all VMs of the batch together."""
     free = problem.server_available[:, None]
     asked = np.unique(problem.vm_type)
-    power = problem.type_power_w[asked].max(axis=0, initial=0)[problem.server_hardware] * free
-    airflow = problem.type_airflow_cfm[asked].max(axis=0, initial=0)[problem.server_hardware] * free
-    return power, airflow
+    return MostDrawn(
+        power_w=problem.type_power_w[asked].max(axis=0, initial=0)[problem.server_hardware] * free,
+        airflow_cfm=problem.type_airflow_cfm[asked].max(axis=0, initial=0)[problem.server_hardware] * free,
+        in_all_power_w=problem.type_power_w[problem.vm_type].max(axis=1, initial=0).sum(axis=0),
+        in_all_airflow_cfm=problem.type_airflow_cfm[problem.vm_type].max(axis=1, initial=0).sum(axis=0),
+    )
+
+
+def _peak(family: BudgetFamily, most: MostDrawn, prices: PlacementPrices) -> Peak:
+    step = np.maximum(1, family.limit // PERMILLE)
+    present = int((-(-family.base // step)).max(initial=0))
+    highest = int((-(-family.limit // step)).max(initial=0))
+    can_rise = np.asarray(most.on(family) > PERMILLE * (step * present - family.base))
+    price = prices.peak_permille[family.constraint]
+    return Peak(family, step, present, max(0, highest - present), can_rise, price)

@@ -1,0 +1,178 @@
+"""Placement in Pyomo: the textbook witness of :mod:`tapas_opt.placement.formulation`, over the same classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tapas_opt.budgets.reference import Term, add_budgets, drawn
+from tapas_opt.placement.problem import Peak, PlacementClasses, PlacementProblem, SpreadGroup
+
+if TYPE_CHECKING:
+    import pyomo.environ as pyo
+
+__all__ = ["reference"]
+
+
+def reference(problem: PlacementProblem, classes: PlacementClasses) -> pyo.ConcreteModel:
+    """Placement as algebra; every name is that of the arrays."""
+    import pyomo.environ as pyo  # noqa: PLC0415
+
+    m = pyo.ConcreteModel("placement")
+    i = _Sets.of(problem, classes)
+    _columns(m, i)
+    terms = _terms(m, i, problem)
+    _vm_placed_once(m, i)
+    _server_gpu_capacity(m, i)
+    add_budgets(m, classes.budgets, terms)
+    _group_spread(m, i)
+    _group_all_or_nothing(m, i)
+    _peak_utilisation(m, i, classes, terms)
+    _objective(m, i, problem)
+    return m
+
+
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    """What the letters range over: ``vms[w]`` and ``servers[k]`` give the first member, ``…_alike`` how many there are.
+
+    ``members[g]`` are the VM classes of a group, ``peaks`` the priced families.
+    """
+
+    vms: dict[str, int]
+    servers: dict[str, int]
+    vms_alike: dict[str, int]
+    servers_alike: dict[str, int]
+    pairs: list[tuple[str, str]]
+    groups: dict[str, SpreadGroup]
+    members: dict[str, list[str]]
+    peaks: dict[str, Peak]
+
+    @classmethod
+    def of(cls, problem: PlacementProblem, classes: PlacementClasses) -> _Sets:
+        vms = dict(zip(classes.vm_names, classes.vms.first.tolist(), strict=True))
+        servers = dict(zip(classes.server_names, classes.servers.first.tolist(), strict=True))
+        return cls(
+            vms=vms,
+            servers=servers,
+            vms_alike=dict(zip(vms, classes.vms.size.tolist(), strict=True)),
+            servers_alike=dict(zip(servers, classes.servers.size.tolist(), strict=True)),
+            pairs=[(w, k) for w, v in vms.items() for k, s in servers.items() if _eligible(problem, v, s)],
+            groups={group.name: group for group in problem.groups},
+            members={
+                group.name: [w for w, v in vms.items() if problem.vm_group[v] == g]
+                for g, group in enumerate(problem.groups)
+            },
+            peaks={peak.family.constraint.value: peak for peak in classes.peaks},
+        )
+
+    def size(self, group: str) -> int:
+        """VMs of the batch in a group."""
+        return sum(self.vms_alike[w] for w in self.members[group])
+
+
+def _eligible(problem: PlacementProblem, v: int, s: int) -> bool:
+    """Free, the right hardware, and ``gpu_temperature_limit``: gpu_power_w[v,s] ≤ ceiling_w[s]."""
+    kind, hardware = problem.vm_type[v], problem.server_hardware[s]
+    return bool(
+        problem.server_available[s]
+        and problem.type_fits[kind, hardware]
+        and problem.type_gpu_power_w[kind, hardware] <= problem.server_ceiling_w[s]
+    )
+
+
+def _columns(m: Any, i: _Sets) -> None:
+    import pyomo.environ as pyo  # noqa: PLC0415
+
+    whole = [g for g, group in i.groups.items() if group.all_or_nothing and i.members[g]]
+    m.assign = pyo.Var(
+        i.pairs, domain=pyo.Integers, bounds=lambda _, w, k: (0, min(i.vms_alike[w], i.servers_alike[k]))
+    )
+    m.unplaced = pyo.Var(list(i.vms), domain=pyo.Integers, bounds=lambda _, w: (0, i.vms_alike[w]))
+    m.peak_increase = pyo.Var(list(i.peaks), domain=pyo.Integers, bounds=lambda _, f: (0, i.peaks[f].most_increase))
+    m.group_placed = pyo.Var(whole, domain=pyo.Binary)
+
+
+def _terms(m: Any, i: _Sets, problem: PlacementProblem) -> list[Term]:
+    """What one VM of class w draws on a server of class k."""
+    terms = []
+    for w, k in i.pairs:
+        kind, hardware = problem.vm_type[i.vms[w]], problem.server_hardware[i.servers[k]]
+        power, airflow = problem.type_power_w[kind, hardware], problem.type_airflow_cfm[kind, hardware]
+        terms.append(Term(m.assign[w, k], i.servers[k], power.tolist(), airflow.tolist()))
+    return terms
+
+
+def _vm_placed_once(m: Any, i: _Sets) -> None:
+    """Σ_k assign[w,k] + unplaced[w] = size[w]   ∀ w."""
+    import pyomo.environ as pyo  # noqa: PLC0415
+
+    def rule(m: Any, w: str) -> Any:
+        return sum(m.assign[w, k] for k in i.servers if (w, k) in m.assign) + m.unplaced[w] == i.vms_alike[w]
+
+    m.vm_placed_once = pyo.Constraint(list(i.vms), rule=rule)
+
+
+def _server_gpu_capacity(m: Any, i: _Sets) -> None:
+    """Σ_w assign[w,k] ≤ size[k]   ∀ k."""
+    import pyomo.environ as pyo  # noqa: PLC0415
+
+    def rule(m: Any, k: str) -> Any:
+        asking = [m.assign[w, k] for w in i.vms if (w, k) in m.assign]
+        return sum(asking) <= i.servers_alike[k] if asking else pyo.Constraint.Skip
+
+    m.server_gpu_capacity = pyo.Constraint(list(i.servers), rule=rule)
+
+
+def _group_spread(m: Any, i: _Sets) -> None:
+    """Σ_{w∈g, k∈place} assign[w,k] ≤ max(0, max_per_place − present[place])   ∀ g, place that could be overfilled."""
+    import pyomo.environ as pyo  # noqa: PLC0415
+
+    def rule(m: Any, g: str, place: str) -> Any:
+        group, p = i.groups[g], i.groups[g].places.index(place)
+        there = [m.assign[w, k] for w, k in i.pairs if w in i.members[g] and group.place_of[i.servers[k]] == p]
+        room = max(0, group.max_per_place - int(group.present[p]))
+        return sum(there) <= room if there and i.size(g) > room else pyo.Constraint.Skip
+
+    m.group_spread = pyo.Constraint([(g, place) for g, group in i.groups.items() for place in group.places], rule=rule)
+
+
+def _group_all_or_nothing(m: Any, i: _Sets) -> None:
+    """Σ_{w∈g} unplaced[w] + size[g] · group_placed[g] = size[g]   ∀ g that is all or nothing."""
+    import pyomo.environ as pyo  # noqa: PLC0415
+
+    def rule(m: Any, g: str) -> Any:
+        return sum(m.unplaced[w] for w in i.members[g]) + i.size(g) * m.group_placed[g] == i.size(g)
+
+    m.group_all_or_nothing = pyo.Constraint(list(m.group_placed), rule=rule)
+
+
+def _peak_utilisation(m: Any, i: _Sets, classes: PlacementClasses, terms: list[Term]) -> None:
+    """Σ share · draw · assign − step · peak_increase ≤ step · present − base   ∀ priced family, domain, slot."""
+    import pyomo.environ as pyo  # noqa: PLC0415
+
+    slots = list(classes.budgets.slots)
+    index = [(f, domain, slot) for f, peak in i.peaks.items() for domain in peak.family.domains for slot in slots]
+
+    def rule(m: Any, f: str, domain: str, slot: str) -> Any:
+        peak = i.peaks[f]
+        d, t = peak.family.domains.index(domain), slots.index(slot)
+        if not peak.can_rise[d, t]:
+            return pyo.Constraint.Skip
+        step, base = int(peak.step[d, t]), int(peak.family.base[d, t])
+        return drawn(peak.family, terms, d, t) - step * m.peak_increase[f] <= step * peak.present - base
+
+    m.peak_utilisation = pyo.Constraint(index, rule=rule)
+
+
+def _objective(m: Any, i: _Sets, problem: PlacementProblem) -> None:
+    """Unplaced VMs by priority, rise of the peaks, lost temperature slack."""
+    import pyomo.environ as pyo  # noqa: PLC0415
+
+    prices, slack = problem.prices, problem.lost_slack_w()
+    unplaced = sum(prices.unplaced_vm * int(problem.vm_priority[v]) * m.unplaced[w] for w, v in i.vms.items())
+    peaks = sum(peak.price * m.peak_increase[f] for f, peak in i.peaks.items())
+    lost = sum(
+        prices.lost_slack_w * int(slack[problem.vm_type[i.vms[w]], i.servers[k]]) * m.assign[w, k] for w, k in i.pairs
+    )
+    m.cost = pyo.Objective(expr=unplaced + peaks + lost, sense=pyo.minimize)

@@ -1,0 +1,165 @@
+"""Small placement problems: some with a story, others drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
+from tapas_opt.domain.result import Constraint
+from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
+
+NONE = -1
+
+
+def family(
+    constraint: Constraint, names: Sequence[str], member: object, share: object, limit: object, base: object
+) -> BudgetFamily:
+    unit = "CFM" if constraint is Constraint.AISLE_AIRFLOW_CAPACITY else "W"
+    ints = [np.atleast_2d(np.array(numbers, dtype=np.int64)) for numbers in (member, share, limit, base)]
+    return BudgetFamily(constraint, unit, tuple(names), *ints)
+
+
+def plain(vms: Sequence[str], servers: Sequence[str], budgets: BudgetNumbers, **numbers: object) -> PlacementProblem:
+    """VMs of one type (6,000 W, 400 W a GPU, 500 CFM) on free servers of one kind whose ceilings are out of reach."""
+    slots = len(budgets.slots)
+    problem = PlacementProblem(
+        vms=tuple(vms),
+        servers=tuple(servers),
+        vm_type=np.zeros(len(vms), dtype=np.int64),
+        vm_priority=np.ones(len(vms), dtype=np.int64),
+        vm_group=np.full(len(vms), NONE),
+        type_power_w=np.full((1, 1, slots), 6_000),
+        type_airflow_cfm=np.full((1, 1, slots), 500),
+        type_gpu_power_w=np.array([[400]]),
+        type_fits=np.array([[True]]),
+        server_hardware=np.zeros(len(servers), dtype=np.int64),
+        server_available=np.ones(len(servers), dtype=bool),
+        server_ceiling_w=np.full(len(servers), 1_000),
+        groups=(),
+        budgets=budgets,
+    )
+    return replace(problem, **numbers)
+
+
+@pytest.fixture
+def two_hot_vms() -> PlacementProblem:
+    """Two VMs of 6 kW; rows R1 (S1, S2) and R2 (S3, S4) feed 10 kW each and carry nothing yet."""
+    rows = family(
+        Constraint.ROW_POWER_BUDGET,
+        ["R1", "R2"],
+        [[0], [0], [1], [1]],
+        [[1000]] * 4,
+        [[10_000], [10_000]],
+        [[0], [0]],
+    )
+    return plain(["V1", "V2"], ["S1", "S2", "S3", "S4"], BudgetNumbers(("now",), (rows,)))
+
+
+@pytest.fixture
+def hot_aisle() -> PlacementProblem:
+    """One VM of 400 W a GPU; S1's ceiling is 390 W (too hot), S2's 420 W (30 W into its comfort), S3's 600 W."""
+    nothing = BudgetNumbers(("now",), ())
+    return plain(["V1"], ["S1", "S2", "S3"], nothing, server_ceiling_w=np.array([390, 420, 600]))
+
+
+@pytest.fixture
+def three_replicas() -> PlacementProblem:
+    """Three replicas, all or nothing, at most one a rack, on racks K1 (S1, S2), K2 (S3), K3 (S4), where one runs."""
+    racks = SpreadGroup(
+        name="chat",
+        places=("K1", "K2", "K3"),
+        place_of=np.array([0, 0, 1, 2]),
+        max_per_place=1,
+        present=np.array([0, 0, 1]),
+        all_or_nothing=True,
+    )
+    return plain(
+        ["V1", "V2", "V3"],
+        ["S1", "S2", "S3", "S4"],
+        BudgetNumbers(("now",), ()),
+        vm_group=np.zeros(3, dtype=np.int64),
+        groups=(racks,),
+    )
+
+
+@pytest.fixture
+def row_over_budget() -> PlacementProblem:
+    """Row R1 (S1) already draws 11 kW of 10 kW; R2 (S2) has 8 of 20 kW left. Two VMs of 6 kW wait."""
+    rows = family(
+        Constraint.ROW_POWER_BUDGET, ["R1", "R2"], [[0], [1]], [[1000]] * 2, [[10_000], [20_000]], [[11_000], [12_000]]
+    )
+    return plain(["V1", "V2"], ["S1", "S2"], BudgetNumbers(("now",), (rows,)))
+
+
+@pytest.fixture
+def random_problem() -> Callable[..., PlacementProblem]:
+    """A problem from a seed: two kinds of hardware, shares of halves and thirds, two slots, groups, tight budgets."""
+    return make_random
+
+
+def make_random(seed: int, vms: int = 5, servers: int = 5, types: int = 2, groups: int = 2) -> PlacementProblem:
+    rng = np.random.default_rng(seed)
+    slots = int(rng.integers(1, 3))
+    rows, upses, aisles = 2, 3, 2
+    row_of = rng.integers(0, rows, servers)
+    fed = np.array([rng.choice(upses, 3, replace=False) for _ in range(servers)]).reshape(servers, 3)
+    feeds = rng.choice([1, 2, 3], servers, p=[0.2, 0.6, 0.2])
+    permille = np.array([0, 1000, 500, 334])[feeds]
+    live = np.arange(3) < feeds[:, None]
+    scale = int(rng.integers(2, 2 * servers)) * 5_000  # from scarce to plenty
+
+    def base(n: int) -> np.ndarray:
+        return rng.integers(0, 9_000, (n, slots))
+
+    def limit(n: int, of: int) -> np.ndarray:
+        return np.broadcast_to(rng.integers(of // 2, of + 9_000, (n, 1)), (n, slots)).copy()
+
+    families = (
+        family(
+            Constraint.ROW_POWER_BUDGET, ["R1", "R2"], row_of[:, None], np.full((servers, 1), 1000),
+            limit(rows, scale), base(rows),
+        ),
+        family(
+            Constraint.UPS_POWER_CAPACITY, ["U1", "U2", "U3"], np.where(live, fed, NONE),
+            np.where(live, permille[:, None], 0), limit(upses, scale), base(upses),
+        ),
+        family(
+            Constraint.AISLE_AIRFLOW_CAPACITY, ["A1", "A2"], row_of[:, None], np.full((servers, 1), 1000),
+            limit(aisles, scale) // 10, base(aisles) // 10,
+        ),
+        family(
+            Constraint.RACK_POWER_BUDGET, [f"K{s}" for s in range(servers)], np.arange(servers)[:, None],
+            np.full((servers, 1), 1000), np.full((servers, slots), 7_000), np.zeros((servers, slots)),
+        ),
+    )  # fmt: skip
+    return PlacementProblem(
+        vms=tuple(f"V{v}" for v in range(vms)),
+        servers=tuple(f"S{s}" for s in range(servers)),
+        vm_type=rng.integers(0, types, vms),
+        vm_priority=rng.integers(1, 4, vms),
+        vm_group=rng.integers(NONE, groups, vms),
+        type_power_w=rng.integers(1_000, 8_000, (types, 2, slots)),
+        type_airflow_cfm=rng.integers(100, 1_000, (types, 2, slots)),
+        type_gpu_power_w=rng.integers(200, 450, (types, 2)),
+        type_fits=rng.random((types, 2)) < 0.8,
+        server_hardware=rng.integers(0, 2, servers),
+        server_available=rng.random(servers) < 0.9,
+        server_ceiling_w=rng.integers(30, 60, servers) * 10,
+        groups=tuple(
+            SpreadGroup(
+                name=f"G{g}",
+                places=("R1", "R2"),
+                place_of=row_of,
+                max_per_place=int(rng.integers(1, 4)),
+                present=rng.integers(0, 2, 2),
+                all_or_nothing=bool(rng.random() < 0.5),
+            )
+            for g in range(groups)
+        ),
+        budgets=BudgetNumbers(tuple(f"t{t}" for t in range(slots)), families),
+        prices=PlacementPrices(unplaced_vm=int(rng.choice([20_000, 20_000, 4_000]))),
+    )
