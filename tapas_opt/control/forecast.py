@@ -13,7 +13,7 @@ from tapas_opt.budgets.numbers import Margins
 from tapas_opt.control.fleet import Fleet, FleetVm
 from tapas_opt.control.telemetry import Latest
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
-from tapas_opt.domain.failure import Effect, effect_of
+from tapas_opt.domain.failure import Effect, Failure, effect_of
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.workload import Endpoint, Vm
 from tapas_opt.errors import InvalidInput

@@ -1,0 +1,1 @@
+"""The closed loop: a plant, a policy, and failures; what happened is a record."""

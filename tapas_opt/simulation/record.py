@@ -1,0 +1,121 @@
+"""What happened to one policy in a simulated run: series against their limits, incidents, and how decisions were made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Incident", "Moment", "Outage", "Record", "Run"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A failure of the run, from start to end (simulated seconds)."""
+
+    label: str
+    from_s: float
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something worth a line in the timeline: a trip, a plan, a recovery."""
+
+    t_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One sample of a run. Limits are those in force then: a failure lowers them.
+
+    Attributes
+    ----------
+    quality_frac
+        Quality of answers, weighted by served tokens; NaN while nothing is served.
+    served_frac
+        Part of the endpoints' demand that is served.
+    iaas_performance_frac
+        Mean speed of IaaS VMs relative to what they asked for.
+    """
+
+    t_s: float
+    row_power_w: FloatArray
+    row_budget_w: FloatArray
+    ups_power_w: FloatArray
+    ups_capacity_w: FloatArray
+    aisle_airflow_cfm: FloatArray
+    aisle_capacity_cfm: FloatArray
+    hottest_gpu_c: float
+    throttled_servers: int
+    quality_frac: float
+    served_frac: float
+    iaas_performance_frac: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """All samples of one policy, stacked.
+
+    Attributes
+    ----------
+    t_s
+        ``[moment]`` simulated seconds; steps are a minute, and a second inside emergencies.
+    row_power_w, ups_power_w, aisle_airflow_cfm, …
+        ``[moment, domain]`` beside the limits in force.
+    answered
+        How often each mode (``SOLVER``, ``GREEDY``, …) answered each kind of decision.
+    """
+
+    policy: str
+    rows: tuple[str, ...]
+    upses: tuple[str, ...]
+    aisles: tuple[str, ...]
+    gpu_limit_c: float
+    t_s: FloatArray
+    row_power_w: FloatArray
+    row_budget_w: FloatArray
+    ups_power_w: FloatArray
+    ups_capacity_w: FloatArray
+    aisle_airflow_cfm: FloatArray
+    aisle_capacity_cfm: FloatArray
+    hottest_gpu_c: FloatArray
+    throttled_servers: FloatArray
+    quality_frac: FloatArray
+    served_frac: FloatArray
+    iaas_performance_frac: FloatArray
+    incidents: tuple[Incident, ...] = ()
+    answered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Several policies through the same day, with the same failures."""
+
+    name: str
+    site: str
+    servers: int
+    outages: tuple[Outage, ...]
+    records: tuple[Record, ...]
+    summary: Mapping[str, object]
+
+
+def stacked(moments: Sequence[Moment], **rest: object) -> Record:
+    """Make a record of samples; ``rest`` are the record's other fields."""
+    columns = {name: np.array([getattr(moment, name) for moment in moments]) for name in Moment.__slots__}
+    return Record(**columns, **rest)  # type: ignore[arg-type]
+
+
+def count_modes(answers: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Count (kind of decision, mode) pairs."""
+    counted: dict[str, dict[str, int]] = {}
+    for (kind, mode), count in Counter(answers).items():
+        counted.setdefault(kind, {})[mode] = count
+    return counted
