@@ -177,7 +177,7 @@ def _segments_used(problem: RoutingProblem, work: FloatArray) -> FloatArray:
     """``[instance, segment]`` fraction of each segment that the work fills, in order."""
     width = problem.segment_work
     before = np.cumsum(width, axis=1) - width
-    return np.asarray(((work[:, None] - before) / np.maximum(width, np.finfo(float).tiny)).clip(0.0, 1.0))
+    return np.asarray(((work[:, None] - before) / np.where(width > 0, width, 1.0)).clip(0.0, 1.0))
 
 
 def _by_class(values: FloatArray, classes: RoutingClasses) -> FloatArray:

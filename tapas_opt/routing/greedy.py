@@ -108,7 +108,7 @@ class _Pouring:
 def _by_cost(problem: RoutingProblem, first: IntArray) -> list[_Segment]:
     """Segments of open instances, cheapest for their width first; ties keep an instance's own order."""
     width = problem.segment_work[first]
-    cost = problem.segment_cost[first] / np.maximum(width, np.finfo(float).tiny)
+    cost = problem.segment_cost[first] / np.where(width > 0, width, 1.0)
     cost = np.maximum.accumulate(cost, axis=1)  # equal slopes may differ in the last bit
     is_open = np.broadcast_to(problem.open_instances[first][:, None], width.shape)
     c, b = np.nonzero(is_open)
