@@ -73,6 +73,7 @@ def _say_written(data: Mapping[str, Any]) -> None:
     out.print(f"{data['folder']}: {data['days']:g} days of {data['site']} in {data['wall_s']} s: rows: {rows}")
     out.print(
         f"  hottest GPU {data['max_gpu_temperature_c']:.1f} °C, hottest inlet {data['max_inlet_c']:.1f} °C, "
-        f"peak row power {data['peak_row_power_frac']:.0%} of budget, tripped: {', '.join(data['trips']) or 'nothing'}"
+        f"peak row power {data['peak_row_power_frac']:.0%} of budget, "
+        f"rows capped {data['capped_frac']:.1%} of the time, tripped: {', '.join(data['trips']) or 'nothing'}"
     )
     out.print(f"Learn from it with: tapas-opt fit --history {data['folder']} --models DIR")

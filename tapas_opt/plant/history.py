@@ -19,7 +19,7 @@ from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.plant.parameters import Parameters
-from tapas_opt.plant.plant import Plant
+from tapas_opt.plant.plant import Demand, Plant
 from tapas_opt.plant.population import Population, demand_of
 from tapas_opt.plant.profiling import measure_profiles
 from tapas_opt.plant.sensors import Readings, exact_readings
@@ -30,6 +30,7 @@ from tapas_opt.plant.workload import Workload
 __all__ = ["HistorySummary", "generate_history"]
 
 INTERNAL_STEP_S = 60.0
+CAP_ABOVE_FRAC, CAP_STEP, CAP_RELEASE, CAP_FLOOR = 0.97, 0.05, 0.01, 0.2
 DROPOUT_FRAC = 0.001
 _KINDS = {"str": pa.dictionary(pa.int32(), pa.string()), "int64": pa.int64(), "float64": pa.float32()}
 _TRUE_TABLES = ("rooms", "servers", "gpus", "rows")
@@ -45,6 +46,8 @@ class HistorySummary:
         Number of rows by table.
     peak_row_power_frac
         Highest power of any row over its budget.
+    throttled_frac, capped_frac
+        Mean share of GPUs that throttled, and of rows that the operator capped.
     trips
         UPSs, PDUs and rows that opened; in a site worth learning from, none.
     """
@@ -54,6 +57,7 @@ class HistorySummary:
     max_inlet_c: float
     peak_row_power_frac: float
     throttled_frac: float
+    capped_frac: float
     trips: tuple[str, ...]
 
 
@@ -69,8 +73,11 @@ def generate_history(
 ) -> HistorySummary:
     """Let VMs live on a site for some days, and record what its sensors say.
 
-    The plant runs at one minute or less; samples are momentary. About half of the VMs are IaaS. One reading in a
-    thousand is missing. A day is written at a time, so that memory does not grow with the number of days.
+    The plant runs at one minute or less; samples are momentary. About half of the VMs are IaaS; their ``load_frac`` is
+    the used part of the GPUs' power range, that of SaaS the fraction of the instance's goodput. One reading in a
+    thousand is missing. A row near its budget, or in a room with a UPS near its rating, is capped as an operator would
+    until it has room again, so that a site with more servers than power has a history at all. A day is written at a
+    time: memory does not grow with the number of days.
 
     Parameters
     ----------
@@ -141,6 +148,8 @@ class _Run:
         self._inner_step_s = step_s / self._inner
         self._peaks = {"gpu": -np.inf, "inlet": -np.inf, "row": 0.0}
         self._throttled: list[float] = []
+        self._cap = np.ones(len(topology.rows))
+        self._capped: list[float] = []
 
     def sample(self) -> tuple[Readings, Truth, dict[str, Any]]:
         """Let one sampling step pass; what sensors say, what is so, and the VMs' table at its end."""
@@ -150,11 +159,25 @@ class _Run:
             load = self._workload.vm_load_frac(vms, t_s)
             idle = self.plant.idle_demand()
             demand = demand_of(self._topology, idle, vms, servers, load, self._configurations)
-            truth = self.plant.step(self._inner_step_s, demand)
+            truth = self.plant.step(self._inner_step_s, self._capped_demand(demand, idle))
+            self._adjust_caps(truth)
         self._watch(truth)
         names = [self._topology.servers[s] for s in servers]
         running = {"vm": [vm.name for vm in vms], "server": names, "template": [vm.template for vm in vms]}
         return self.plant.read(), truth, running | {"load_frac": load}
+
+    def _capped_demand(self, demand: Demand, idle: Demand) -> Demand:
+        cap = self._cap[self._topology.server_row][:, None]
+        return Demand(idle.gpu_power_w + cap * (demand.gpu_power_w - idle.gpu_power_w))
+
+    def _adjust_caps(self, truth: Truth) -> None:
+        """Tighten the dynamic power of rows that are near a limit, and release the others slowly."""
+        t = self._topology
+        room = np.zeros(len(t.rooms))
+        np.maximum.at(room, t.ups_room, truth.ups_power_w / t.ups_rating_w)
+        used = np.maximum(truth.row_power_w / t.row_budget_w, room[t.aisle_room[t.row_aisle]])
+        change = np.where(used > CAP_ABOVE_FRAC, -CAP_STEP, CAP_RELEASE)
+        self._cap = np.clip(self._cap + change, CAP_FLOOR, 1.0)
 
     def summary(self) -> HistorySummary:
         """Extremes seen at the samples."""
@@ -165,6 +188,7 @@ class _Run:
             max_inlet_c=self._peaks["inlet"],
             peak_row_power_frac=self._peaks["row"],
             throttled_frac=float(np.mean(self._throttled)),
+            capped_frac=float(np.mean(self._capped)),
             trips=truth.tripped_upses + truth.tripped_pdus + truth.tripped_rows,
         )
 
@@ -176,6 +200,7 @@ class _Run:
         }
         self._peaks = {name: max(self._peaks[name], float(value)) for name, value in now.items()}
         self._throttled.append(float(truth.throttled_frac.mean()))
+        self._capped.append(float((self._cap < 1.0).mean()))
 
 
 def _configurations(topology: Topology) -> dict[str, Configuration]:

@@ -89,12 +89,13 @@ def _per_server(topology: Topology, table: list[list[float]]) -> FloatArray:
 def _server_constants(item: Hardware, p: Parameters) -> list[float]:
     """Maximum power, flow, full fan power, idle host power, extra host power at full GPU load.
 
-    The host's share is what the stated idle and maximum power leave after GPUs, fans and power supplies.
+    The host's share is what the stated idle and maximum power leave after GPUs, fans (slow, and flat out) and power
+    supplies: no server ever draws more than its nameplate.
     """
     fan_full = p.fan_power_frac * item.max_power_w
-    fans_idle, fans_loaded = fan_full * p.fan_floor**3, fan_full * 0.85**3
-    idle = _output_w(item.idle_power_w, item.max_power_w) - item.gpus * item.gpu_idle_power_w - fans_idle
-    full = _output_w(item.max_power_w, item.max_power_w) - item.gpus * item.gpu_max_power_w - fans_loaded
+    fan_idle = fan_full * p.fan_floor**3
+    idle = _output_w(item.idle_power_w, item.max_power_w) - item.gpus * item.gpu_idle_power_w - fan_idle
+    full = _output_w(item.max_power_w, item.max_power_w) - item.gpus * item.gpu_max_power_w - fan_full
     host_idle = max(idle, 0.0)
     return [item.max_power_w, item.max_airflow_cfm, fan_full, host_idle, max(full - host_idle, 0.0)]
 
