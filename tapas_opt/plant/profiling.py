@@ -1,4 +1,4 @@
-"""The table of instance configurations and their profiles, as measured on the plant's instances."""
+"""The table of instance configurations and their profiles: modelled by the plant, not measured on hardware."""
 
 from __future__ import annotations
 
