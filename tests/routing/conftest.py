@@ -126,7 +126,9 @@ def make_random(seed: int) -> RoutingProblem:
         endpoints=tuple(f"E{e}" for e in range(endpoints)),
         classes=tuple(f"E{k % endpoints}/{k}" for k in range(q)),
         class_endpoint=np.arange(q) % endpoints,
-        class_tokens_per_s=(rng.integers(0, 2 * int(goodput.sum() + 100) // q + 1, q) * (rng.random(q) > 0.1)),
+        class_tokens_per_s=(
+            rng.integers(0, int(rng.choice([0.3, 1, 2]) * (goodput.sum() + 100)) // q + 1, q) * (rng.random(q) > 0.1)
+        ),
         class_work_permille=rng.integers(500, 2_000, q),
         instance_goodput=goodput,
         breakpoints_permille=ends,
@@ -155,7 +157,8 @@ def _budgets(rng: np.random.Generator, row: np.ndarray, rows: int, curves: dict[
         ups_base[pair] += base[r] / 2
 
     def limits(base: np.ndarray, full: np.ndarray) -> list[int]:
-        return (base + full * rng.uniform(-0.05, 1.4, len(base))).astype(int).tolist()
+        tight = rng.random() < 0.5
+        return (base + full * rng.uniform(-0.05 if tight else 1.0, 1.4, len(base))).astype(int).tolist()
 
     names = tuple(f"R{r}" for r in range(rows))
     place = [[int(r)] for r in row]
