@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter, OrderedDict
+from math import inf
 from threading import Lock
 from typing import NamedTuple
 
 from tapas_opt.domain.result import Mode
-from tapas_opt.errors import NoInstance, NotFound
+from tapas_opt.errors import InvalidInput, NoInstance, NotFound
 from tapas_opt.routing.table import (
     Alias,
     LengthThresholds,
@@ -166,11 +167,14 @@ class Picker:
 
         Raises
         ------
+        InvalidInput
+            ``tokens`` is negative, infinite or not a number: it would stay in the counts.
         NotFound
             The table has no such request class.
         NoInstance
             No instance of the endpoint may take the request now; the message counts why.
         """
+        _require_count(tokens)
         live = self._live
         table = live.table
         found = table.classes.get(request_class)
@@ -191,6 +195,7 @@ class Picker:
 
     def complete(self, instance: str, tokens: float) -> None:
         """A request of so many `Pick.pending_tokens` has ended at an instance, well or badly."""
+        _require_count(tokens)
         with self._lock:
             state = self._known.get(instance)
             if state is None:
@@ -337,3 +342,8 @@ class Picker:
         if pending > 0.0 and pending + work > carries * self._pending_s:
             return "with too much pending"
         return "at the rate they carry" if not self._fits(live, i, work, frac, now_s) else "just freed"
+
+
+def _require_count(tokens: float) -> None:
+    if not 0.0 <= tokens < inf:
+        raise InvalidInput.one("request", "tokens", f"{tokens}; must be a finite number of at least 0")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tapas_opt.domain.result import Mode
-from tapas_opt.errors import NoInstance, NotFound
+from tapas_opt.errors import InvalidInput, NoInstance, NotFound
 from tapas_opt.routing.pick import Picker, routing_table
 from tapas_opt.routing.problem import RoutingPlan
 
@@ -159,6 +159,16 @@ def test_unknown_names_are_said_to_be_unknown(table, rng):
         picker.pick("conv/shrt", 1, now_s=0.0, rng=rng)
     with pytest.raises(NotFound, match="instance 'Z'"):
         picker.drain("Z")
+
+
+@pytest.mark.parametrize("tokens", [-1.0, float("nan"), float("inf")])
+def test_a_count_that_is_none_is_refused(table, rng, tokens):
+    """One NaN among the counts would make every later comparison at that instance false."""
+    picker = Picker(table())
+    with pytest.raises(InvalidInput, match="tokens"):
+        picker.pick("conv/short", tokens, now_s=0.0, rng=rng)
+    with pytest.raises(InvalidInput, match="tokens"):
+        picker.complete("A", tokens)
 
 
 def test_a_session_stays_with_its_instance(table, rng):
