@@ -1,0 +1,204 @@
+"""The order of the changes: waves that respect ``reload_limit`` and the budgets, short of as little as possible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.reconfiguration.domains import Domains, domains_of
+from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem
+
+__all__ = ["waves"]
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+def waves(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> ReconfigurationPlan:
+    """Put the changes of a plan into waves; those that fit into none are given up.
+
+    During a wave whoever changes counts with the higher of its two draws and serves the lesser of its two goodputs;
+    who reloads serves nothing. No domain may come further over its limit than the plan declares or than it is already.
+    A change that leaves demand unserved waits as long as another can go without; what is given up stays as it is, or
+    is parked where it may not stay.
+    """
+    change = _begin(problem, plan)
+    found: list[tuple[str, ...]] = []
+    while change.waiting:
+        wave = _wave(change)
+        _arrive(change, wave)
+        if wave:
+            found.append(tuple(problem.instances[i] for i in sorted(wave)))
+        else:
+            _give_up_last(change)
+    settled = problem.plan(change.target)
+    excess = {
+        key: max(plan.excess.get(key, 0.0), settled.excess.get(key, 0.0)) for key in (*plan.excess, *settled.excess)
+    }
+    return replace(settled, excess=excess, waves=tuple(found))
+
+
+@dataclass(slots=True)
+class _Change:
+    """A site on its way to a plan.
+
+    Attributes
+    ----------
+    target
+        ``[instance]`` choice to come to.
+    waiting
+        Instances still to change, in the order in which they are asked.
+    drawn
+        ``[domain]`` thousandths of a unit, the higher draw of whoever is changing.
+    slack
+        ``[endpoint]`` goodput beyond demand.
+    """
+
+    problem: ReconfigurationProblem
+    domains: Domains
+    target: IntArray
+    drawn: IntArray
+    slack: IntArray
+    waiting: list[int] = field(default_factory=list)
+
+    def table(self, table: IntArray, choice: IntArray) -> IntArray:
+        """``[instance]`` entries of a table ``[hardware, choice]``."""
+        return np.asarray(table[self.problem.instance_hardware, choice])
+
+    def rise(self, i: int, *, arriving: bool) -> IntArray:
+        """``[place]`` what starting its change adds to its domains, or its arrival takes away (at most 0)."""
+        choices, present, target = self.problem.choices, self.problem.current[i], self.target[i]
+        hardware, who = self.problem.instance_hardware[i], np.array([i])
+        change = []
+        for table in (choices.power_w, choices.airflow_cfm):
+            old, new = int(table[hardware, present]), int(table[hardware, target])
+            change.append(np.array([min(0, new - old) if arriving else max(0, new - old)]))
+        return np.asarray(self.domains.weights(who, *change)[0])
+
+    def reloads(self, i: int) -> bool:
+        """Whether it loads weights."""
+        return bool(self.problem.reload[self.problem.current[i], self.target[i]])
+
+    def goodput(self, i: int) -> tuple[int, int, int]:
+        """Goodput before, during and after its change."""
+        table, hardware = self.problem.choices.goodput_tokens_per_s, self.problem.instance_hardware[i]
+        old, new = int(table[hardware, self.problem.current[i]]), int(table[hardware, self.target[i]])
+        return old, 0 if self.reloads(i) else min(old, new), new
+
+
+def _begin(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> _Change:
+    domains, everyone, choices = domains_of(problem, plan.excess), np.arange(len(problem.instances)), problem.choices
+    change = _Change(
+        problem=problem,
+        domains=domains,
+        target=problem.chosen(plan),
+        drawn=np.zeros(len(domains.room_permille), dtype=np.int64),
+        slack=-problem.demand_tokens_per_s,
+    )
+    present = [change.table(table, problem.current) for table in (choices.power_w, choices.airflow_cfm)]
+    np.add.at(change.drawn, domains.member, domains.weights(everyone, *present))
+    np.add.at(change.slack, problem.instance_endpoint, change.table(choices.goodput_tokens_per_s, problem.current))
+    changing = np.flatnonzero(change.target != problem.current).tolist()
+    change.waiting = sorted(changing, key=lambda i: _turn(change, i))
+    return change
+
+
+def _turn(change: _Change, i: int) -> tuple[bool, int]:
+    """Quick changes first; then those that add most goodput."""
+    old, _, new = change.goodput(i)
+    return change.reloads(i), old - new
+
+
+def _wave(change: _Change) -> list[int]:
+    """Start whatever may go together: what leaves no demand unserved, else the one change that leaves least."""
+    wave: list[int] = []
+    before = _Before(change.slack.copy(), _more_comes(change))
+    reloads_left = np.inf if change.problem.reload_limit is None else change.problem.reload_limit
+    for i in change.waiting:
+        if change.reloads(i) and reloads_left == 0:
+            break  # those that reload come last
+        if not _waits(change, i, before) and _fits(change, i):
+            _start(change, i)
+            wave.append(i)
+            reloads_left -= change.reloads(i)
+    if not wave:
+        wave = [i for i in sorted(change.waiting, key=lambda i: _lost(change, i)) if _may_go_alone(change, i)][:1]
+        for i in wave:
+            _start(change, i)
+    return wave
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """``[endpoint]`` slack when a wave begins, and whether anyone who waits will add goodput."""
+
+    slack: IntArray
+    more_comes: BoolArray
+
+
+def _more_comes(change: _Change) -> BoolArray:
+    table, problem = change.problem.choices.goodput_tokens_per_s, change.problem
+    waiting = np.array(change.waiting, dtype=np.int64)
+    hardware = problem.instance_hardware[waiting]
+    gains = table[hardware, change.target[waiting]] > table[hardware, problem.current[waiting]]
+    more = np.zeros(len(problem.endpoints), dtype=bool)
+    more[problem.instance_endpoint[waiting[gains]]] = True
+    return more
+
+
+def _may_go_alone(change: _Change, i: int) -> bool:
+    return _fits(change, i) and not (change.reloads(i) and change.problem.reload_limit == 0)
+
+
+def _lost(change: _Change, i: int) -> int:
+    """Demand that it leaves unserved while it changes."""
+    old, during, _ = change.goodput(i)
+    slack = int(change.slack[change.problem.instance_endpoint[i]])
+    return max(0, -(slack - (old - during))) - max(0, -slack)
+
+
+def _waits(change: _Change, i: int, before: _Before) -> bool:
+    """Whether it would leave demand unserved, and waiting may help.
+
+    It helps while the endpoint has slack that others use meanwhile. Where demand goes unserved anyway only those that
+    take goodput away wait, for those that add some; above an overloaded domain nobody waits.
+    """
+    endpoint = change.problem.instance_endpoint[i]
+    old, _, new = change.goodput(i)
+    if _lost(change, i) == 0 or (before.slack[endpoint] < 0 and (new >= old or not before.more_comes[endpoint])):
+        return False
+    member = change.domains.member[i]
+    over = change.drawn[member] > change.domains.room_permille[member]
+    return not bool((over & (change.rise(i, arriving=True) < 0)).any())
+
+
+def _fits(change: _Change, i: int) -> bool:
+    """Whether it brings no domain (further) over what may be drawn there."""
+    return change.domains.fits(change.drawn, i, change.rise(i, arriving=False))
+
+
+def _start(change: _Change, i: int) -> None:
+    old, during, _ = change.goodput(i)
+    np.add.at(change.drawn, change.domains.member[i], change.rise(i, arriving=False))
+    change.slack[change.problem.instance_endpoint[i]] -= old - during
+
+
+def _arrive(change: _Change, wave: list[int]) -> None:
+    for i in wave:
+        _, during, new = change.goodput(i)
+        np.add.at(change.drawn, change.domains.member[i], change.rise(i, arriving=True))
+        change.slack[change.problem.instance_endpoint[i]] += new - during
+    gone = set(wave)
+    change.waiting = [i for i in change.waiting if i not in gone]
+
+
+def _give_up_last(change: _Change) -> None:
+    """Nobody can go: the one whose turn comes last stays as it is, or is parked where it may not stay."""
+    i = change.waiting.pop()
+    present, parked = int(change.problem.current[i]), change.problem.choices.parked
+    stays = change.target[i] == parked or bool(change.problem.eligible()[i, present])
+    change.target[i] = present if stays else parked
+    if not stays:
+        change.waiting.insert(0, i)
