@@ -157,9 +157,9 @@ class BudgetNumbers:
 def _without_slack(family: BudgetFamily, most: MostDrawn, watched: BoolArray | None) -> BudgetFamily:
     can_bind = np.asarray(most.on(family) > PERMILLE * family.room)
     fillable = can_bind.any(axis=1)
-    matters = np.asarray(fillable if watched is None else fillable | watched)
-    draws = most.by_server(family.unit).any(axis=1)
-    kept = (family.member != NONE) & matters[family.member] & draws[:, None]
+    matters = fillable if watched is None else fillable | watched
+    draws = np.asarray(most.by_server(family.unit).any(axis=1))
+    kept = (family.member != NONE) & np.asarray(matters)[family.member] & draws[:, None]
     return replace(
         family,
         member=np.where(kept, family.member, NONE),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def decode(problem: PlacementProblem, classes: PlacementClasses, values: FloatAr
     }
     server_of: dict[int, int] = {}
     for w, k in np.argwhere(count > 0).tolist():
-        server_of.update((next(waiting[w]), next(free[k])) for _ in range(count[w, k]))
+        server_of.update(zip(islice(waiting[w], count[w, k]), free[k], strict=False))
     return PlacementPlan(
         server_of={problem.vms[v]: problem.servers[server_of[v]] for v in sorted(server_of)},
         unplaced=tuple(name for v, name in enumerate(problem.vms) if v not in server_of),

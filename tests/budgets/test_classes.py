@@ -1,0 +1,37 @@
+"""Which servers are interchangeable."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tapas_opt.budgets.classes import classes_of
+from tapas_opt.budgets.numbers import BudgetNumbers
+
+NOTHING = BudgetNumbers(("now",), ())
+
+
+def test_servers_are_alike_when_domains_shares_and_keys_are(two_rows, at_3_kw):
+    """S1 to S6 hang on six UPS pairs: all differ; two VMs on S1 are alike."""
+    numbers = at_3_kw(two_rows)
+    assert classes_of(numbers, np.arange(6)).count == 6
+    assert classes_of(numbers, np.array([0, 0, 3])).of.tolist() == [0, 0, 1]
+
+
+def test_classes_are_numbered_as_their_first_members_appear():
+    """So that a class keeps its name when a later server changes: 7 comes first, then 3, then 5."""
+    classes = classes_of(NOTHING, np.arange(5), np.array([7, 3, 7, 5, 3]))
+    assert classes.of.tolist() == [0, 1, 0, 2, 1]
+    assert classes.first.tolist() == [0, 1, 3]
+    assert classes.size.tolist() == [2, 2, 1]
+    assert classes.members(1).tolist() == [1, 4]
+
+
+def test_keys_may_have_columns():
+    """A VM's key is its type, priority and group side by side."""
+    assert classes_of(NOTHING, np.arange(3), np.array([[1, 2], [1, 3], [1, 2]])).of.tolist() == [0, 1, 0]
+
+
+def test_without_keys_all_are_alike_and_nothing_has_no_classes():
+    """An empty batch and a site without budgets are ordinary inputs."""
+    assert classes_of(NOTHING, np.arange(3)).of.tolist() == [0, 0, 0]
+    assert classes_of(NOTHING, np.arange(0), np.zeros(0, dtype=int)).count == 0
