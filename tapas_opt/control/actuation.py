@@ -42,12 +42,15 @@ class Actuation:
         In-band lock of the GPU clock: tens of milliseconds to a second (POLCA, in band).
     drain_s
         Until running decodes have ended and a lower load level or batch draws less.
+    out_of_band_s
+        Frequency cap through the baseboard controller, for VMs that are opaque (POLCA: up to 40 s).
     """
 
     detect_s: float = 0.5
     decide_s: float = 0.5
     clock_s: float = 1.0
     drain_s: float = 20.0
+    out_of_band_s: float = 40.0
 
     def delay_s(self, now: Option, then: Option) -> float:
         """Detection, decision, and the slowest knob that the change needs; 0 for no change."""
@@ -56,22 +59,24 @@ class Actuation:
         return self.detect_s + self.decide_s + self._knob_s(now, then)
 
     def _knob_s(self, now: Option, then: Option) -> float:
-        if now.configuration is None or then.profile is None or then.configuration is None:
-            start_s = 0.0 if then.profile is None else then.profile.reload_s
-            return self.drain_s + start_s
-        if now.configuration.reload_needed(then.configuration):
+        if then.profile is None or then.configuration is None:
+            return self.drain_s
+        if now.configuration is None:
+            return then.profile.reload_s
+        if self.reloads(now, then):
             return self.drain_s + then.profile.reload_s
         drains = then.level < now.level or then.configuration.batch < now.configuration.batch
         return self.drain_s if drains else self.clock_s
 
+    @staticmethod
+    def reloads(now: Option, then: Option) -> bool:
+        """Whether the change loads weights anew."""
+        if then.configuration is None:
+            return False
+        return now.configuration is None or now.configuration.reload_needed(then.configuration)
+
     def tables(self, options: Sequence[Option]) -> tuple[FloatArray, BoolArray]:
         """``[from, to]`` delays, and whether weights are loaded anew."""
         delay = np.array([[self.delay_s(now, then) for then in options] for now in options])
-        reload = np.array([[_reloads(now, then) for then in options] for now in options], dtype=bool)
+        reload = np.array([[self.reloads(now, then) for then in options] for now in options], dtype=bool)
         return delay.reshape(len(options), -1), reload.reshape(len(options), -1)
-
-
-def _reloads(now: Option, then: Option) -> bool:
-    if then.configuration is None:
-        return False
-    return now.configuration is None or now.configuration.reload_needed(then.configuration)

@@ -13,7 +13,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.domain.failure import Failure
+from tapas_opt.domain.failure import Effect, Failure
 from tapas_opt.domain.topology import Topology
 from tapas_opt.errors import InvalidInput
 from tapas_opt.plant import physics
@@ -93,6 +93,11 @@ class Plant:
     def clear(self, failure: Failure) -> None:
         """End a failure of this kind and element; if a UPS or PDU had tripped, it is closed again."""
         self._chain.clear(failure)
+
+    @property
+    def effect(self) -> Effect:
+        """Feeds and capacities that are left now, trips included."""
+        return self._chain.effect
 
     def idle_demand(self) -> Demand:
         """Every GPU on and idle."""

@@ -1,4 +1,4 @@
-"""What happened to one policy in a simulated run: series against their limits, incidents, and how decisions were made."""
+"""What happened to one policy in a simulated run: series against limits, incidents, and how decisions were made."""
 
 from __future__ import annotations
 
