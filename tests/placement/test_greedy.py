@@ -64,6 +64,21 @@ def test_rolling_back_gives_the_budgets_back(two_hot_vms, three_replicas):
     assert check(problem, plan).terms["peak_utilisation"] == 6_000
 
 
+def test_rolling_back_gives_the_peak_back(two_hot_vms, three_replicas):
+    """After a group that raised the peak by 600 steps and went back, the next VM pays its 6,000: more than its 5,000."""
+    together = replace(three_replicas.groups[0], max_per_place=9, place_of=np.zeros(4, dtype=np.int64))
+    problem = replace(
+        two_hot_vms,
+        vms=("V1", "V2", "V3", "V4"),
+        vm_type=np.zeros(4, dtype=np.int64),
+        vm_priority=np.array([9, 9, 9, 1]),
+        vm_group=np.array([0, 0, 0, -1]),
+        groups=(together,),
+        prices=PlacementPrices(unplaced_vm=5_000),
+    )
+    assert greedy(problem).server_of == {}
+
+
 def test_higher_priority_comes_first(hot_aisle):
     """One server, two VMs: the one of priority 3 gets it, whatever the order of the batch."""
     problem = replace(
