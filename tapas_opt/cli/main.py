@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tapas_opt import __version__
-from tapas_opt.cli import fit, history, site
+from tapas_opt.cli import client, fit, history, serve, site, state
 from tapas_opt.cli.output import exit_code
 from tapas_opt.errors import TapasError
 
@@ -32,6 +32,9 @@ app = typer.Typer(
 app.add_typer(site.app, name="site")
 app.add_typer(history.app, name="history")
 app.command("fit", epilog="Example: tapas-opt fit --history runs/history --models models/demo")(fit.fit)
+app.command("serve", epilog="Example: tapas-opt serve --port 0")(serve.serve)
+app.add_typer(client.app, name="client")
+app.add_typer(state.app, name="state")
 
 
 def _print_version(wanted: bool) -> None:

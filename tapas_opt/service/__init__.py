@@ -1,0 +1,1 @@
+"""The gRPC service: validate, call the core, translate the error."""

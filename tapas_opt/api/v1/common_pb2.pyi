@@ -46,13 +46,6 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_RELOAD_LIMIT: _ClassVar[Reason]
     REASON_NOT_SOLVED: _ClassVar[Reason]
 
-class DecisionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    DECISION_KIND_UNSPECIFIED: _ClassVar[DecisionKind]
-    DECISION_KIND_PLACEMENT: _ClassVar[DecisionKind]
-    DECISION_KIND_ROUTING: _ClassVar[DecisionKind]
-    DECISION_KIND_RECONFIGURATION: _ClassVar[DecisionKind]
-
 class OperatingMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OPERATING_MODE_UNSPECIFIED: _ClassVar[OperatingMode]
@@ -126,10 +119,6 @@ REASON_RELIEF_IN_TIME: Reason
 REASON_CHANGE_BUDGET: Reason
 REASON_RELOAD_LIMIT: Reason
 REASON_NOT_SOLVED: Reason
-DECISION_KIND_UNSPECIFIED: DecisionKind
-DECISION_KIND_PLACEMENT: DecisionKind
-DECISION_KIND_ROUTING: DecisionKind
-DECISION_KIND_RECONFIGURATION: DecisionKind
 OPERATING_MODE_UNSPECIFIED: OperatingMode
 OPERATING_MODE_SHADOW: OperatingMode
 OPERATING_MODE_ADVISE: OperatingMode
@@ -189,7 +178,7 @@ class PlacedVm(_message.Message):
     SERVER_FIELD_NUMBER: _ClassVar[int]
     vm: Vm
     server: str
-    def __init__(self, vm: _Optional[_Union[Vm, _Mapping]] = ..., server: _Optional[str] = ...) -> None: ...
+    def __init__(self, vm: _Optional[_Union[Vm, _Mapping[str, object]]] = ..., server: _Optional[str] = ...) -> None: ...
 
 class Group(_message.Message):
     __slots__ = ("name", "spread_over", "max_per_place", "all_or_nothing")
@@ -228,7 +217,7 @@ class Binding(_message.Message):
     def __init__(self, reason: _Optional[_Union[Reason, str]] = ..., where: _Optional[str] = ..., headroom: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("decision_id", "mode", "status", "solver", "objective", "bound", "gap_frac", "terms", "fallback", "snapshot_fingerprint", "model_fingerprint", "telemetry_age_s", "binding", "rejections", "build_s", "solve_s", "check_s")
+    __slots__ = ("decision_id", "mode", "status", "solver", "objective", "bound", "gap_frac", "terms", "fallback", "snapshot_fingerprint", "model_fingerprint", "telemetry_age_s", "binding", "rejections", "build_s", "solve_s", "check_s", "warnings")
     class TermsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -253,6 +242,7 @@ class Decision(_message.Message):
     BUILD_S_FIELD_NUMBER: _ClassVar[int]
     SOLVE_S_FIELD_NUMBER: _ClassVar[int]
     CHECK_S_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     mode: DecisionMode
     status: DecisionStatus
@@ -270,7 +260,8 @@ class Decision(_message.Message):
     build_s: float
     solve_s: float
     check_s: float
-    def __init__(self, decision_id: _Optional[str] = ..., mode: _Optional[_Union[DecisionMode, str]] = ..., status: _Optional[_Union[DecisionStatus, str]] = ..., solver: _Optional[str] = ..., objective: _Optional[float] = ..., bound: _Optional[float] = ..., gap_frac: _Optional[float] = ..., terms: _Optional[_Mapping[str, float]] = ..., fallback: _Optional[str] = ..., snapshot_fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., telemetry_age_s: _Optional[float] = ..., binding: _Optional[_Iterable[_Union[Binding, _Mapping]]] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ..., build_s: _Optional[float] = ..., solve_s: _Optional[float] = ..., check_s: _Optional[float] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, decision_id: _Optional[str] = ..., mode: _Optional[_Union[DecisionMode, str]] = ..., status: _Optional[_Union[DecisionStatus, str]] = ..., solver: _Optional[str] = ..., objective: _Optional[float] = ..., bound: _Optional[float] = ..., gap_frac: _Optional[float] = ..., terms: _Optional[_Mapping[str, float]] = ..., fallback: _Optional[str] = ..., snapshot_fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., telemetry_age_s: _Optional[float] = ..., binding: _Optional[_Iterable[_Union[Binding, _Mapping[str, object]]]] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping[str, object]]]] = ..., build_s: _Optional[float] = ..., solve_s: _Optional[float] = ..., check_s: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("kind", "element", "remaining_frac", "source", "started_at_s", "expected_duration_s")

@@ -14,12 +14,10 @@ class VmDifferenceKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VM_DIFFERENCE_KIND_UNKNOWN_HERE: _ClassVar[VmDifferenceKind]
     VM_DIFFERENCE_KIND_GONE: _ClassVar[VmDifferenceKind]
     VM_DIFFERENCE_KIND_MOVED: _ClassVar[VmDifferenceKind]
-    VM_DIFFERENCE_KIND_CHANGED: _ClassVar[VmDifferenceKind]
 VM_DIFFERENCE_KIND_UNSPECIFIED: VmDifferenceKind
 VM_DIFFERENCE_KIND_UNKNOWN_HERE: VmDifferenceKind
 VM_DIFFERENCE_KIND_GONE: VmDifferenceKind
 VM_DIFFERENCE_KIND_MOVED: VmDifferenceKind
-VM_DIFFERENCE_KIND_CHANGED: VmDifferenceKind
 
 class Slo(_message.Message):
     __slots__ = ("ttft_s", "tbt_s", "quantile")
@@ -41,7 +39,7 @@ class Endpoint(_message.Message):
     slo: Slo
     configuration: str
     quality_floor: float
-    def __init__(self, name: _Optional[str] = ..., slo: _Optional[_Union[Slo, _Mapping]] = ..., configuration: _Optional[str] = ..., quality_floor: _Optional[float] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., slo: _Optional[_Union[Slo, _Mapping[str, object]]] = ..., configuration: _Optional[str] = ..., quality_floor: _Optional[float] = ...) -> None: ...
 
 class PutEndpointRequest(_message.Message):
     __slots__ = ("request_id", "validate_only", "endpoint")
@@ -51,23 +49,25 @@ class PutEndpointRequest(_message.Message):
     request_id: str
     validate_only: bool
     endpoint: Endpoint
-    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., endpoint: _Optional[_Union[Endpoint, _Mapping]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., endpoint: _Optional[_Union[Endpoint, _Mapping[str, object]]] = ...) -> None: ...
 
 class PutEndpointResponse(_message.Message):
     __slots__ = ("endpoint",)
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     endpoint: Endpoint
-    def __init__(self, endpoint: _Optional[_Union[Endpoint, _Mapping]] = ...) -> None: ...
+    def __init__(self, endpoint: _Optional[_Union[Endpoint, _Mapping[str, object]]] = ...) -> None: ...
 
 class AdoptVmsRequest(_message.Message):
-    __slots__ = ("request_id", "validate_only", "vms")
+    __slots__ = ("request_id", "validate_only", "vms", "groups")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     VMS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     validate_only: bool
     vms: _containers.RepeatedCompositeFieldContainer[_common_pb2.PlacedVm]
-    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.PlacedVm, _Mapping]]] = ...) -> None: ...
+    groups: _containers.RepeatedCompositeFieldContainer[_common_pb2.Group]
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.PlacedVm, _Mapping[str, object]]]] = ..., groups: _Optional[_Iterable[_Union[_common_pb2.Group, _Mapping[str, object]]]] = ...) -> None: ...
 
 class AdoptVmsResponse(_message.Message):
     __slots__ = ("adopted",)
@@ -83,13 +83,13 @@ class SyncVmsRequest(_message.Message):
     request_id: str
     validate_only: bool
     vms: _containers.RepeatedCompositeFieldContainer[_common_pb2.PlacedVm]
-    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.PlacedVm, _Mapping]]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.PlacedVm, _Mapping[str, object]]]] = ...) -> None: ...
 
 class SyncVmsResponse(_message.Message):
     __slots__ = ("differences",)
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     differences: _containers.RepeatedCompositeFieldContainer[VmDifference]
-    def __init__(self, differences: _Optional[_Iterable[_Union[VmDifference, _Mapping]]] = ...) -> None: ...
+    def __init__(self, differences: _Optional[_Iterable[_Union[VmDifference, _Mapping[str, object]]]] = ...) -> None: ...
 
 class VmDifference(_message.Message):
     __slots__ = ("vm", "kind", "known_server", "actual_server")
@@ -104,16 +104,20 @@ class VmDifference(_message.Message):
     def __init__(self, vm: _Optional[str] = ..., kind: _Optional[_Union[VmDifferenceKind, str]] = ..., known_server: _Optional[str] = ..., actual_server: _Optional[str] = ...) -> None: ...
 
 class VmRecord(_message.Message):
-    __slots__ = ("vm", "state", "server", "reserved_until_s")
+    __slots__ = ("vm", "state", "server", "reserved_until_s", "desired_configuration", "load_frac")
     VM_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     RESERVED_UNTIL_S_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FRAC_FIELD_NUMBER: _ClassVar[int]
     vm: _common_pb2.Vm
     state: _common_pb2.VmState
     server: str
     reserved_until_s: float
-    def __init__(self, vm: _Optional[_Union[_common_pb2.Vm, _Mapping]] = ..., state: _Optional[_Union[_common_pb2.VmState, str]] = ..., server: _Optional[str] = ..., reserved_until_s: _Optional[float] = ...) -> None: ...
+    desired_configuration: str
+    load_frac: float
+    def __init__(self, vm: _Optional[_Union[_common_pb2.Vm, _Mapping[str, object]]] = ..., state: _Optional[_Union[_common_pb2.VmState, str]] = ..., server: _Optional[str] = ..., reserved_until_s: _Optional[float] = ..., desired_configuration: _Optional[str] = ..., load_frac: _Optional[float] = ...) -> None: ...
 
 class GetVmRequest(_message.Message):
     __slots__ = ("name",)
@@ -125,7 +129,7 @@ class GetVmResponse(_message.Message):
     __slots__ = ("vm",)
     VM_FIELD_NUMBER: _ClassVar[int]
     vm: VmRecord
-    def __init__(self, vm: _Optional[_Union[VmRecord, _Mapping]] = ...) -> None: ...
+    def __init__(self, vm: _Optional[_Union[VmRecord, _Mapping[str, object]]] = ...) -> None: ...
 
 class ListVmsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "endpoint", "state")
@@ -145,4 +149,4 @@ class ListVmsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     vms: _containers.RepeatedCompositeFieldContainer[VmRecord]
     next_page_token: str
-    def __init__(self, vms: _Optional[_Iterable[_Union[VmRecord, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, vms: _Optional[_Iterable[_Union[VmRecord, _Mapping[str, object]]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

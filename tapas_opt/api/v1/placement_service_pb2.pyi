@@ -17,7 +17,7 @@ class PlaceVmsRequest(_message.Message):
     validate_only: bool
     vms: _containers.RepeatedCompositeFieldContainer[_common_pb2.Vm]
     groups: _containers.RepeatedCompositeFieldContainer[_common_pb2.Group]
-    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.Vm, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[_common_pb2.Group, _Mapping]]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.Vm, _Mapping[str, object]]]] = ..., groups: _Optional[_Iterable[_Union[_common_pb2.Group, _Mapping[str, object]]]] = ...) -> None: ...
 
 class PlaceVmsResponse(_message.Message):
     __slots__ = ("decision", "placements", "unplaced", "reserved_until_s")
@@ -29,7 +29,7 @@ class PlaceVmsResponse(_message.Message):
     placements: _containers.RepeatedCompositeFieldContainer[Placement]
     unplaced: _containers.RepeatedScalarFieldContainer[str]
     reserved_until_s: float
-    def __init__(self, decision: _Optional[_Union[_common_pb2.Decision, _Mapping]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., unplaced: _Optional[_Iterable[str]] = ..., reserved_until_s: _Optional[float] = ...) -> None: ...
+    def __init__(self, decision: _Optional[_Union[_common_pb2.Decision, _Mapping[str, object]]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping[str, object]]]] = ..., unplaced: _Optional[_Iterable[str]] = ..., reserved_until_s: _Optional[float] = ...) -> None: ...
 
 class Placement(_message.Message):
     __slots__ = ("vm", "server")
@@ -77,7 +77,7 @@ class RankServersRequest(_message.Message):
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     vm: _common_pb2.Vm
     candidates: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, vm: _Optional[_Union[_common_pb2.Vm, _Mapping]] = ..., candidates: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, vm: _Optional[_Union[_common_pb2.Vm, _Mapping[str, object]]] = ..., candidates: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RankServersResponse(_message.Message):
     __slots__ = ("servers", "snapshot_fingerprint", "model_fingerprint", "telemetry_age_s")
@@ -89,7 +89,7 @@ class RankServersResponse(_message.Message):
     snapshot_fingerprint: str
     model_fingerprint: str
     telemetry_age_s: float
-    def __init__(self, servers: _Optional[_Iterable[_Union[RankedServer, _Mapping]]] = ..., snapshot_fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., telemetry_age_s: _Optional[float] = ...) -> None: ...
+    def __init__(self, servers: _Optional[_Iterable[_Union[RankedServer, _Mapping[str, object]]]] = ..., snapshot_fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., telemetry_age_s: _Optional[float] = ...) -> None: ...
 
 class RankedServer(_message.Message):
     __slots__ = ("server", "eligible", "cost", "reasons")
@@ -100,5 +100,5 @@ class RankedServer(_message.Message):
     server: str
     eligible: bool
     cost: float
-    reasons: _containers.RepeatedCompositeFieldContainer[_common_pb2.Rejection]
-    def __init__(self, server: _Optional[str] = ..., eligible: _Optional[bool] = ..., cost: _Optional[float] = ..., reasons: _Optional[_Iterable[_Union[_common_pb2.Rejection, _Mapping]]] = ...) -> None: ...
+    reasons: _containers.RepeatedScalarFieldContainer[_common_pb2.Reason]
+    def __init__(self, server: _Optional[str] = ..., eligible: _Optional[bool] = ..., cost: _Optional[float] = ..., reasons: _Optional[_Iterable[_Union[_common_pb2.Reason, str]]] = ...) -> None: ...

@@ -46,11 +46,12 @@ class Excess(_message.Message):
     def __init__(self, constraint: _Optional[_Union[_common_pb2.Reason, str]] = ..., name: _Optional[str] = ..., amount: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class ReconfigurationPlan(_message.Message):
-    __slots__ = ("plan_id", "etag", "stage", "published", "decision", "changes", "excess")
+    __slots__ = ("plan_id", "etag", "stage", "published", "needed", "decision", "changes", "excess")
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    NEEDED_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     EXCESS_FIELD_NUMBER: _ClassVar[int]
@@ -58,10 +59,11 @@ class ReconfigurationPlan(_message.Message):
     etag: str
     stage: Stage
     published: bool
+    needed: bool
     decision: _common_pb2.Decision
     changes: _containers.RepeatedCompositeFieldContainer[ConfigurationChange]
     excess: _containers.RepeatedCompositeFieldContainer[Excess]
-    def __init__(self, plan_id: _Optional[str] = ..., etag: _Optional[str] = ..., stage: _Optional[_Union[Stage, str]] = ..., published: _Optional[bool] = ..., decision: _Optional[_Union[_common_pb2.Decision, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[ConfigurationChange, _Mapping]]] = ..., excess: _Optional[_Iterable[_Union[Excess, _Mapping]]] = ...) -> None: ...
+    def __init__(self, plan_id: _Optional[str] = ..., etag: _Optional[str] = ..., stage: _Optional[_Union[Stage, str]] = ..., published: _Optional[bool] = ..., needed: _Optional[bool] = ..., decision: _Optional[_Union[_common_pb2.Decision, _Mapping[str, object]]] = ..., changes: _Optional[_Iterable[_Union[ConfigurationChange, _Mapping[str, object]]]] = ..., excess: _Optional[_Iterable[_Union[Excess, _Mapping[str, object]]]] = ...) -> None: ...
 
 class ReportFailureRequest(_message.Message):
     __slots__ = ("request_id", "validate_only", "failure")
@@ -71,7 +73,7 @@ class ReportFailureRequest(_message.Message):
     request_id: str
     validate_only: bool
     failure: _common_pb2.Failure
-    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping[str, object]]] = ...) -> None: ...
 
 class ReportFailureResponse(_message.Message):
     __slots__ = ("failure", "plan")
@@ -79,7 +81,7 @@ class ReportFailureResponse(_message.Message):
     PLAN_FIELD_NUMBER: _ClassVar[int]
     failure: str
     plan: ReconfigurationPlan
-    def __init__(self, failure: _Optional[str] = ..., plan: _Optional[_Union[ReconfigurationPlan, _Mapping]] = ...) -> None: ...
+    def __init__(self, failure: _Optional[str] = ..., plan: _Optional[_Union[ReconfigurationPlan, _Mapping[str, object]]] = ...) -> None: ...
 
 class ClearFailureRequest(_message.Message):
     __slots__ = ("request_id", "validate_only", "failure")
@@ -98,18 +100,16 @@ class ClearFailureResponse(_message.Message):
     def __init__(self, failure: _Optional[str] = ...) -> None: ...
 
 class PlanReconfigurationRequest(_message.Message):
-    __slots__ = ("request_id", "stage")
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("stage",)
     STAGE_FIELD_NUMBER: _ClassVar[int]
-    request_id: str
     stage: Stage
-    def __init__(self, request_id: _Optional[str] = ..., stage: _Optional[_Union[Stage, str]] = ...) -> None: ...
+    def __init__(self, stage: _Optional[_Union[Stage, str]] = ...) -> None: ...
 
 class PlanReconfigurationResponse(_message.Message):
     __slots__ = ("plan",)
     PLAN_FIELD_NUMBER: _ClassVar[int]
     plan: ReconfigurationPlan
-    def __init__(self, plan: _Optional[_Union[ReconfigurationPlan, _Mapping]] = ...) -> None: ...
+    def __init__(self, plan: _Optional[_Union[ReconfigurationPlan, _Mapping[str, object]]] = ...) -> None: ...
 
 class ApplyPlanRequest(_message.Message):
     __slots__ = ("request_id", "validate_only", "plan_id", "etag", "approver")
@@ -143,7 +143,7 @@ class ListConfigurationsResponse(_message.Message):
     __slots__ = ("configurations",)
     CONFIGURATIONS_FIELD_NUMBER: _ClassVar[int]
     configurations: _containers.RepeatedCompositeFieldContainer[DesiredConfiguration]
-    def __init__(self, configurations: _Optional[_Iterable[_Union[DesiredConfiguration, _Mapping]]] = ...) -> None: ...
+    def __init__(self, configurations: _Optional[_Iterable[_Union[DesiredConfiguration, _Mapping[str, object]]]] = ...) -> None: ...
 
 class DesiredConfiguration(_message.Message):
     __slots__ = ("vm", "server", "configuration", "load_frac", "generation", "acknowledged_generation")

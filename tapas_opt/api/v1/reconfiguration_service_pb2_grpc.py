@@ -85,7 +85,7 @@ class ReconfigurationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PlanReconfiguration(self, request, context):
-        """Plan, without publishing.
+        """Plan, without publishing. Plans are kept for a while, not journaled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

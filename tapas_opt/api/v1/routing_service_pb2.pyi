@@ -30,25 +30,25 @@ class RouteRequest(_message.Message):
     def __init__(self, endpoint: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., session: _Optional[str] = ...) -> None: ...
 
 class RouteResponse(_message.Message):
-    __slots__ = ("instance", "server", "mode", "fallback", "snapshot_fingerprint", "plan_age_s", "decision_id")
+    __slots__ = ("instance", "server", "mode", "request_class", "pending_tokens", "snapshot_fingerprint", "plan_age_s")
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
-    FALLBACK_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_CLASS_FIELD_NUMBER: _ClassVar[int]
+    PENDING_TOKENS_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     PLAN_AGE_S_FIELD_NUMBER: _ClassVar[int]
-    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     instance: str
     server: str
     mode: _common_pb2.DecisionMode
-    fallback: str
+    request_class: str
+    pending_tokens: float
     snapshot_fingerprint: str
     plan_age_s: float
-    decision_id: str
-    def __init__(self, instance: _Optional[str] = ..., server: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.DecisionMode, str]] = ..., fallback: _Optional[str] = ..., snapshot_fingerprint: _Optional[str] = ..., plan_age_s: _Optional[float] = ..., decision_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, instance: _Optional[str] = ..., server: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.DecisionMode, str]] = ..., request_class: _Optional[str] = ..., pending_tokens: _Optional[float] = ..., snapshot_fingerprint: _Optional[str] = ..., plan_age_s: _Optional[float] = ...) -> None: ...
 
 class CompleteRequestsRequest(_message.Message):
-    __slots__ = ("endpoint", "instance", "outcome", "prompt_tokens", "output_tokens", "ttft_s", "tbt_s")
+    __slots__ = ("endpoint", "instance", "outcome", "prompt_tokens", "output_tokens", "ttft_s", "tbt_s", "pending_tokens")
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class CompleteRequestsRequest(_message.Message):
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TTFT_S_FIELD_NUMBER: _ClassVar[int]
     TBT_S_FIELD_NUMBER: _ClassVar[int]
+    PENDING_TOKENS_FIELD_NUMBER: _ClassVar[int]
     endpoint: str
     instance: str
     outcome: Outcome
@@ -63,7 +64,8 @@ class CompleteRequestsRequest(_message.Message):
     output_tokens: int
     ttft_s: float
     tbt_s: float
-    def __init__(self, endpoint: _Optional[str] = ..., instance: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., prompt_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., ttft_s: _Optional[float] = ..., tbt_s: _Optional[float] = ...) -> None: ...
+    pending_tokens: float
+    def __init__(self, endpoint: _Optional[str] = ..., instance: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., prompt_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., ttft_s: _Optional[float] = ..., tbt_s: _Optional[float] = ..., pending_tokens: _Optional[float] = ...) -> None: ...
 
 class CompleteRequestsResponse(_message.Message):
     __slots__ = ("accepted", "unknown")

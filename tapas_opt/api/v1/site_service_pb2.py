@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from tapas_opt.api.v1 import common_pb2 as tapas__opt_dot_api_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tapas_opt/api/v1/site_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"^\n\x10\x41pplySiteRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\tsite_yaml\x18\x04 \x01(\t\"@\n\x11\x41pplySiteResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07servers\x18\x03 \x01(\x05\"\x10\n\x0eGetSiteRequest\"Q\n\x0fGetSiteResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07servers\x18\x03 \x01(\x05\x12\x11\n\tsite_yaml\x18\x04 \x01(\t\"\x80\x01\n\x15SetServerStateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x0e\n\x06server\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.tapas_opt.api.v1.ServerState\"V\n\x16SetServerStateResponse\x12\x0e\n\x06server\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.tapas_opt.api.v1.ServerState\"\x14\n\x12GetSnapshotRequest\"C\n\x13GetSnapshotResponse\x12,\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Snapshot\"\xa5\x01\n\x0eSetModeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12,\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.tapas_opt.api.v1.DecisionKind\x12\x0b\n\x03row\x18\x04 \x01(\t\x12-\n\x04mode\x18\x05 \x01(\x0e\x32\x1f.tapas_opt.api.v1.OperatingMode\"?\n\x0fSetModeResponse\x12,\n\x05modes\x18\x01 \x03(\x0b\x32\x1d.tapas_opt.api.v1.ModeSetting\"w\n\x0bModeSetting\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.tapas_opt.api.v1.DecisionKind\x12\x0b\n\x03row\x18\x02 \x01(\t\x12-\n\x04mode\x18\x03 \x01(\x0e\x32\x1f.tapas_opt.api.v1.OperatingMode\"s\n\nDomainLoad\x12,\n\nconstraint\x18\x01 \x01(\x0e\x32\x18.tapas_opt.api.v1.Reason\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04load\x18\x03 \x01(\x01\x12\r\n\x05limit\x18\x04 \x01(\x01\x12\x0c\n\x04unit\x18\x05 \x01(\t\"\xa6\x03\n\x08Snapshot\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x19\n\x11model_fingerprint\x18\x02 \x01(\t\x12\x11\n\tsite_name\x18\x03 \x01(\t\x12\x11\n\tsite_etag\x18\x04 \x01(\t\x12\x12\n\ntaken_at_s\x18\x05 \x01(\x01\x12\x1c\n\x0ftelemetry_age_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07servers\x18\x07 \x01(\x05\x12\x14\n\x0cservers_free\x18\x08 \x01(\x05\x12\x14\n\x0cvms_reserved\x18\t \x01(\x05\x12\x13\n\x0bvms_running\x18\n \x01(\x05\x12+\n\x08\x66\x61ilures\x18\x0b \x03(\x0b\x32\x19.tapas_opt.api.v1.Failure\x12,\n\x05modes\x18\x0c \x03(\x0b\x32\x1d.tapas_opt.api.v1.ModeSetting\x12\x0f\n\x07plan_id\x18\r \x01(\t\x12-\n\x07\x64omains\x18\x0e \x03(\x0b\x32\x1c.tapas_opt.api.v1.DomainLoad\x12\x11\n\tendpoints\x18\x0f \x03(\tB\x12\n\x10_telemetry_age_s*~\n\x0bServerState\x12\x1c\n\x18SERVER_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SERVER_STATE_IN_SERVICE\x10\x01\x12\x19\n\x15SERVER_STATE_CORDONED\x10\x02\x12\x19\n\x15SERVER_STATE_DRAINING\x10\x03\x32\xc4\x03\n\x0bSiteService\x12T\n\tApplySite\x12\".tapas_opt.api.v1.ApplySiteRequest\x1a#.tapas_opt.api.v1.ApplySiteResponse\x12N\n\x07GetSite\x12 .tapas_opt.api.v1.GetSiteRequest\x1a!.tapas_opt.api.v1.GetSiteResponse\x12\x63\n\x0eSetServerState\x12\'.tapas_opt.api.v1.SetServerStateRequest\x1a(.tapas_opt.api.v1.SetServerStateResponse\x12Z\n\x0bGetSnapshot\x12$.tapas_opt.api.v1.GetSnapshotRequest\x1a%.tapas_opt.api.v1.GetSnapshotResponse\x12N\n\x07SetMode\x12 .tapas_opt.api.v1.SetModeRequest\x1a!.tapas_opt.api.v1.SetModeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tapas_opt/api/v1/site_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"^\n\x10\x41pplySiteRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\tsite_yaml\x18\x04 \x01(\t\"@\n\x11\x41pplySiteResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07servers\x18\x03 \x01(\x05\"\x10\n\x0eGetSiteRequest\"Q\n\x0fGetSiteResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07servers\x18\x03 \x01(\x05\x12\x11\n\tsite_yaml\x18\x04 \x01(\t\"\x80\x01\n\x15SetServerStateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x0e\n\x06server\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.tapas_opt.api.v1.ServerState\"V\n\x16SetServerStateResponse\x12\x0e\n\x06server\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.tapas_opt.api.v1.ServerState\"\x14\n\x12GetSnapshotRequest\"C\n\x13GetSnapshotResponse\x12,\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Snapshot\"j\n\x0eSetModeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12-\n\x04mode\x18\x03 \x01(\x0e\x32\x1f.tapas_opt.api.v1.OperatingMode\"@\n\x0fSetModeResponse\x12-\n\x04mode\x18\x01 \x01(\x0e\x32\x1f.tapas_opt.api.v1.OperatingMode\"s\n\nDomainLoad\x12,\n\nconstraint\x18\x01 \x01(\x0e\x32\x18.tapas_opt.api.v1.Reason\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04load\x18\x03 \x01(\x01\x12\r\n\x05limit\x18\x04 \x01(\x01\x12\x0c\n\x04unit\x18\x05 \x01(\t\"\xa7\x03\n\x08Snapshot\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x19\n\x11model_fingerprint\x18\x02 \x01(\t\x12\x11\n\tsite_name\x18\x03 \x01(\t\x12\x11\n\tsite_etag\x18\x04 \x01(\t\x12\x12\n\ntaken_at_s\x18\x05 \x01(\x01\x12\x1c\n\x0ftelemetry_age_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07servers\x18\x07 \x01(\x05\x12\x14\n\x0cservers_free\x18\x08 \x01(\x05\x12\x14\n\x0cvms_reserved\x18\t \x01(\x05\x12\x13\n\x0bvms_running\x18\n \x01(\x05\x12+\n\x08\x66\x61ilures\x18\x0b \x03(\x0b\x32\x19.tapas_opt.api.v1.Failure\x12-\n\x04mode\x18\x0c \x01(\x0e\x32\x1f.tapas_opt.api.v1.OperatingMode\x12\x0f\n\x07plan_id\x18\r \x01(\t\x12-\n\x07\x64omains\x18\x0e \x03(\x0b\x32\x1c.tapas_opt.api.v1.DomainLoad\x12\x11\n\tendpoints\x18\x0f \x03(\tB\x12\n\x10_telemetry_age_s*~\n\x0bServerState\x12\x1c\n\x18SERVER_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SERVER_STATE_IN_SERVICE\x10\x01\x12\x19\n\x15SERVER_STATE_CORDONED\x10\x02\x12\x19\n\x15SERVER_STATE_DRAINING\x10\x03\x32\xc4\x03\n\x0bSiteService\x12T\n\tApplySite\x12\".tapas_opt.api.v1.ApplySiteRequest\x1a#.tapas_opt.api.v1.ApplySiteResponse\x12N\n\x07GetSite\x12 .tapas_opt.api.v1.GetSiteRequest\x1a!.tapas_opt.api.v1.GetSiteResponse\x12\x63\n\x0eSetServerState\x12\'.tapas_opt.api.v1.SetServerStateRequest\x1a(.tapas_opt.api.v1.SetServerStateResponse\x12Z\n\x0bGetSnapshot\x12$.tapas_opt.api.v1.GetSnapshotRequest\x1a%.tapas_opt.api.v1.GetSnapshotResponse\x12N\n\x07SetMode\x12 .tapas_opt.api.v1.SetModeRequest\x1a!.tapas_opt.api.v1.SetModeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tapas_opt.api.v1.site_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SERVERSTATE']._serialized_start=1557
-  _globals['_SERVERSTATE']._serialized_end=1683
+  _globals['_SERVERSTATE']._serialized_start=1378
+  _globals['_SERVERSTATE']._serialized_end=1504
   _globals['_APPLYSITEREQUEST']._serialized_start=88
   _globals['_APPLYSITEREQUEST']._serialized_end=182
   _globals['_APPLYSITERESPONSE']._serialized_start=184
@@ -50,16 +50,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSNAPSHOTREQUEST']._serialized_end=590
   _globals['_GETSNAPSHOTRESPONSE']._serialized_start=592
   _globals['_GETSNAPSHOTRESPONSE']._serialized_end=659
-  _globals['_SETMODEREQUEST']._serialized_start=662
-  _globals['_SETMODEREQUEST']._serialized_end=827
-  _globals['_SETMODERESPONSE']._serialized_start=829
-  _globals['_SETMODERESPONSE']._serialized_end=892
-  _globals['_MODESETTING']._serialized_start=894
-  _globals['_MODESETTING']._serialized_end=1013
-  _globals['_DOMAINLOAD']._serialized_start=1015
-  _globals['_DOMAINLOAD']._serialized_end=1130
-  _globals['_SNAPSHOT']._serialized_start=1133
-  _globals['_SNAPSHOT']._serialized_end=1555
-  _globals['_SITESERVICE']._serialized_start=1686
-  _globals['_SITESERVICE']._serialized_end=2138
+  _globals['_SETMODEREQUEST']._serialized_start=661
+  _globals['_SETMODEREQUEST']._serialized_end=767
+  _globals['_SETMODERESPONSE']._serialized_start=769
+  _globals['_SETMODERESPONSE']._serialized_end=833
+  _globals['_DOMAINLOAD']._serialized_start=835
+  _globals['_DOMAINLOAD']._serialized_end=950
+  _globals['_SNAPSHOT']._serialized_start=953
+  _globals['_SNAPSHOT']._serialized_end=1376
+  _globals['_SITESERVICE']._serialized_start=1507
+  _globals['_SITESERVICE']._serialized_end=1959
 # @@protoc_insertion_point(module_scope)

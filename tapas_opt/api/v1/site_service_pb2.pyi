@@ -85,37 +85,23 @@ class GetSnapshotResponse(_message.Message):
     __slots__ = ("snapshot",)
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     snapshot: Snapshot
-    def __init__(self, snapshot: _Optional[_Union[Snapshot, _Mapping]] = ...) -> None: ...
+    def __init__(self, snapshot: _Optional[_Union[Snapshot, _Mapping[str, object]]] = ...) -> None: ...
 
 class SetModeRequest(_message.Message):
-    __slots__ = ("request_id", "validate_only", "kind", "row", "mode")
+    __slots__ = ("request_id", "validate_only", "mode")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
-    KIND_FIELD_NUMBER: _ClassVar[int]
-    ROW_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     validate_only: bool
-    kind: _common_pb2.DecisionKind
-    row: str
     mode: _common_pb2.OperatingMode
-    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., kind: _Optional[_Union[_common_pb2.DecisionKind, str]] = ..., row: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ...) -> None: ...
 
 class SetModeResponse(_message.Message):
-    __slots__ = ("modes",)
-    MODES_FIELD_NUMBER: _ClassVar[int]
-    modes: _containers.RepeatedCompositeFieldContainer[ModeSetting]
-    def __init__(self, modes: _Optional[_Iterable[_Union[ModeSetting, _Mapping]]] = ...) -> None: ...
-
-class ModeSetting(_message.Message):
-    __slots__ = ("kind", "row", "mode")
-    KIND_FIELD_NUMBER: _ClassVar[int]
-    ROW_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("mode",)
     MODE_FIELD_NUMBER: _ClassVar[int]
-    kind: _common_pb2.DecisionKind
-    row: str
     mode: _common_pb2.OperatingMode
-    def __init__(self, kind: _Optional[_Union[_common_pb2.DecisionKind, str]] = ..., row: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ...) -> None: ...
+    def __init__(self, mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ...) -> None: ...
 
 class DomainLoad(_message.Message):
     __slots__ = ("constraint", "name", "load", "limit", "unit")
@@ -132,7 +118,7 @@ class DomainLoad(_message.Message):
     def __init__(self, constraint: _Optional[_Union[_common_pb2.Reason, str]] = ..., name: _Optional[str] = ..., load: _Optional[float] = ..., limit: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
-    __slots__ = ("fingerprint", "model_fingerprint", "site_name", "site_etag", "taken_at_s", "telemetry_age_s", "servers", "servers_free", "vms_reserved", "vms_running", "failures", "modes", "plan_id", "domains", "endpoints")
+    __slots__ = ("fingerprint", "model_fingerprint", "site_name", "site_etag", "taken_at_s", "telemetry_age_s", "servers", "servers_free", "vms_reserved", "vms_running", "failures", "mode", "plan_id", "domains", "endpoints")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     SITE_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -144,7 +130,7 @@ class Snapshot(_message.Message):
     VMS_RESERVED_FIELD_NUMBER: _ClassVar[int]
     VMS_RUNNING_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
-    MODES_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
     DOMAINS_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
@@ -159,8 +145,8 @@ class Snapshot(_message.Message):
     vms_reserved: int
     vms_running: int
     failures: _containers.RepeatedCompositeFieldContainer[_common_pb2.Failure]
-    modes: _containers.RepeatedCompositeFieldContainer[ModeSetting]
+    mode: _common_pb2.OperatingMode
     plan_id: str
     domains: _containers.RepeatedCompositeFieldContainer[DomainLoad]
     endpoints: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., site_name: _Optional[str] = ..., site_etag: _Optional[str] = ..., taken_at_s: _Optional[float] = ..., telemetry_age_s: _Optional[float] = ..., servers: _Optional[int] = ..., servers_free: _Optional[int] = ..., vms_reserved: _Optional[int] = ..., vms_running: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping]]] = ..., modes: _Optional[_Iterable[_Union[ModeSetting, _Mapping]]] = ..., plan_id: _Optional[str] = ..., domains: _Optional[_Iterable[_Union[DomainLoad, _Mapping]]] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., site_name: _Optional[str] = ..., site_etag: _Optional[str] = ..., taken_at_s: _Optional[float] = ..., telemetry_age_s: _Optional[float] = ..., servers: _Optional[int] = ..., servers_free: _Optional[int] = ..., vms_reserved: _Optional[int] = ..., vms_running: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping[str, object]]]] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ..., plan_id: _Optional[str] = ..., domains: _Optional[_Iterable[_Union[DomainLoad, _Mapping[str, object]]]] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -94,7 +94,7 @@ class SiteServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetMode(self, request, context):
-        """How far tapas-opt may go; one call without kind and row freezes or frees everything.
+        """How far tapas-opt may go by itself; one call freezes everything.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tapas_opt/api/v1/telemetry_service.proto\x12\x10tapas_opt.api.v1\"\xf0\x01\n\x14PushTelemetryRequest\x12\x15\n\robserved_at_s\x18\x01 \x01(\x01\x12,\n\x05rooms\x18\x02 \x03(\x0b\x32\x1d.tapas_opt.api.v1.RoomReading\x12\x30\n\x07servers\x18\x03 \x03(\x0b\x32\x1f.tapas_opt.api.v1.ServerReading\x12+\n\x05upses\x18\x04 \x03(\x0b\x32\x1c.tapas_opt.api.v1.UpsReading\x12\x34\n\tendpoints\x18\x05 \x03(\x0b\x32!.tapas_opt.api.v1.EndpointReading\"A\n\x0bRoomReading\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x16\n\toutdoor_c\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_outdoor_c\"\x91\x01\n\rServerReading\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07inlet_c\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rhottest_gpu_c\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\n\n\x08_power_wB\n\n\x08_inlet_cB\x10\n\x0e_hottest_gpu_c\";\n\nUpsReading\x12\x0b\n\x03ups\x18\x01 \x01(\t\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_power_w\"\x7f\n\x0f\x45ndpointReading\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x1b\n\x0erequests_per_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0ctokens_per_s\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x11\n\x0f_requests_per_sB\x0f\n\r_tokens_per_s\"L\n\x15PushTelemetryResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x0f\n\x07refused\x18\x02 \x01(\x05\x12\x10\n\x08refusals\x18\x03 \x03(\t2v\n\x10TelemetryService\x12\x62\n\rPushTelemetry\x12&.tapas_opt.api.v1.PushTelemetryRequest\x1a\'.tapas_opt.api.v1.PushTelemetryResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tapas_opt/api/v1/telemetry_service.proto\x12\x10tapas_opt.api.v1\"\xf0\x01\n\x14PushTelemetryRequest\x12\x15\n\robserved_at_s\x18\x01 \x01(\x01\x12,\n\x05rooms\x18\x02 \x03(\x0b\x32\x1d.tapas_opt.api.v1.RoomReading\x12\x30\n\x07servers\x18\x03 \x03(\x0b\x32\x1f.tapas_opt.api.v1.ServerReading\x12+\n\x05upses\x18\x04 \x03(\x0b\x32\x1c.tapas_opt.api.v1.UpsReading\x12\x34\n\tendpoints\x18\x05 \x03(\x0b\x32!.tapas_opt.api.v1.EndpointReading\"A\n\x0bRoomReading\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x16\n\toutdoor_c\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_outdoor_c\"\x91\x01\n\rServerReading\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07inlet_c\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rhottest_gpu_c\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\n\n\x08_power_wB\n\n\x08_inlet_cB\x10\n\x0e_hottest_gpu_c\";\n\nUpsReading\x12\x0b\n\x03ups\x18\x01 \x01(\t\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_power_w\"O\n\x0f\x45ndpointReading\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x19\n\x0ctokens_per_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_tokens_per_s\"L\n\x15PushTelemetryResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x0f\n\x07refused\x18\x02 \x01(\x05\x12\x10\n\x08refusals\x18\x03 \x03(\t2v\n\x10TelemetryService\x12\x62\n\rPushTelemetry\x12&.tapas_opt.api.v1.PushTelemetryRequest\x1a\'.tapas_opt.api.v1.PushTelemetryResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPSREADING']._serialized_start=520
   _globals['_UPSREADING']._serialized_end=579
   _globals['_ENDPOINTREADING']._serialized_start=581
-  _globals['_ENDPOINTREADING']._serialized_end=708
-  _globals['_PUSHTELEMETRYRESPONSE']._serialized_start=710
-  _globals['_PUSHTELEMETRYRESPONSE']._serialized_end=786
-  _globals['_TELEMETRYSERVICE']._serialized_start=788
-  _globals['_TELEMETRYSERVICE']._serialized_end=906
+  _globals['_ENDPOINTREADING']._serialized_end=660
+  _globals['_PUSHTELEMETRYRESPONSE']._serialized_start=662
+  _globals['_PUSHTELEMETRYRESPONSE']._serialized_end=738
+  _globals['_TELEMETRYSERVICE']._serialized_start=740
+  _globals['_TELEMETRYSERVICE']._serialized_end=858
 # @@protoc_insertion_point(module_scope)

@@ -18,7 +18,7 @@ class PushTelemetryRequest(_message.Message):
     servers: _containers.RepeatedCompositeFieldContainer[ServerReading]
     upses: _containers.RepeatedCompositeFieldContainer[UpsReading]
     endpoints: _containers.RepeatedCompositeFieldContainer[EndpointReading]
-    def __init__(self, observed_at_s: _Optional[float] = ..., rooms: _Optional[_Iterable[_Union[RoomReading, _Mapping]]] = ..., servers: _Optional[_Iterable[_Union[ServerReading, _Mapping]]] = ..., upses: _Optional[_Iterable[_Union[UpsReading, _Mapping]]] = ..., endpoints: _Optional[_Iterable[_Union[EndpointReading, _Mapping]]] = ...) -> None: ...
+    def __init__(self, observed_at_s: _Optional[float] = ..., rooms: _Optional[_Iterable[_Union[RoomReading, _Mapping[str, object]]]] = ..., servers: _Optional[_Iterable[_Union[ServerReading, _Mapping[str, object]]]] = ..., upses: _Optional[_Iterable[_Union[UpsReading, _Mapping[str, object]]]] = ..., endpoints: _Optional[_Iterable[_Union[EndpointReading, _Mapping[str, object]]]] = ...) -> None: ...
 
 class RoomReading(_message.Message):
     __slots__ = ("room", "outdoor_c")
@@ -49,14 +49,12 @@ class UpsReading(_message.Message):
     def __init__(self, ups: _Optional[str] = ..., power_w: _Optional[float] = ...) -> None: ...
 
 class EndpointReading(_message.Message):
-    __slots__ = ("endpoint", "requests_per_s", "tokens_per_s")
+    __slots__ = ("endpoint", "tokens_per_s")
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
-    REQUESTS_PER_S_FIELD_NUMBER: _ClassVar[int]
     TOKENS_PER_S_FIELD_NUMBER: _ClassVar[int]
     endpoint: str
-    requests_per_s: float
     tokens_per_s: float
-    def __init__(self, endpoint: _Optional[str] = ..., requests_per_s: _Optional[float] = ..., tokens_per_s: _Optional[float] = ...) -> None: ...
+    def __init__(self, endpoint: _Optional[str] = ..., tokens_per_s: _Optional[float] = ...) -> None: ...
 
 class PushTelemetryResponse(_message.Message):
     __slots__ = ("accepted", "refused", "refusals")

@@ -1,0 +1,203 @@
+"""Answers of the controller as messages."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from tapas_opt.api.v1 import (
+    common_pb2,
+    fleet_service_pb2,
+    placement_service_pb2,
+    reconfiguration_service_pb2,
+    site_service_pb2,
+)
+from tapas_opt.budgets.numbers import budget_numbers
+from tapas_opt.control.answers import Context, PlacementAnswer, Proposal, ServerVerdict
+from tapas_opt.control.controller import Controller
+from tapas_opt.control.events import VmsReserved
+from tapas_opt.control.fleet import Fleet, FleetVm, VmState
+from tapas_opt.control.forecast import Forecast
+from tapas_opt.domain.result import Constraint, Result
+from tapas_opt.domain.workload import VmKind
+from tapas_opt.service.convert import fill
+
+__all__ = ["decision", "desired", "difference", "placed", "plan", "ranked", "snapshot", "vm_record"]
+
+
+def decision(result: Result[Any], context: Context) -> common_pb2.Decision:
+    """What every decision carries."""
+    message = common_pb2.Decision(
+        decision_id=str(uuid.uuid4()),
+        mode=f"DECISION_MODE_{result.mode.name}",
+        status=f"DECISION_STATUS_{result.status.name}",
+        solver=result.solver,
+        objective=result.objective,
+        bound=None if result.bound == float("-inf") else result.bound,
+        gap_frac=result.gap_frac,
+        terms=dict(result.checked.terms),
+        fallback=result.fallback,
+        snapshot_fingerprint=context.etag,
+        model_fingerprint=context.models,
+        telemetry_age_s=context.telemetry_age_s,
+        build_s=result.build_s,
+        solve_s=result.solve_s,
+        check_s=result.check_s,
+        warnings=context.warnings,
+    )
+    for one in result.binding:
+        reason = f"REASON_{one.constraint.name}"
+        message.binding.add(reason=reason, where=one.where, headroom=one.headroom, unit=one.unit)
+    for why in result.why_not:
+        reason = f"REASON_{why.constraint.name}"
+        message.rejections.add(subject=why.subject, reason=reason, shortfall=why.shortfall, unit=why.unit)
+    return message
+
+
+def placed(answer: PlacementAnswer) -> placement_service_pb2.PlaceVmsResponse:
+    """Where a batch went, and until when its servers are held."""
+    found = answer.result.plan.server_of
+    until = [event.expires_at_s for event in answer.events if isinstance(event, VmsReserved)]
+    return placement_service_pb2.PlaceVmsResponse(
+        decision=decision(answer.result, answer.context),
+        placements=[
+            placement_service_pb2.Placement(vm=vm.name, server=found[vm.name]) for vm in answer.vms if vm.name in found
+        ],
+        unplaced=answer.result.plan.unplaced,
+        reserved_until_s=until[0] if until else None,
+    )
+
+
+def ranked(verdict: ServerVerdict) -> placement_service_pb2.RankedServer:
+    """What a candidate is worth."""
+    return placement_service_pb2.RankedServer(
+        server=verdict.server,
+        eligible=verdict.eligible,
+        cost=verdict.cost if verdict.eligible else None,
+        reasons=[f"REASON_{constraint.name}" for constraint in verdict.reasons],
+    )
+
+
+def vm_record(fleet: Fleet, item: FleetVm) -> fleet_service_pb2.VmRecord:
+    """Return a VM as it is known."""
+    message = fleet_service_pb2.VmRecord(
+        vm=fill(common_pb2.Vm(), item.vm), state=f"VM_STATE_{item.state.name}", server=item.server
+    )
+    if item.state is VmState.RESERVED:
+        message.reserved_until_s = item.expires_at_s
+    if item.vm.kind is VmKind.SAAS:
+        message.desired_configuration, message.load_frac = _choice(fleet, item)
+    return message
+
+
+def desired(fleet: Fleet, item: FleetVm) -> reconfiguration_service_pb2.DesiredConfiguration:
+    """What a SaaS VM shall run."""
+    configuration, load_frac = _choice(fleet, item)
+    return reconfiguration_service_pb2.DesiredConfiguration(
+        vm=item.vm.name,
+        server=item.server,
+        configuration=configuration,
+        load_frac=load_frac,
+        generation=item.generation,
+        acknowledged_generation=item.acknowledged,
+    )
+
+
+def plan(
+    controller: Controller, proposal: Proposal, *, published: bool
+) -> reconfiguration_service_pb2.ReconfigurationPlan:
+    """Return a plan with its changes; call it with the lock held."""
+    fleet = controller.fleet
+    wave_of = {name: number for number, names in enumerate(proposal.result.plan.waves) for name in names}
+    message = reconfiguration_service_pb2.ReconfigurationPlan(
+        plan_id=proposal.plan_id,
+        etag=proposal.context.etag,
+        stage=f"STAGE_{proposal.stage.name}",
+        published=published,
+        needed=proposal.needed,
+        decision=decision(proposal.result, proposal.context),
+    )
+    for name, choice in sorted(proposal.changes.items()):
+        if name in fleet.vms:
+            before, _ = _choice(fleet, fleet.vms[name])
+            after, load_frac = _split(choice)
+            message.changes.add(
+                vm=name,
+                from_configuration=before,
+                to_configuration=after,
+                load_frac=load_frac,
+                wave=wave_of.get(name, 0),
+                reload=_reloads(controller, before, after),
+            )
+    for (constraint, where), amount in proposal.result.plan.excess.items():
+        unit = "CFM" if constraint is Constraint.AISLE_AIRFLOW_CAPACITY else "W"
+        message.excess.add(constraint=f"REASON_{constraint.name}", name=where, amount=amount, unit=unit)
+    return message
+
+
+def difference(vm: str, kind: str, known_server: str, actual_server: str) -> fleet_service_pb2.VmDifference:
+    """How one VM of a full list differs from what was known."""
+    return fleet_service_pb2.VmDifference(
+        vm=vm, kind=f"VM_DIFFERENCE_KIND_{kind}", known_server=known_server, actual_server=actual_server
+    )
+
+
+def snapshot(controller: Controller, now_s: float) -> site_service_pb2.Snapshot:
+    """How the site stands; call it with the lock held."""
+    fleet = controller.fleet
+    states = [item.state for item in fleet.vms.values()]
+    return site_service_pb2.Snapshot(
+        fingerprint=fleet.etag,
+        model_fingerprint=controller.models.fingerprint,
+        site_name=fleet.topology.site.name,
+        site_etag=fleet.etag,
+        taken_at_s=now_s,
+        telemetry_age_s=controller.latest.age_s(now_s),
+        servers=len(fleet.topology.servers),
+        servers_free=sum(item is None for item in fleet.occupant()),
+        vms_reserved=states.count(VmState.RESERVED),
+        vms_running=states.count(VmState.RUNNING),
+        failures=[fill(common_pb2.Failure(), failure) for failure in fleet.failures.values()],
+        mode=f"OPERATING_MODE_{fleet.mode.name}",
+        domains=_domain_loads(controller, now_s),
+        endpoints=sorted(fleet.endpoints),
+    )
+
+
+def _domain_loads(controller: Controller, now_s: float) -> Iterable[site_service_pb2.DomainLoad]:
+    """What every budget carries in this hour and the next, without margins."""
+    fleet, models = controller.fleet, controller.models
+    measured_c = controller.latest.outdoor_c(fleet.topology, now_s)
+    warmest_c = models.inlet_temperature.feature("outdoor_c").highest
+    outdoor_c = warmest_c if measured_c is None else measured_c
+    failures = tuple(fleet.failures.values())
+    forecast = Forecast(fleet, models, controller.profiles, controller.latest, now_s, outdoor_c, failures)
+    power, airflow = forecast.present_draw(frozenset())
+    for family in budget_numbers(fleet.topology, forecast.effect, ("now",), power, airflow, {}).families:
+        for name, load, limit in zip(family.domains, family.base[:, 0], family.limit[:, 0], strict=True):
+            constraint = f"REASON_{family.constraint.name}"
+            yield site_service_pb2.DomainLoad(
+                constraint=constraint, name=name, load=load, limit=limit, unit=family.unit
+            )
+
+
+def _choice(fleet: Fleet, item: FleetVm) -> tuple[str, float]:
+    """Configuration (empty: parked) and load level that a SaaS VM shall run."""
+    if item.choice is not None:
+        return _split(item.choice)
+    endpoint = fleet.endpoints.get(item.vm.endpoint or "")
+    return item.vm.configuration or (endpoint.configuration if endpoint else ""), 1.0
+
+
+def _split(choice: str) -> tuple[str, float]:
+    """``<configuration>@<level>``, or ``parked``."""
+    configuration, _, level = choice.partition("@")
+    return (configuration, float(level)) if level else ("", 0.0)
+
+
+def _reloads(controller: Controller, before: str, after: str) -> bool:
+    known = {profile.configuration.name: profile.configuration for profile in controller.profiles.all}
+    if after not in known:
+        return False
+    return before not in known or known[before].reload_needed(known[after])

@@ -1,0 +1,279 @@
+"""The server: bind, load, serve, keep up, stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tapas_opt.control.controller import Controller
+from tapas_opt.control.forecast import Profiles
+from tapas_opt.domain.configuration import read_profiles
+from tapas_opt.domain.site_file import read_site
+from tapas_opt.errors import Conflict, InvalidInput, JournalFailed, TapasError
+from tapas_opt.learn.models import LearnedModels
+from tapas_opt.mip.worker import Workers
+from tapas_opt.service.admission import Admission, Limits
+from tapas_opt.service.clock import Clock, SystemClock, TelemetryClock
+from tapas_opt.service.core import Core
+from tapas_opt.service.ledger import Ledger, batches, first_site
+from tapas_opt.service.servicers import SERVICES, add_servicers
+from tapas_opt.state.journal import Journal, journal_url
+
+__all__ = ["ControlLoop", "Options", "Server", "load", "run"]
+
+_LOG = logging.getLogger(__name__)
+
+LARGEST_MESSAGE_BYTES = 16 * 2**20
+DRAIN_S = 10.0
+"""How long calls under way may take to end once the server was told to stop."""
+
+WARM_UP_S = 20.0
+"""At most so long is waited for a solver before serving without it: greedy needs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a server is set up.
+
+    Attributes
+    ----------
+    host, port
+        Where to listen; port 0 takes any that is free.
+    any_address
+        Listen without encryption on an address that other machines reach; has to be asked for in so many words.
+    site, site_given
+        Site file, and whether it was asked for: then a journal about another site is refused.
+    state
+        File or URL of the journal.
+    telemetry_clock
+        Time is that of the newest telemetry.
+    deadline_s
+        Of a call that brings none.
+    """
+
+    site: Path
+    models: Path
+    profiles: Path
+    state: str
+    host: str = "127.0.0.1"
+    port: int = 50051
+    any_address: bool = False
+    site_given: bool = False
+    telemetry_clock: bool = False
+    deadline_s: float = 10.0
+    limits: Limits = field(default_factory=Limits)
+
+
+class Server:
+    """A gRPC server that answers health checks from the start, and everything else once it is given a core."""
+
+    def __init__(self, options: Options) -> None:
+        _require_private(options.host, options.any_address)
+        self._core: Core | None = None
+        self._admission = Admission(options.limits)
+        self._grpc = grpc.server(
+            self._admission.pools["quick"],
+            interceptors=[self._admission],
+            maximum_concurrent_rpcs=self._admission.most_calls,
+            options=[
+                ("grpc.so_reuseport", 0),  # two servers would share a port in silence
+                ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", LARGEST_MESSAGE_BYTES),
+            ],
+        )
+        add_servicers(self._grpc, self._ready_core)
+        self._health = health.HealthServicer(
+            experimental_non_blocking=True, experimental_thread_pool=self._admission.refusals
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], self._grpc)
+        self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self.address = _bound(self._grpc, options.host, options.port)
+
+    def start(self) -> None:
+        """Answer health checks; everything else is told to wait."""
+        self._grpc.start()
+
+    def serve(self, core: Core) -> None:
+        """Answer everything from now on."""
+        self._core = core
+        self._admission.open = True
+        self._say(health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self) -> None:
+        """Say NOT_SERVING, let calls under way end, and stop."""
+        self._health.enter_graceful_shutdown()
+        self._grpc.stop(DRAIN_S).wait()
+        self._admission.close()
+
+    def _ready_core(self) -> Core:
+        assert self._core is not None  # admission lets nobody in before
+        return self._core
+
+    def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in ("", *SERVICES):
+            self._health.set(name, status)
+
+
+class ControlLoop(threading.Thread):
+    """What happens without being asked: reservations expire, the routing plan is made anew."""
+
+    def __init__(self, core: Callable[[], Core], every_s: float = 1.0) -> None:
+        super().__init__(name="tapas-opt-control", daemon=True)
+        self._core = core
+        self._every_s = every_s
+        self._wake = threading.Event()
+        self._stopping = False
+        self._complaint = ""
+
+    def wake(self) -> None:
+        """Look now, not in a second."""
+        self._wake.set()
+
+    def run(self) -> None:
+        """Look every second, and whenever something has changed."""
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                self.once()
+                self._complaint = ""
+            except TapasError as error:
+                self._complain(str(error))
+            except Exception:
+                _LOG.exception("the control loop failed, and goes on")
+            self._wake.wait(self._every_s)
+
+    def once(self) -> None:
+        """Look once."""
+        core = self._core()
+        now_s = core.clock.now_s()
+        core.controller.refresh_routes(now_s=now_s)
+        with core.controller.lock:
+            events = core.controller.tick(now_s)
+            if events:
+                core.ledger.note("Tick", events)
+
+    def stop(self) -> None:
+        """End after the present look."""
+        self._stopping = True
+        self._wake.set()
+        self.join(DRAIN_S)
+
+    def _complain(self, text: str) -> None:
+        """Say the same thing once, not every second."""
+        if text != self._complaint:
+            _LOG.error(text)
+        self._complaint = text
+
+
+def load(options: Options, journal: Journal, workers: Workers | None, changed: Callable[[], None]) -> Core:
+    """Bring the journal's fleet back, or begin one with the site file.
+
+    Raises
+    ------
+    InvalidInput
+        A file is wrong, or the models do not cover the site.
+    Conflict
+        The journal is about another site than the one asked for.
+    JournalFailed
+        The journal is damaged.
+    """
+    site = first_site(journal)
+    file_site = read_site(options.site) if site is None or options.site_given else None
+    models = LearnedModels.load(options.models)
+    profiles = Profiles(read_profiles(options.profiles))
+    begun_with = site or file_site
+    assert begun_with is not None
+    controller = Controller(begun_with, models, profiles, workers=workers)
+    newest_s = 0.0
+    for entry, events in batches(journal):
+        try:
+            controller.apply(events)
+        except (TapasError, KeyError) as error:
+            what = f"entry {entry.sequence} ({entry.method}) does not fit what came before it: {error}"
+            raise JournalFailed(f"the journal {journal.name} contradicts itself: {what}") from error
+        newest_s = max(newest_s, entry.recorded_at_s)
+    if file_site is not None and site is not None and controller.fleet.topology.site != file_site:
+        raise Conflict(
+            f"the journal {journal.name} is about another site than {options.site}; change a running site with "
+            "ApplySite, or begin a new journal with --state"
+        )
+    clock: Clock = TelemetryClock(newest_s) if options.telemetry_clock else SystemClock()
+    ledger = Ledger(journal, controller, clock)
+    if site is None:
+        ledger.start(begun_with)
+    return Core(controller, ledger, clock, options.deadline_s, changed)
+
+
+def run(options: Options, ready: Callable[[str, Core], None]) -> None:
+    """Serve until SIGTERM or SIGINT; ``ready`` is called with the address once everything is loaded."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = [signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
+    server = Server(options)
+    server.start()
+    try:
+        with Workers() as workers:
+            _serve(options, server, workers, stop, ready)
+    finally:
+        server.stop()
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
+
+
+def _serve(
+    options: Options, server: Server, workers: Workers, stop: threading.Event, ready: Callable[[str, Core], None]
+) -> None:
+    journal = Journal(journal_url(options.state))
+    cores: list[Core] = []
+    loop = ControlLoop(lambda: cores[0])
+    try:
+        core = load(options, journal, workers, loop.wake)
+        cores.append(core)
+        workers["highs"].wait_until_ready(WARM_UP_S)  # the first placement should not wait for its solver to start
+        loop.once()
+        loop.start()
+        server.serve(core)
+        ready(server.address, core)
+        stop.wait()
+        server.stop()
+        loop.stop()
+    finally:
+        journal.close()
+
+
+def _require_private(host: str, any_address: bool) -> None:
+    try:
+        private = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        private = False
+    if not private and not any_address:
+        raise InvalidInput.one(
+            "serve",
+            "--address",
+            f"{host!r} is reachable from other machines, and calls are neither encrypted nor authenticated; serve on "
+            "127.0.0.1, or say --insecure-any-address if the network is yours alone",
+        )
+
+
+def _bound(server: grpc.Server, host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        taken = server.add_insecure_port(f"{shown}:{port}")
+    except RuntimeError as error:
+        what = f"{shown}:{port} cannot be listened on: it is in use, or not of this machine; --port 0 takes a free one"
+        raise InvalidInput.one("serve", "--port", what) from error
+    return f"{shown}:{taken}"
