@@ -65,7 +65,7 @@ def test_rolling_back_gives_the_budgets_back(two_hot_vms, three_replicas):
 
 
 def test_rolling_back_gives_the_peak_back(two_hot_vms, three_replicas):
-    """After a group that raised the peak by 600 steps and went back, the next VM pays its 6,000: more than its 5,000."""
+    """A group raised the peak by 600 steps and went back: the next VM pays these 6,000, more than its 5,000."""
     together = replace(three_replicas.groups[0], max_per_place=9, place_of=np.zeros(4, dtype=np.int64))
     problem = replace(
         two_hot_vms,
