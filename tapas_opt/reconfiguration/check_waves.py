@@ -1,0 +1,99 @@
+"""Judge a reconfiguration while it happens, wave by wave."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.budgets.check import TOLERANCE, loads
+from tapas_opt.budgets.numbers import BudgetFamily
+from tapas_opt.domain.result import Constraint, Violation
+from tapas_opt.reconfiguration.judge import Judge
+from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem
+
+__all__ = ["check_waves", "wave_shortfalls"]
+
+FloatArray = NDArray[np.float64]
+
+
+def check_waves(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple[Violation, ...]:
+    """Every violation while the waves run, one after the other.
+
+    Whoever changes draws the higher of its two draws meanwhile. No wave may bring a domain further over its limit
+    than the plan declares, or than it was before the wave.
+    """
+    judge = Judge(problem)
+    chosen, present = judge.choices_of(plan), [int(c) for c in problem.current]
+    number = {name: i for i, name in enumerate(problem.instances)}
+    violations = list(_waves_cover_the_changes(judge, plan, chosen))
+    tables = {"W": problem.choices.power_w, "CFM": problem.choices.airflow_cfm}
+    draw = {unit: [judge.number(table, i, c) for i, c in enumerate(present)] for unit, table in tables.items()}
+    load = {f.constraint: loads(f, judge.on_servers(draw[f.unit])) for f in problem.budgets.families}
+    for k, wave in enumerate(plan.waves, start=1):
+        members = [number[name] for name in wave if name in number]
+        violations += _too_many_reloads(judge, chosen, members, f"wave {k}")
+        for family in problem.budgets.families:
+            now, before = load[family.constraint], load[family.constraint].copy()
+            change = {i: judge.number(tables[family.unit], i, chosen[i]) - draw[family.unit][i] for i in members}
+            _add(judge, family, now, {i: max(0, more) for i, more in change.items()})
+            violations += _over(family, plan, before, now, f"wave {k}")
+            _add(judge, family, now, {i: min(0, more) for i, more in change.items()})
+    return tuple(violations)
+
+
+def wave_shortfalls(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple[int, ...]:
+    """Demand not served, in tokens/s, while each wave runs: who reloads serves nothing, who changes the less of two."""
+    judge = Judge(problem)
+    chosen, state = judge.choices_of(plan), [int(c) for c in problem.current]
+    number = {name: i for i, name in enumerate(problem.instances)}
+    short = []
+    for wave in plan.waves:
+        members = [number[name] for name in wave]
+        served = [judge.number(problem.choices.goodput_tokens_per_s, i, c) for i, c in enumerate(state)]
+        for i in members:
+            new = judge.number(problem.choices.goodput_tokens_per_s, i, chosen[i])
+            served[i] = 0 if judge.reloads(i, chosen[i]) else min(served[i], new)
+            state[i] = chosen[i]
+        short.append(sum(judge.short(served)))
+    return tuple(short)
+
+
+def _waves_cover_the_changes(judge: Judge, plan: ReconfigurationPlan, chosen: list[int]) -> Iterator[Violation]:
+    """Each instance that changes is in one wave, and nobody else is."""
+    times = Counter(name for wave in plan.waves for name in wave)
+    for i, name in enumerate(judge.problem.instances):
+        changes = int(chosen[i] != judge.problem.current[i])
+        wrong = abs(times.pop(name, 0) - changes)
+        if wrong:
+            yield Violation(Constraint.INSTANCE_HAS_ONE_CHOICE, name, float(wrong), "waves too many or too few")
+    for name in times:
+        yield Violation(Constraint.INSTANCE_HAS_ONE_CHOICE, name, 1.0, "unknown instances in waves")
+
+
+def _too_many_reloads(judge: Judge, chosen: list[int], members: list[int], wave: str) -> Iterator[Violation]:
+    limit = judge.problem.reload_limit
+    reloading = sum(judge.reloads(i, chosen[i]) for i in members)
+    if limit is not None and reloading > limit:
+        yield Violation(Constraint.RELOAD_LIMIT, wave, float(reloading - limit), "reloads")
+
+
+def _add(judge: Judge, family: BudgetFamily, load: FloatArray, draw: dict[int, int]) -> None:
+    """Add draws of some instances to the load of a family's domains, in every slot."""
+    for i, amount in draw.items():
+        server = judge.problem.instance_server[i]
+        for domain, share in zip(family.member[server], family.share_permille[server], strict=True):
+            if domain >= 0:
+                load[domain] += amount * share / 1000
+
+
+def _over(
+    family: BudgetFamily, plan: ReconfigurationPlan, before: FloatArray, during: FloatArray, wave: str
+) -> Iterator[Violation]:
+    for d, domain in enumerate(family.domains):
+        allowed = np.maximum(family.limit[d] + plan.excess.get((family.constraint, domain), 0.0), before[d])
+        excess = float((during[d] - allowed).max())
+        if not excess <= TOLERANCE * max(1.0, float(np.abs(allowed).max())):  # NaN is an excess, too
+            yield Violation(family.constraint, f"{domain} during {wave}", excess, family.unit)

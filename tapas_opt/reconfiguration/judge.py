@@ -1,0 +1,118 @@
+"""A reconfiguration problem as a reader of single instances sees it, in plain integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem, Stage
+
+__all__ = ["Judge"]
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Answers about one instance i and one choice c at a time; shares no code with what makes plans."""
+
+    problem: ReconfigurationProblem
+    eligible_of: dict[tuple[object, ...], tuple[int, ...]] = field(default_factory=dict)
+
+    def choices_of(self, plan: ReconfigurationPlan) -> list[int]:
+        """Choice of each instance, in the problem's order."""
+        number = {name: c for c, name in enumerate(self.problem.choices.names)}
+        return [number[plan.choice_of[name]] for name in self.problem.instances]
+
+    def number(self, table: IntArray, i: int, c: int) -> int:
+        """An entry of a table ``[hardware, choice]``."""
+        return int(table[self.problem.instance_hardware[i], c])
+
+    def accepted(self, i: int, c: int) -> bool:
+        """Whether hardware, model family and quality floor admit it; what runs may go on running in stage Now."""
+        p = self.problem
+        if p.choices.configuration[c] is None or (p.stage is Stage.NOW and c == p.current[i]):
+            return True
+        return bool(p.choices.runs_on[p.instance_hardware[i], c] and p.allowed[p.instance_endpoint[i], c])
+
+    def heat_excess_w(self, i: int, c: int) -> int:
+        """Watts by which its hottest GPU would exceed the server's ceiling; nothing is cooler than parked."""
+        if self.problem.choices.configuration[c] is None:
+            return 0
+        gpu_power = self.number(self.problem.choices.gpu_power_w, i, c)
+        return max(0, gpu_power - int(self.problem.server_ceiling_w[self.problem.instance_server[i]]))
+
+    def reloads(self, i: int, c: int) -> bool:
+        """Whether the change loads weights anew."""
+        return bool(c != self.problem.current[i] and self.problem.reload[self.problem.current[i], c])
+
+    def late_s(self, i: int, c: int) -> float:
+        """Seconds by which the change comes too late to count as relief."""
+        p = self.problem
+        if p.stage is not Stage.NOW or c == p.current[i]:
+            return 0.0
+        return max(0.0, float(p.delay_s[p.current[i], c]) - float(p.instance_tolerance_s[i]))
+
+    def may_reload(self) -> bool:
+        """Whether weights may be loaded at all."""
+        return self.problem.stage is not Stage.NOW and self.problem.reload_limit != 0
+
+    def eligible(self, i: int) -> tuple[int, ...]:
+        """Choices that an instance may take, worked out once for all that are alike."""
+        p = self.problem
+        like = (p.instance_endpoint[i], p.current[i], p.instance_hardware[i], p.instance_tolerance_s[i])
+        key = (*like, p.server_ceiling_w[p.instance_server[i]])
+        if key not in self.eligible_of:
+            self.eligible_of[key] = self._eligible(i)
+        return self.eligible_of[key]
+
+    def _eligible(self, i: int) -> tuple[int, ...]:
+        fits = [
+            c
+            for c, configuration in enumerate(self.problem.choices.configuration)
+            if self.accepted(i, c)
+            and self.heat_excess_w(i, c) == 0
+            and (configuration is None or self.may_reload() or not self.reloads(i, c))
+        ]
+        return tuple([c for c in fits if self.late_s(i, c) == 0] or fits)
+
+    def draw(self, table: IntArray, i: int, c: int) -> int:
+        """What an instance counts with; what falls too late counts as it is now."""
+        new, old = self.number(table, i, c), self.number(table, i, int(self.problem.current[i]))
+        return max(new, old) if self.late_s(i, c) > 0 else new
+
+    def server_draw(self, chosen: list[int]) -> tuple[IntArray, IntArray]:
+        """``[server, slot]`` power and airflow beyond the base."""
+        choices = self.problem.choices
+        power = [self.draw(choices.power_w, i, c) for i, c in enumerate(chosen)]
+        airflow = [self.draw(choices.airflow_cfm, i, c) for i, c in enumerate(chosen)]
+        return self.on_servers(power), self.on_servers(airflow)
+
+    def served(self, chosen: list[int]) -> list[int]:
+        """Goodput of each instance."""
+        return [self.number(self.problem.choices.goodput_tokens_per_s, i, c) for i, c in enumerate(chosen)]
+
+    def short(self, goodput: list[int]) -> list[int]:
+        """Demand of each endpoint that a goodput per instance leaves unserved."""
+        left = [int(demand) for demand in self.problem.demand_tokens_per_s]
+        for i, tokens in enumerate(goodput):
+            left[self.problem.instance_endpoint[i]] -= tokens
+        return [max(0, tokens) for tokens in left]
+
+    def on_servers(self, draw: list[int]) -> IntArray:
+        """``[server, slot]`` sum of a draw per instance."""
+        total = np.zeros((len(self.problem.servers), len(self.problem.budgets.slots)), dtype=np.int64)
+        for i, amount in enumerate(draw):
+            total[self.problem.instance_server[i]] += amount
+        return total
+
+    def counts_as_change(self, i: int, c: int) -> bool:
+        """Whether it is a change that nothing forces."""
+        present = int(self.problem.current[i])
+        return c != present and present in self.eligible(i)
+
+    def changes(self, chosen: list[int]) -> int:
+        """How many changes count against the change budget."""
+        return sum(self.counts_as_change(i, c) for i, c in enumerate(chosen))
