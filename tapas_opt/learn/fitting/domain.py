@@ -24,6 +24,9 @@ __all__ = ["ServerSums", "fit_domain_margin", "fit_row_overhead", "server_sums"]
 
 FloatArray = NDArray[np.float64]
 
+LEAST_OWN_DAYS = 5
+"""With fewer calibrating days than this a domain borrows those of all domains of its kind."""
+
 
 @dataclass(frozen=True)
 class ServerSums:
@@ -95,7 +98,7 @@ def fit_domain_margin(panel: Panel, split: Split, sums: ServerSums, overhead: Ar
     pooled: dict[str, MarginEntry] = {}
     judged, uppers = [], []
     for kind, names in _names(panel.topology).items():
-        margins = [max(0.0, conformal_upper(scores[kind][calibrate, i], DAY_LEVEL)) for i in range(len(names))]
+        margins = _margins(scores[kind][calibrate])
         entries |= {domain_key(kind, name): MarginEntry(m) for name, m in zip(names, margins, strict=True)}
         pooled[kind] = MarginEntry(max(margins))
         judged.append(scores[kind][judge])
@@ -110,6 +113,14 @@ def fit_domain_margin(panel: Panel, split: Split, sums: ServerSums, overhead: Ar
         margin=Margin(DAY_LEVEL, "domain-day maxima"),
         errors=errors_of(seen, coverage(seen, np.concatenate(uppers)), "1", trained),
     )
+
+
+def _margins(scores: FloatArray) -> list[float]:
+    """Margin of each domain from its scores ``[day, domain]``, or from all of its kind with few days of its own."""
+    few = np.isfinite(scores).sum(axis=0) < LEAST_OWN_DAYS
+    of_kind = conformal_upper(scores.ravel(), DAY_LEVEL) if few.any() else 0.0
+    own = [of_kind if few[i] else conformal_upper(scores[:, i], DAY_LEVEL) for i in range(scores.shape[1])]
+    return [max(0.0, margin) for margin in own]
 
 
 def _scores(panel: Panel, sums: ServerSums, overhead: Artefact[OverheadEntry]) -> dict[str, FloatArray]:

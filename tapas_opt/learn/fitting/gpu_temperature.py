@@ -24,7 +24,7 @@ BoolArray = NDArray[np.bool_]
 LEAST_SLOPE = 1e-3
 """Slopes stay above zero, so that a ceiling exists."""
 
-LEAST_POWER_SPAN_FRAC = 0.5
+LEAST_POWER_SPAN_FRAC = 0.25
 """A GPU that saw less than this part of its hardware's power range has no fit of its own: it hardly worked."""
 
 

@@ -20,6 +20,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+DAYS_PER_WEEK = 7
 PARENT_VM_HOURS = 2.0
 """An hour of the week counts for itself like this many VM-hours of its own: with fewer the parent has more to say."""
 
@@ -62,8 +63,9 @@ class _Weeks:
 def fit_vm_load(panel: Panel, split: Split) -> Fitted:
     """Central and upper load of each template by hour of the week.
 
-    The mean of an hour is ``(n·own + k·parent) / (n + k)`` with n the VM-hours seen and k = :data:`PARENT_VM_HOURS`,
-    its spread alike; the upper value is central + multiple × spread, the multiple calibrated on later days.
+    The mean of an hour of the week is ``(n·own + k·towards) / (n + k)`` with n the VM-hours seen and k =
+    :data:`PARENT_VM_HOURS`, towards the template's own hour of the day, and that likewise towards all templates. The
+    upper value is central + multiple × spread, the multiple calibrated on later days.
     """
     fit, calibrate, judge = (_Readings.of(panel, slots) for slots in (split.fit, split.calibrate, split.judge))
     weeks = _calibrated(_fitted_weeks(fit, len(panel.templates)), calibrate)
@@ -82,28 +84,28 @@ def fit_vm_load(panel: Panel, split: Split) -> Fitted:
 
 
 def _fitted_weeks(readings: _Readings, templates: int) -> _Weeks:
-    """The parent from all readings, each template shrunk towards it."""
-    hours = SLOT_S / 3600.0
+    """The parent from all readings; each template leans on its own hours of the day, these on the parent."""
     everyone = np.zeros_like(readings.template)
-    parent = _shrunk(everyone, readings, readings.load, np.full(HOURS_PER_WEEK, readings.load.mean()), 1, hours)
-    central = _shrunk(readings.template, readings, readings.load, parent[0], templates, hours)
-    off_parent = (readings.load - parent[0, readings.hour]) ** 2
-    off_own = (readings.load - central[readings.template, readings.hour]) ** 2
-    parent_spread = _shrunk(everyone, readings, off_parent, np.full(HOURS_PER_WEEK, off_parent.mean()), 1, hours)
-    own_typical = _typical(readings.template, off_own, templates)
-    spread = _shrunk(readings.template, readings, off_own, own_typical, templates, hours)
+    parent_by_day = _shrunk(everyone, readings.hour % 24, readings.load, np.full((1, 24), readings.load.mean()))
+    parent = _shrunk(everyone, readings.hour, readings.load, np.tile(parent_by_day, DAYS_PER_WEEK))
+    off_parent = readings.load - parent[0, readings.hour]
+    by_day = _shrunk(readings.template, readings.hour % 24, off_parent, np.zeros((templates, 24)))
+    towards = parent + np.tile(by_day, DAYS_PER_WEEK)
+    central = _shrunk(readings.template, readings.hour, readings.load, towards)
+    squared = (readings.load - central[readings.template, readings.hour]) ** 2
+    usual = np.broadcast_to(_typical(readings.template, squared, templates), towards.shape)
+    spread = _shrunk(readings.template, readings.hour, squared, usual)
+    usual_off_parent = np.full((1, HOURS_PER_WEEK), (off_parent**2).mean())
+    parent_spread = _shrunk(everyone, readings.hour, off_parent**2, usual_off_parent)
     both = np.sqrt(np.concatenate([spread, parent_spread]))
     return _Weeks(np.concatenate([central, parent]), np.maximum(both, SMALLEST_SPREAD), np.zeros(templates + 1))
 
 
-def _shrunk(
-    group: IntArray, readings: _Readings, values: FloatArray, towards: FloatArray, groups: int, hours: float
-) -> FloatArray:
-    """``[group, 168]`` mean of each cell, pulled towards ``towards`` by :data:`PARENT_VM_HOURS`."""
-    cell = group * HOURS_PER_WEEK + readings.hour
-    shape = (groups, HOURS_PER_WEEK)
-    count = np.bincount(cell, minlength=groups * HOURS_PER_WEEK).reshape(shape) * hours
-    total = np.bincount(cell, values, minlength=groups * HOURS_PER_WEEK).reshape(shape) * hours
+def _shrunk(group: IntArray, hour: IntArray, values: FloatArray, towards: FloatArray) -> FloatArray:
+    """``[group, hour]`` mean of each cell, pulled towards ``towards`` by :data:`PARENT_VM_HOURS`."""
+    cell, hours = group * towards.shape[1] + hour, SLOT_S / 3600.0
+    count = np.bincount(cell, minlength=towards.size).reshape(towards.shape) * hours
+    total = np.bincount(cell, values, minlength=towards.size).reshape(towards.shape) * hours
     return np.asarray((total + PARENT_VM_HOURS * towards) / (count + PARENT_VM_HOURS))
 
 

@@ -34,7 +34,7 @@ class Panel:
     Attributes
     ----------
     t_s, day
-        ``[t]`` start of each slot, and the day it lies in, counted from 0.
+        ``[t]`` start of each slot, and how many whole days after the first it lies.
     load_frac, gpu_power_w, gpu_c, gpu_memory_c
         ``[t, s, g]``; NaN also where a server has fewer GPUs.
     vm_template, vm_load_frac
@@ -113,7 +113,7 @@ def panel_of(tables: Mapping[str, pd.DataFrame], topology: Topology) -> Panel:
     return Panel(
         topology=topology,
         t_s=t_s,
-        day=np.asarray(t_s // DAY_S - grid.first_s // DAY_S, dtype=np.int64),
+        day=np.asarray((t_s - grid.first_s) // DAY_S, dtype=np.int64),
         outdoor_c=_by_name(grid, tables["rooms"], "room", topology.rooms, "outdoor_c"),
         inlet_c=of_servers("inlet_c"),
         server_power_w=power,

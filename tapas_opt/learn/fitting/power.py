@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,12 +41,13 @@ def fit_gpu_power(panel: Panel, split: Split) -> Fitted:
         fit = fit_rising(segments(x[split.fit].ravel(), knots), y[split.fit].ravel())
         if fit is None:
             continue
-        at_knots = fit.at(segments(knots, knots))
-        residual[:, servers] = y - np.interp(x, knots, at_knots)
-        scores = day_maxima(residual[:, servers][split.calibrate], panel.day[split.calibrate])
-        margin[servers] = max(0.0, conformal_upper(scores.ravel(), DAY_LEVEL))
+        at_knots = np.maximum(fit.at(segments(knots, knots)), 0.0)
         idle = _idle_power_w(y[split.fit], busy[split.fit][:, servers], at_knots[0])
-        entries[name] = Curve(_numbers(knots), _numbers(np.maximum(at_knots, 0.0)), idle, float(margin[servers][0, 0]))
+        curve = Curve(_numbers(knots), _numbers(at_knots), idle, margin_w=0.0)
+        residual[:, servers] = y - curve.at(x)
+        scores = day_maxima(residual[:, servers][split.calibrate], panel.day[split.calibrate])
+        margin[servers] = upper = max(0.0, conformal_upper(scores.ravel(), DAY_LEVEL))
+        entries[name] = replace(curve, margin_w=upper)
     worst = day_maxima(residual[split.judge], panel.day[split.judge])
     rows_train = int(np.isfinite(residual[split.fit]).sum())
     return Fitted(
@@ -74,8 +77,8 @@ def fit_surface(name: str, unit: str, values: FloatArray, panel: Panel, split: S
         surface = Surface(*grid, margin=0.0)
         residual[:, servers] = y - surface.at(p, t)
         scores = day_maxima(residual[:, servers][split.calibrate], panel.day[split.calibrate])
-        margin[servers] = max(0.0, conformal_upper(scores.ravel(), DAY_LEVEL))
-        entries[hardware] = Surface(*grid, margin=float(margin[servers][0]))
+        margin[servers] = upper = max(0.0, conformal_upper(scores.ravel(), DAY_LEVEL))
+        entries[hardware] = replace(surface, margin=upper)
     worst = day_maxima(residual[split.judge], panel.day[split.judge])
     rows_train = int(np.isfinite(residual[split.fit]).sum())
     return Fitted(
@@ -134,7 +137,7 @@ def _between(values: FloatArray, low: float, high: float) -> int:
 def _idle_power_w(power_w: FloatArray, busy: BoolArray, otherwise: float) -> float:
     """Median power of GPUs whose server runs no VM; of the least loaded ones where every server always runs one."""
     idle = power_w[~np.broadcast_to(busy, power_w.shape) & np.isfinite(power_w)]
-    return float(np.median(idle)) if idle.size else max(0.0, float(otherwise))
+    return float(np.median(idle)) if idle.size else float(otherwise)
 
 
 def _numbers(values: FloatArray) -> _Numbers:

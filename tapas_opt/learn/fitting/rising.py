@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.learn.fitting.margin import spread_of
-
 __all__ = ["RisingFit", "fit_rising", "seen_range", "segments"]
 
 FloatArray = NDArray[np.float64]
@@ -17,8 +15,8 @@ LEAST_ROWS = 100
 MOST_ROWS = 200_000
 """More rows than this add nothing to a handful of coefficients; a fixed draw of them is taken."""
 
-OUTLIER_SPREADS = 6.0
-SMALLEST_SPREAD = 1e-6
+OUTLIER_FACTOR = 5.0
+SMALLEST_RESIDUAL = 1e-6
 SEEN_QUANTILES = (0.001, 0.999)
 """A single absurd reading does not count as something seen."""
 
@@ -39,7 +37,7 @@ def fit_rising(x: FloatArray, y: FloatArray) -> RisingFit | None:
     """Least squares with slopes ≥ 0, once more without readings far off; None with too few readings.
 
     Rows of ``x`` ``[n, feature]`` or ``y`` ``[n]`` with a NaN are left out. A reading is far off when it lies
-    :data:`OUTLIER_SPREADS` robust standard deviations from the first fit.
+    :data:`OUTLIER_FACTOR` times as far from the first fit as 95 % of them do; less would cut off rare but true states.
     """
     known = np.flatnonzero(np.isfinite(y) & np.isfinite(x).all(axis=1))
     if known.size < LEAST_ROWS:
@@ -48,8 +46,8 @@ def fit_rising(x: FloatArray, y: FloatArray) -> RisingFit | None:
         known = np.sort(np.random.default_rng(0).choice(known, MOST_ROWS, replace=False))
     x, y = x[known], y[known]
     first = _least_squares(x, y)
-    residual = y - first.at(x)
-    near = np.abs(residual) <= OUTLIER_SPREADS * max(float(spread_of(residual)), SMALLEST_SPREAD)
+    off = np.abs(y - first.at(x))
+    near = off <= OUTLIER_FACTOR * max(float(np.quantile(off, 0.95)), SMALLEST_RESIDUAL)
     return first if near.all() else _least_squares(x[near], y[near])
 
 
