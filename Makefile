@@ -31,6 +31,7 @@ proto: setup  ## regenerate tapas_opt/api from protos/
 	$(BIN)/python protos/generate.py
 
 models: setup  ## learn models/ again from a generated history of the demo site
+	rm -rf runs/history
 	$(BIN)/tapas-opt history generate --out runs/history
 	$(BIN)/tapas-opt fit --history runs/history --models models/demo
 

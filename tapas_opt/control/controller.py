@@ -287,6 +287,20 @@ class Controller:
         )
         return True
 
+    # Problems, for those who judge plans by themselves.
+
+    def placement_problem(self, vms: Sequence[Vm], groups: Sequence[Group], *, now_s: float) -> PlacementProblem:
+        """State what :meth:`place` would solve now."""
+        with self.lock:
+            return self._placement(vms, groups, now_s)[0]
+
+    def reconfiguration_problem(
+        self, stage: Stage, failures: Sequence[Failure], *, now_s: float
+    ) -> ReconfigurationProblem:
+        """State what a reconfiguration under these failures would solve now."""
+        with self.lock:
+            return self._reconfiguration(stage, tuple(failures), now_s)[0]
+
     # Inside.
 
     def _expect(self, etag: str | None) -> None:

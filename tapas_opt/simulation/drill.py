@@ -39,6 +39,7 @@ class _Drill:
             ("vms_placed", "vms_rejected", "requests_routed", "requests_refused", "configuration_changes"), 0
         )
         self.energy_j = 0.0
+        self.tolerance_used = 0.0
         self.slowed: set[str] = set()
         self.throttled: NDArray[np.bool_] = np.zeros(len(room.topology.servers), dtype=bool)
         self.throttle_events = 0
@@ -73,6 +74,7 @@ class _Drill:
             "breaker_trips": len(truth.tripped_pdus) + len(truth.tripped_rows),
             "thermal_throttle_events": self.throttle_events,
             "power_throttle_events": self.power_throttle_events,
+            "worst_overload_frac_of_tolerance": self.tolerance_used,
             "energy_kwh": self.energy_j / 3.6e6,
         }
 
@@ -158,6 +160,8 @@ class _Drill:
         self.steps.append(length_s)
         truth = self.room.plant.truth
         self.energy_j += float(truth.server_power_w.sum()) * length_s
+        used = (truth.ups_tolerance_used, truth.pdu_tolerance_used, truth.row_tolerance_used)
+        self.tolerance_used = max(self.tolerance_used, *(float(part.max()) for part in used))
         now_throttled = np.asarray(truth.throttled.any(axis=1))
         self.throttle_events += int((now_throttled & ~self.throttled).sum())
         self.throttled = now_throttled

@@ -38,12 +38,15 @@ class Orders:
     ----------
     choice_of
         SaaS VM → configuration at a load level, or ``parked``.
+    waves
+        VMs that change together; a wave starts when the one before is done. Empty: all change at once.
     frequency_frac_of
         Any VM → clock relative to its highest, 1 for no cap. In band for SaaS, out of band (slow) for IaaS.
     """
 
     choice_of: Mapping[str, str] = field(default_factory=dict)
     frequency_frac_of: Mapping[str, float] = field(default_factory=dict)
+    waves: tuple[tuple[str, ...], ...] = ()
     why: str = ""
 
     def __bool__(self) -> bool:
