@@ -1,0 +1,162 @@
+"""The tables of the page: policies side by side, and what happened when."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tapas_opt.plot.style import policy_colours
+from tapas_opt.plot.words import clock_time, duration, listed
+from tapas_opt.simulation.record import Run
+
+__all__ = ["METRICS", "Metric", "failures_table", "incidents_table", "summary_table"]
+
+_INCIDENTS_AT_MOST = 400
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a metric of a record is told.
+
+    Attributes
+    ----------
+    scale, digits, unit
+        ``0.971`` with 100, 1 and ``%`` is told as 97.1 %.
+    better
+        ``lower``, ``higher``, or nothing where neither is.
+    measured
+        Taken on the machine that ran tapas-opt, not from the simulated room.
+    """
+
+    words: str
+    unit: str = ""
+    scale: float = 1.0
+    digits: int = 0
+    better: str = "lower"
+    measured: bool = False
+
+    def told(self, value: float | None) -> str:
+        """The value with its unit; a dash where there is none."""
+        if value is None or not math.isfinite(value):
+            return "–"
+        return f"{value * self.scale:,.{self.digits}f} {self.unit}".strip()
+
+
+def _percent(words: str, better: str = "lower", digits: int = 1) -> Metric:
+    return Metric(words, "%", 100.0, digits, better)
+
+
+METRICS: Mapping[str, Metric] = {
+    "ups_trips": Metric("UPSs that tripped"),
+    "breaker_trips": Metric("Breakers that tripped"),
+    "worst_overload_frac_of_tolerance": _percent("Worst overload, of what the UPS or breaker tolerates"),
+    "relief_s": Metric("From failure to watts freed", "s", digits=1),
+    "max_gpu_temperature_c": Metric("Hottest GPU", "°C", digits=1),
+    "p99_gpu_temperature_c": Metric("Hottest GPU, 99 % of the time below", "°C", digits=1),
+    "max_gpu_rise_over_inlet_k": Metric("Most that a GPU was above its inlet air", "K", digits=1),
+    "thermal_throttle_events": Metric("Times a server slowed itself for heat"),
+    "thermal_throttle_time_frac": _percent("Server time slowed for heat", digits=2),
+    "power_throttle_events": Metric("Times a server slowed itself for power"),
+    "power_cap_time_frac": _percent("Server time under a power cap", digits=2),
+    "peak_row_power_frac": _percent("Highest row power, of its budget"),
+    "peak_aisle_airflow_frac": _percent("Highest aisle airflow, of its capacity"),
+    "slo_attainment_frac": _percent("Requests answered within the promised latency", "higher", 2),
+    "p50_ttft_s": Metric("Time to first token, median", "s", digits=2),
+    "p99_ttft_s": Metric("Time to first token, 99 % below", "s", digits=2),
+    "p99_tbt_s": Metric("Time between tokens, 99 % below", "s", digits=3),
+    "served_frac": _percent("Demand served", "higher", 2),
+    "quality_loss_frac": _percent("Quality of answers lost", digits=2),
+    "saas_performance_loss_frac": _percent("Speed lost by LLM endpoints", digits=2),
+    "iaas_performance_loss_frac": _percent("Speed lost by IaaS VMs", digits=2),
+    "vms_placed": Metric("VMs placed", better="higher"),
+    "vms_rejected": Metric("VMs turned away"),
+    "configuration_changes": Metric("Changes of instance configuration", better=""),
+    "energy_kwh": Metric("Energy", "kWh"),
+    "decision_p99_s": Metric("Time to a decision, 99 % below", "s", digits=3, measured=True),
+    "wall_s": Metric("Time this run took", "s", digits=1, better="", measured=True),
+}
+"""Metrics in the order in which they matter; names as in the summary's JSON."""
+
+
+def summary_table(run: Run) -> str:
+    """Policies side by side, the best of each row in bold."""
+    given = list(dict.fromkeys(name for record in run.records for name in record.metrics))
+    if not given:
+        return "<p class='none'>No metrics were recorded.</p>"
+    order = [name for name in METRICS if name in given] + [name for name in given if name not in METRICS]
+    colours = policy_colours(run)
+    heads = "".join(
+        f"<th scope='col' style='border-bottom-color:{colours[record.policy]}'>{html.escape(record.policy)}</th>"
+        for record in run.records
+    )
+    rows = "".join(_metric_row(name, [record.metrics.get(name) for record in run.records]) for name in order)
+    return (
+        "<table class='summary'><thead><tr><th scope='col'>The whole run</th>"
+        f"{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _metric_row(name: str, values: Sequence[float | None]) -> str:
+    metric = METRICS.get(name, Metric(name.replace("_", " "), digits=3, better=""))
+    told = [metric.told(value) for value in values]
+    best = _best(metric, values)
+    cells = "".join(
+        f"<td class='best'>{text}</td>" if value is not None and best is not None and told[best] == text
+        else f"<td>{text}</td>"
+        for value, text in zip(values, told, strict=True)
+    )  # fmt: skip
+    mark = " <span class='tag'>measured</span>" if metric.measured else ""
+    return f"<tr><th scope='row' title='{html.escape(name)}'>{html.escape(metric.words)}{mark}</th>{cells}</tr>"
+
+
+def _best(metric: Metric, values: Sequence[float | None]) -> int | None:
+    """Index of the best value; None where nothing tells them apart."""
+    known = {i: value for i, value in enumerate(values) if value is not None and math.isfinite(value)}
+    if not metric.better or len({metric.told(value) for value in known.values()}) < 2:
+        return None
+    choose = min if metric.better == "lower" else max
+    return choose(known, key=lambda i: known[i])
+
+
+def failures_table(run: Run) -> str:
+    """Which failures there were, and when."""
+    if not run.outages:
+        return "<p class='none'>No failure happened in this run.</p>"
+    days = any(outage.until_s > _DAY_S for outage in run.outages)
+    parts = [
+        f"<b>{html.escape(outage.label)}</b> from {clock_time(outage.from_s, days)} "
+        f"for {duration(outage.until_s - outage.from_s)}"
+        for outage in run.outages
+    ]
+    return f"<p>Failures: {listed(parts)}.</p>"
+
+
+def incidents_table(run: Run) -> str:
+    """The timeline: what happened, to whom, when."""
+    told = [(incident.t_s, record.policy, incident.text) for record in run.records for incident in record.incidents]
+    told += [(outage.from_s, "", f"{outage.label} fails") for outage in run.outages]
+    told += [(outage.until_s, "", f"{outage.label} is back") for outage in run.outages if math.isfinite(outage.until_s)]
+    if not told:
+        return "<p class='none'>Nothing worth a line happened.</p>"
+    told.sort(key=lambda item: (item[0], item[1]))
+    days = any(t_s > _DAY_S for t_s, _, _ in told)
+    colours = policy_colours(run)
+    rows = "".join(
+        _incident_row(clock_time(t_s, days), policy, text, colours) for t_s, policy, text in told[:_INCIDENTS_AT_MOST]
+    )
+    hidden = len(told) - _INCIDENTS_AT_MOST
+    more = f"<p class='none'>{hidden:,} later lines are not shown.</p>" if hidden > 0 else ""
+    return (
+        "<table class='timeline'><thead><tr><th scope='col'>When</th><th scope='col'>Policy</th>"
+        f"<th scope='col'>What happened</th></tr></thead><tbody>{rows}</tbody></table>{more}"
+    )
+
+
+def _incident_row(when: str, policy: str, text: str, colours: Mapping[str, str]) -> str:
+    if not policy:
+        return f"<tr class='failure'><td>{when}</td><td>all</td><td>{html.escape(text)}</td></tr>"
+    dot = f"<span class='dot' style='background:{colours[policy]}'></span>"
+    return f"<tr><td>{when}</td><td>{dot}{html.escape(policy)}</td><td>{html.escape(text)}</td></tr>"

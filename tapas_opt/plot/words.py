@@ -1,0 +1,58 @@
+"""Numbers and moments as a person reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from tapas_opt.domain.failure import FailureKind
+
+__all__ = ["clock_time", "duration", "element", "listed", "percent"]
+
+_DAY_S = 86_400
+
+_ELEMENTS: Mapping[str, str] = {
+    FailureKind.UPS: "UPS {}",
+    FailureKind.PDU: "PDU {}",
+    FailureKind.AHU: "air handler {}",
+    FailureKind.CHILLED_WATER: "the chilled water of {}",
+    FailureKind.ROOM_POWER: "part of the power of {}",
+    FailureKind.ROOM_AIRFLOW: "part of the airflow of {}",
+}
+
+
+def element(label: str) -> str:
+    """What failed: ``UPS U2`` for the label ``ups:U2``; a label of no known kind stays as it is."""
+    kind, _, name = label.partition(":")
+    return _ELEMENTS[kind].format(name) if name and kind in _ELEMENTS else label
+
+
+def clock_time(t_s: float, with_day: bool = False) -> str:
+    """``14:03:20``, or ``day 2, 14:03:20``; the first day is day 1."""
+    if not math.isfinite(t_s):
+        return "–"
+    day, second = divmod(int(t_s), _DAY_S)
+    text = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+    return f"day {day + 1}, {text}" if with_day else text
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``5 min``, ``2 h 30 min``."""
+    if not math.isfinite(seconds):
+        return "the rest of the run"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+
+
+def percent(fraction: float, digits: int = 0) -> str:
+    """``97 %``."""
+    return f"{100 * fraction:.{digits}f} %"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else ""
