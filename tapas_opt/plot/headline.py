@@ -24,26 +24,37 @@ def headline(run: Run) -> str:
 
 def verdict(record: Record) -> str:
     """What happened to one policy: trips first, then heat, then what users missed."""
-    parts = [part for part in (_supply(record), _heat(record), _served(record)) if part]
+    parts = [part for part in (*_supply(record), _heat(record), _served(record)) if part]
     return f"{record.policy} {listed(parts)}" if parts else f"{record.policy} left no samples"
 
 
-def _supply(record: Record) -> str:
-    trips = record.metrics.get("ups_trips")
-    if trips:
-        return _tripped(record, int(trips))
-    kept = "kept every UPS within its tolerance" if trips is not None else ""
-    used = record.metrics.get("worst_overload_frac_of_tolerance")
-    if kept and used is not None and used > 0:
-        kept += f" (the worst overload used {percent(used)} of it)"
-    return kept or _load(record)
+def _supply(record: Record) -> tuple[str, ...]:
+    opened = tuple(text for text in (_tripped(record), _breakers(record)) if text)
+    return opened or (_kept(record) or _load(record),)
 
 
-def _tripped(record: Record, trips: int) -> str:
+def _tripped(record: Record) -> str:
+    """The UPSs that tripped, by name where an incident names them."""
     told = [incident for incident in record.incidents if "trip" in incident.text.lower()]
-    names = [name for name in record.upses if any(_names(incident, name) for incident in told)]
-    subject = f"UPS {listed(names)}" if names else f"{trips} UPS" + ("s" if trips > 1 else "")
-    return f"tripped {subject}" + (f" at {clock_time(told[0].t_s)}" if told else "")
+    first = {name: next((i.t_s for i in told if _names(i, name)), None) for name in record.upses}
+    named = {name: t_s for name, t_s in first.items() if t_s is not None}
+    if named:
+        return f"tripped UPS {listed(list(named))} at {clock_time(min(named.values()))}"
+    trips = int(record.metrics.get("ups_trips", 0))
+    return f"tripped {trips} UPS{'s' if trips > 1 else ''}" if trips else ""
+
+
+def _breakers(record: Record) -> str:
+    trips = int(record.metrics.get("breaker_trips", 0))
+    return f"tripped {trips} breaker{'s' if trips > 1 else ''}" if trips else ""
+
+
+def _kept(record: Record) -> str:
+    """Nothing is claimed of trips that nobody counted."""
+    if "ups_trips" not in record.metrics:
+        return ""
+    used = record.metrics.get("worst_overload_frac_of_tolerance", 0.0)
+    return "kept every UPS within its tolerance" + (f" (the worst overload used {percent(used)} of it)" if used else "")
 
 
 def _names(incident: Incident, name: str) -> bool:

@@ -39,9 +39,11 @@ class Metric:
     measured: bool = False
 
     def told(self, value: float | None) -> str:
-        """The value with its unit; a dash where there is none."""
-        if value is None or not math.isfinite(value):
+        """The value with its unit; a dash where there is none, ``never`` for what did not come about."""
+        if value is None or math.isnan(value):
             return "–"
+        if math.isinf(value):
+            return "never"
         return f"{value * self.scale:,.{self.digits}f} {self.unit}".strip()
 
 
@@ -53,7 +55,8 @@ METRICS: Mapping[str, Metric] = {
     "ups_trips": Metric("UPSs that tripped"),
     "breaker_trips": Metric("Breakers that tripped"),
     "worst_overload_frac_of_tolerance": _percent("Worst overload, of what the UPS or breaker tolerates"),
-    "relief_s": Metric("From failure to watts freed", "s", digits=1),
+    "ups_overload_s": Metric("Time with a UPS above its capacity", "s"),
+    "relief_s": Metric("From a failure until every UPS was within its capacity", "s", digits=1),
     "max_gpu_temperature_c": Metric("Hottest GPU", "°C", digits=1),
     "p99_gpu_temperature_c": Metric("Hottest GPU, 99 % of the time below", "°C", digits=1),
     "max_gpu_rise_over_inlet_k": Metric("Most that a GPU was above its inlet air", "K", digits=1),
@@ -71,6 +74,8 @@ METRICS: Mapping[str, Metric] = {
     "quality_loss_frac": _percent("Quality of answers lost", digits=2),
     "saas_performance_loss_frac": _percent("Speed lost by LLM endpoints", digits=2),
     "iaas_performance_loss_frac": _percent("Speed lost by IaaS VMs", digits=2),
+    "requests_routed": Metric("Requests that got an instance", better="higher"),
+    "requests_refused": Metric("Requests that got none"),
     "vms_placed": Metric("VMs placed", better="higher"),
     "vms_rejected": Metric("VMs turned away"),
     "configuration_changes": Metric("Changes of instance configuration", better=""),
@@ -79,6 +84,23 @@ METRICS: Mapping[str, Metric] = {
     "wall_s": Metric("Time this run took", "s", digits=1, better="", measured=True),
 }
 """Metrics in the order in which they matter; names as in the summary's JSON."""
+
+
+_UNITS: Mapping[str, tuple[str, float, int]] = {
+    "_frac": ("%", 100.0, 1),
+    "_ms": ("ms", 1.0, 2),
+    "_s": ("s", 1.0, 2),
+    "_c": ("°C", 1.0, 1),
+    "_kwh": ("kWh", 1.0, 0),
+    "_w": ("W", 1.0, 0),
+}
+
+
+def _of_suffix(name: str) -> Metric:
+    """A metric that the table does not know, by the unit in its name; milliseconds are what a clock showed."""
+    suffix = next((known for known in _UNITS if name.endswith(known)), "")
+    unit, scale, digits = _UNITS.get(suffix, ("", 1.0, 0))
+    return Metric(name.removesuffix(suffix).replace("_", " "), unit, scale, digits, "", measured=suffix == "_ms")
 
 
 def summary_table(run: Run) -> str:
@@ -100,7 +122,7 @@ def summary_table(run: Run) -> str:
 
 
 def _metric_row(name: str, values: Sequence[float | None]) -> str:
-    metric = METRICS.get(name, Metric(name.replace("_", " "), digits=3, better=""))
+    metric = METRICS.get(name) or _of_suffix(name)
     told = [metric.told(value) for value in values]
     best = _best(metric, values)
     cells = "".join(
@@ -114,7 +136,7 @@ def _metric_row(name: str, values: Sequence[float | None]) -> str:
 
 def _best(metric: Metric, values: Sequence[float | None]) -> int | None:
     """Index of the best value; None where nothing tells them apart."""
-    known = {i: value for i, value in enumerate(values) if value is not None and math.isfinite(value)}
+    known = {i: value for i, value in enumerate(values) if value is not None and not math.isnan(value)}
     if not metric.better or len({metric.told(value) for value in known.values()}) < 2:
         return None
     choose = min if metric.better == "lower" else max
@@ -136,12 +158,9 @@ def failures_table(run: Run) -> str:
 
 def incidents_table(run: Run) -> str:
     """The timeline: what happened, to whom, when."""
-    told = [(incident.t_s, record.policy, incident.text) for record in run.records for incident in record.incidents]
-    told += [(outage.from_s, "", f"{outage.label} fails") for outage in run.outages]
-    told += [(outage.until_s, "", f"{outage.label} is back") for outage in run.outages if math.isfinite(outage.until_s)]
+    told = _timeline(run)
     if not told:
         return "<p class='none'>Nothing worth a line happened.</p>"
-    told.sort(key=lambda item: (item[0], item[1]))
     days = any(t_s > _DAY_S for t_s, _, _ in told)
     colours = policy_colours(run)
     rows = "".join(
@@ -152,6 +171,17 @@ def incidents_table(run: Run) -> str:
     return (
         "<table class='timeline'><thead><tr><th scope='col'>When</th><th scope='col'>Policy</th>"
         f"<th scope='col'>What happened</th></tr></thead><tbody>{rows}</tbody></table>{more}"
+    )
+
+
+def _timeline(run: Run) -> list[tuple[float, str, str]]:
+    """Time, policy and text in order; what came upon all policies alike has no policy."""
+    ends = [(outage.until_s, f"{outage.label} works again") for outage in run.outages if math.isfinite(outage.until_s)]
+    common = {(outage.from_s, f"{outage.label} fails") for outage in run.outages} | set(ends)
+    own = [(incident.t_s, record.policy, incident.text) for record in run.records for incident in record.incidents]
+    return sorted(
+        [(t_s, "", text) for t_s, text in common] + [line for line in own if (line[0], line[2]) not in common],
+        key=lambda line: line[:2],
     )
 
 

@@ -28,6 +28,13 @@ def test_a_ups_is_named_by_its_whole_name(baseline):
     assert "tripped UPS U31 at" in verdict(told)
 
 
+def test_the_first_trip_of_a_ups_gives_the_time(baseline):
+    """A PDU named after its UPS trips first; it is a breaker, and not that UPS."""
+    told = (Incident(5.0, "U3-P1 trips under overload"), Incident(65.0, "U3 trips under overload"))
+    text = verdict(replace(baseline, incidents=told, metrics={"ups_trips": 1.0, "breaker_trips": 1.0}))
+    assert text.startswith("baseline tripped UPS U3 at 00:01:05, tripped 1 breaker, let")
+
+
 def test_without_the_metric_nothing_is_claimed_about_trips(ours):
     """What was not counted is not called zero."""
     text = verdict(replace(ours, metrics={}))

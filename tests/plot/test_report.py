@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tapas_opt.plot.report import write_report
-from tapas_opt.plot.tables import METRICS, summary_table
+from tapas_opt.plot.tables import METRICS, incidents_table, summary_table
 from tapas_opt.simulation.record import Incident, Outage, Record
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -102,8 +102,6 @@ def test_many_policies_domains_and_a_week_still_fit(ours, tmp_path, make_run):
         quality_frac=wave,
         served_frac=wave,
         iaas_performance_frac=wave,
-            ("hottest_gpu_c", "throttled_servers", "quality_frac", "served_frac", "iaas_performance_frac"), wave
-        ),
     )
     path = tmp_path / "report.html"
     write_report(make_run(*(replace(big, policy=f"policy {i}") for i in range(10))), path)
@@ -175,6 +173,21 @@ def test_a_missing_metric_is_a_dash_and_the_better_one_is_bold(baseline, ours, m
     assert "<td>–</td><td>0</td>" in text
 
 
+def test_what_never_came_about_is_never_and_not_the_best(baseline, ours, make_run):
+    """Relief after infinity: the failure ended first."""
+    one = replace(baseline, metrics={"relief_s": float("inf"), "route_p99_ms": 0.5})
+    two = replace(ours, metrics={"relief_s": 2.0})
+    text = summary_table(make_run(one, two))
+    assert "<td>never</td><td class='best'>2.0 s</td>" in text
+    assert "route p99 <span class='tag'>measured</span></th><td>0.50 ms</td><td>–</td>" in text
+
+
+def test_what_came_upon_all_is_told_once(baseline, ours, make_run):
+    """Both policies note the failure, which is one."""
+    both = [replace(r, incidents=(Incident(50_400.0, "ups:U2 fails"), *r.incidents)) for r in (baseline, ours)]
+    assert incidents_table(make_run(*both)).count("ups:U2 fails") == 1
+
+
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is missing: apt-get install chromium to see the page drawn")
 def test_a_browser_draws_every_picture_and_complains_of_nothing(report, tmp_path):
     """A page that is right as text may still be empty on the screen."""
@@ -187,6 +200,7 @@ def test_a_browser_draws_every_picture_and_complains_of_nothing(report, tmp_path
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
     figures = re.findall(r'id="figure-\d+"', done.stdout)
     assert len(figures) == PICTURES
-    assert "Share chart" not in done.stdout
+    assert 'data-title="Download' in done.stdout
+    assert 'data-title="Share' not in done.stdout
     assert len(re.findall(r'<svg class="main-svg"', done.stdout)) >= len(figures)
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
