@@ -32,7 +32,7 @@ def greedy(problem: ReconfigurationProblem) -> ReconfigurationPlan:
     if not problem.instances:
         return problem.present()
     tables = _tables(problem)
-    tried = [_tried(tables, Order.COST), _tried(tables, Order.GOODPUT)]
+    tried = [_tried(tables, order) for order in (Order.COST, Order.GOODPUT, Order.BALANCED)]
     if all(tables.excess(state) > 0 for state in tried):
         tried.append(_tried(tables, Order.RELIEF))
     best = min(tried, key=lambda state: (tables.excess(state), tables.cost_of(state)))
@@ -40,10 +40,14 @@ def greedy(problem: ReconfigurationProblem) -> ReconfigurationPlan:
 
 
 class Order(StrEnum):
-    """Which steps repair first: least cost per relief, the same with no goodput to spare, or most relief."""
+    """Which steps repair first, by relief: least cost, with goodput at its full price or a tenth; or most relief.
+
+    What a token is worth where power is short depends on the room; the best of a few guesses is taken.
+    """
 
     COST = "cost"
     GOODPUT = "goodput"
+    BALANCED = "balanced"
     RELIEF = "relief"
 
 
@@ -202,16 +206,21 @@ def _score(tables: Tables, state: State, who: IntArray, useful: IntArray, order:
     """``[who, option]`` what to take first (least first), given the relief that is of use."""
     if order is Order.RELIEF:
         return -useful.astype(np.float64)
-    cost = _added_cost(tables, state, who, spare=order is Order.COST)
-    return np.asarray(cost / np.maximum(1, useful))
+    if order is Order.COST:
+        return np.asarray(_added_cost(tables, state, who) / np.maximum(1, useful))
+    kind, at = tables.kind[who], state.at[who]
+    token = tables.problem.prices.unserved_token_per_s * (1.0 if order is Order.GOODPUT else 0.1)
+    worth = tables.cost[kind] - token * tables.goodput[kind]
+    now = tables.cost[kind, at] - token * tables.goodput[kind, at]
+    return np.asarray((worth - now[:, None]) / np.maximum(1, useful))
 
 
-def _added_cost(tables: Tables, state: State, who: IntArray, *, spare: bool = True) -> FloatArray:
-    """``[who, option]`` cost of a step, had only this instance moved; without ``spare``, all goodput is missed."""
+def _added_cost(tables: Tables, state: State, who: IntArray) -> FloatArray:
+    """``[who, option]`` cost of a step, had only this instance moved."""
     kind, at = tables.kind[who], state.at[who]
     slack = state.slack[tables.problem.instance_endpoint[who]][:, None]
     gained = tables.goodput[kind] - tables.goodput[kind, at][:, None]
-    unserved = np.maximum(0, -(slack + gained)) - np.maximum(0, -slack) if spare else -gained
+    unserved = np.maximum(0, -(slack + gained)) - np.maximum(0, -slack)
     more = tables.cost[kind] - tables.cost[kind, at][:, None]
     return np.asarray(more + tables.problem.prices.unserved_token_per_s * unserved, dtype=np.float64)
 
