@@ -54,6 +54,8 @@ __all__ = [
     "Ranked",
     "Rejection",
     "Routed",
+    "RoutingClass",
+    "RoutingTable",
     "Snapshot",
     "VmRecord",
 ]
@@ -143,6 +145,27 @@ class Routed:
     pending_tokens: float = 0.0
     snapshot_fingerprint: str = ""
     plan_age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingClass:
+    """How the requests of one class are spread: instance (VM) to share."""
+
+    request_class: str
+    endpoint: str
+    shares: Mapping[str, float] = field(default_factory=dict)
+    unserved_frac: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """The routing plan in force; without classes until the first is made."""
+
+    snapshot_fingerprint: str = ""
+    created_at_s: float = 0.0
+    stale_at_s: float = 0.0
+    mode: Mode | None = None
+    classes: tuple[RoutingClass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,6 +481,11 @@ class Client:
             endpoint=endpoint, prompt_tokens=prompt_tokens, output_tokens=output_tokens, session=session
         )
         return _read(Routed, self._call(self._routing.Route, request))
+
+    def routing_table(self) -> RoutingTable:
+        """The routing plan in force, for those who pick by themselves."""
+        answer = self._call(self._routing.GetRoutingTable, routing_service_pb2.GetRoutingTableRequest())
+        return _read(RoutingTable, answer.table)
 
     def complete(self, completions: Iterable[Completion]) -> tuple[int, int]:
         """Tell how requests ended; returns how many were accepted, and how many named an unknown instance."""

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tapas_opt import __version__
-from tapas_opt.cli import client, fit, history, serve, site, state
+from tapas_opt.cli import client, demo, fit, history, serve, site, state
 from tapas_opt.cli.output import exit_code
 from tapas_opt.errors import TapasError
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 
 # Every command, in the order of --help: app.add_typer(module.app, name=...) or app.command(name)(module.function).
+app.command("demo", epilog="Example: tapas-opt demo --trace data/demo/trace")(demo.demo)
 app.add_typer(site.app, name="site")
 app.add_typer(history.app, name="history")
 app.command("fit", epilog="Example: tapas-opt fit --history runs/history --models models/demo")(fit.fit)

@@ -45,6 +45,8 @@ class Settings:
 
     Attributes
     ----------
+    emergency_s
+        How long the solver may improve greedy's answer to a failure, however long the caller would wait.
     reservation_s
         How long a reservation is held for its confirmation.
     route_every_s
@@ -55,6 +57,7 @@ class Settings:
         A plan that breaks nothing is replaced only if that saves more than this part of its cost.
     """
 
+    emergency_s: float = 0.5
     reservation_s: float = 600.0
     route_every_s: float = 5.0
     outdoor_rise_c: float = 2.0
@@ -227,7 +230,7 @@ class Controller:
             known = tuple(f for label, f in self.fleet.failures.items() if label != failure.label)
             effect_of(self.fleet.topology, (*known, failure))
             problem, context = self._reconfiguration(Stage.NOW, (*known, failure), now_s)
-        proposal = self._proposed(problem, context, deadline_s)
+        proposal = self._proposed(problem, context, min(deadline_s, self.settings.emergency_s))
         published = self.fleet.mode is happened.OperatingMode.ACT and proposal.needed
         noted: tuple[happened.Event, ...] = (happened.FailureReported(failure),)
         plan = (_applied(proposal, "tapas-opt"),) if published else ()

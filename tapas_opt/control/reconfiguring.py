@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, budget_numbers
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.fleet import FleetVm
-from tapas_opt.control.forecast import Forecast, choice_name
+from tapas_opt.control.forecast import Forecast, Profiles, choice_name
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site import ToleranceCurve
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationProblem, Stage
 
-__all__ = ["PARKED", "reconfiguration_problem"]
+__all__ = ["PARKED", "options_of", "reconfiguration_problem"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -39,7 +39,7 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
     instances = [placed for placed in fleet.saas() if not dark[fleet.server_number(placed.server)]]
     on_server = np.array([fleet.server_number(placed.server) for placed in instances], dtype=np.int64)
     endpoints = sorted({placed.vm.endpoint or "" for placed in instances})
-    options = _options(forecast)
+    options = options_of(forecast.profiles)
     choices = _choices(forecast, options)
     delay, reload = _tables(actuation, options)
     hardware = topology.server_hardware[on_server]
@@ -66,9 +66,9 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
     )
 
 
-def _options(forecast: Forecast) -> tuple[Option, ...]:
-    """Every configuration of the models that the endpoints serve, at every level, and parked."""
-    by_name: dict[str, Profile] = {p.configuration.name: p for p in forecast.profiles.all}
+def options_of(profiles: Profiles) -> tuple[Option, ...]:
+    """Every profiled configuration at every level, and parked."""
+    by_name: dict[str, Profile] = {p.configuration.name: p for p in profiles.all}
     levelled = [
         Option(choice_name(name, level), profile, level) for name, profile in by_name.items() for level in LOAD_LEVELS
     ]

@@ -11,6 +11,7 @@ from tapas_opt.api.v1 import (
     fleet_service_pb2,
     placement_service_pb2,
     reconfiguration_service_pb2,
+    routing_service_pb2,
     site_service_pb2,
 )
 from tapas_opt.budgets.numbers import budget_numbers
@@ -21,9 +22,10 @@ from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.domain.result import Constraint, Result
 from tapas_opt.domain.workload import VmKind
+from tapas_opt.routing.table import RoutingTable
 from tapas_opt.service.convert import fill
 
-__all__ = ["decision", "desired", "difference", "placed", "plan", "ranked", "snapshot", "vm_record"]
+__all__ = ["decision", "desired", "difference", "placed", "plan", "ranked", "routing_table", "snapshot", "vm_record"]
 
 
 def decision(result: Result[Any], context: Context) -> common_pb2.Decision:
@@ -201,3 +203,21 @@ def _reloads(controller: Controller, before: str, after: str) -> bool:
     if after not in known:
         return False
     return before not in known or known[before].reload_needed(known[after])
+
+
+def routing_table(table: RoutingTable) -> routing_service_pb2.RoutingTable:
+    """The routing plan in force, by request class."""
+    message = routing_service_pb2.RoutingTable(
+        snapshot_fingerprint=table.snapshot,
+        created_at_s=table.created_at_s,
+        stale_at_s=table.created_at_s + table.stale_after_s,
+        mode=f"DECISION_MODE_{table.mode.name}",
+    )
+    for name, request_class in table.classes.items():
+        message.classes.add(
+            request_class=name,
+            endpoint=request_class.endpoint,
+            shares=table.shares.get(name, {}),
+            unserved_frac=table.unserved_frac.get(name, 0.0),
+        )
+    return message

@@ -58,6 +58,8 @@ from tapas_opt.api.v1.reconfiguration_service_pb2 import (
 from tapas_opt.api.v1.routing_service_pb2 import (
     CompleteRequestsRequest,
     CompleteRequestsResponse,
+    GetRoutingTableRequest,
+    GetRoutingTableResponse,
     RouteRequest,
     RouteResponse,
 )
@@ -307,6 +309,12 @@ class RoutingServicer:
                 snapshot_fingerprint=picked.snapshot,
                 plan_age_s=picked.table_age_s,
             )
+
+    def GetRoutingTable(self, request: GetRoutingTableRequest, context: ServicerContext) -> GetRoutingTableResponse:
+        """Hand out the plan in force."""
+        with answering(context):
+            table = self._core().controller.router.table
+            return GetRoutingTableResponse(table=None if table is None else respond.routing_table(table))
 
     def CompleteRequests(
         self, request_iterator: Iterator[CompleteRequestsRequest], context: ServicerContext

@@ -25,23 +25,35 @@ _sym_db = _symbol_database.Default()
 from tapas_opt.api.v1 import common_pb2 as tapas__opt_dot_api_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tapas_opt/api/v1/routing_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"\x8d\x01\n\x0cRouteRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x1a\n\rprompt_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\routput_tokens\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x0f\n\x07session\x18\x04 \x01(\tB\x10\n\x0e_prompt_tokensB\x10\n\x0e_output_tokens\"\xc0\x01\n\rRouteResponse\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12,\n\x04mode\x18\x03 \x01(\x0e\x32\x1e.tapas_opt.api.v1.DecisionMode\x12\x15\n\rrequest_class\x18\x04 \x01(\t\x12\x16\n\x0epending_tokens\x18\x05 \x01(\x01\x12\x1c\n\x14snapshot_fingerprint\x18\x06 \x01(\t\x12\x12\n\nplan_age_s\x18\x07 \x01(\x01\"\xb3\x02\n\x17\x43ompleteRequestsRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12*\n\x07outcome\x18\x03 \x01(\x0e\x32\x19.tapas_opt.api.v1.Outcome\x12\x1a\n\rprompt_tokens\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\routput_tokens\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x13\n\x06ttft_s\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05tbt_s\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x1b\n\x0epending_tokens\x18\x08 \x01(\x01H\x04\x88\x01\x01\x42\x10\n\x0e_prompt_tokensB\x10\n\x0e_output_tokensB\t\n\x07_ttft_sB\x08\n\x06_tbt_sB\x11\n\x0f_pending_tokens\"=\n\x18\x43ompleteRequestsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x0f\n\x07unknown\x18\x02 \x01(\x05*d\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_COMPLETED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x15\n\x11OUTCOME_CANCELLED\x10\x03\x32\xc7\x01\n\x0eRoutingService\x12H\n\x05Route\x12\x1e.tapas_opt.api.v1.RouteRequest\x1a\x1f.tapas_opt.api.v1.RouteResponse\x12k\n\x10\x43ompleteRequests\x12).tapas_opt.api.v1.CompleteRequestsRequest\x1a*.tapas_opt.api.v1.CompleteRequestsResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tapas_opt/api/v1/routing_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"\x8d\x01\n\x0cRouteRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x1a\n\rprompt_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\routput_tokens\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x0f\n\x07session\x18\x04 \x01(\tB\x10\n\x0e_prompt_tokensB\x10\n\x0e_output_tokens\"\xc0\x01\n\rRouteResponse\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12,\n\x04mode\x18\x03 \x01(\x0e\x32\x1e.tapas_opt.api.v1.DecisionMode\x12\x15\n\rrequest_class\x18\x04 \x01(\t\x12\x16\n\x0epending_tokens\x18\x05 \x01(\x01\x12\x1c\n\x14snapshot_fingerprint\x18\x06 \x01(\t\x12\x12\n\nplan_age_s\x18\x07 \x01(\x01\"\x18\n\x16GetRoutingTableRequest\"H\n\x17GetRoutingTableResponse\x12-\n\x05table\x18\x01 \x01(\x0b\x32\x1e.tapas_opt.api.v1.RoutingTable\"\xb5\x01\n\x0cRoutingTable\x12\x1c\n\x14snapshot_fingerprint\x18\x01 \x01(\t\x12\x14\n\x0c\x63reated_at_s\x18\x02 \x01(\x01\x12\x12\n\nstale_at_s\x18\x03 \x01(\x01\x12,\n\x04mode\x18\x04 \x01(\x0e\x32\x1e.tapas_opt.api.v1.DecisionMode\x12/\n\x07\x63lasses\x18\x05 \x03(\x0b\x32\x1e.tapas_opt.api.v1.RoutingClass\"\xb9\x01\n\x0cRoutingClass\x12\x15\n\rrequest_class\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12:\n\x06shares\x18\x03 \x03(\x0b\x32*.tapas_opt.api.v1.RoutingClass.SharesEntry\x12\x15\n\runserved_frac\x18\x04 \x01(\x01\x1a-\n\x0bSharesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xb3\x02\n\x17\x43ompleteRequestsRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12*\n\x07outcome\x18\x03 \x01(\x0e\x32\x19.tapas_opt.api.v1.Outcome\x12\x1a\n\rprompt_tokens\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\routput_tokens\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x13\n\x06ttft_s\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05tbt_s\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x1b\n\x0epending_tokens\x18\x08 \x01(\x01H\x04\x88\x01\x01\x42\x10\n\x0e_prompt_tokensB\x10\n\x0e_output_tokensB\t\n\x07_ttft_sB\x08\n\x06_tbt_sB\x11\n\x0f_pending_tokens\"=\n\x18\x43ompleteRequestsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x0f\n\x07unknown\x18\x02 \x01(\x05*d\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_COMPLETED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x15\n\x11OUTCOME_CANCELLED\x10\x03\x32\xaf\x02\n\x0eRoutingService\x12H\n\x05Route\x12\x1e.tapas_opt.api.v1.RouteRequest\x1a\x1f.tapas_opt.api.v1.RouteResponse\x12\x66\n\x0fGetRoutingTable\x12(.tapas_opt.api.v1.GetRoutingTableRequest\x1a).tapas_opt.api.v1.GetRoutingTableResponse\x12k\n\x10\x43ompleteRequests\x12).tapas_opt.api.v1.CompleteRequestsRequest\x1a*.tapas_opt.api.v1.CompleteRequestsResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tapas_opt.api.v1.routing_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=803
-  _globals['_OUTCOME']._serialized_end=903
+  _globals['_ROUTINGCLASS_SHARESENTRY']._loaded_options = None
+  _globals['_ROUTINGCLASS_SHARESENTRY']._serialized_options = b'8\001'
+  _globals['_OUTCOME']._serialized_start=1275
+  _globals['_OUTCOME']._serialized_end=1375
   _globals['_ROUTEREQUEST']._serialized_start=92
   _globals['_ROUTEREQUEST']._serialized_end=233
   _globals['_ROUTERESPONSE']._serialized_start=236
   _globals['_ROUTERESPONSE']._serialized_end=428
-  _globals['_COMPLETEREQUESTSREQUEST']._serialized_start=431
-  _globals['_COMPLETEREQUESTSREQUEST']._serialized_end=738
-  _globals['_COMPLETEREQUESTSRESPONSE']._serialized_start=740
-  _globals['_COMPLETEREQUESTSRESPONSE']._serialized_end=801
-  _globals['_ROUTINGSERVICE']._serialized_start=906
-  _globals['_ROUTINGSERVICE']._serialized_end=1105
+  _globals['_GETROUTINGTABLEREQUEST']._serialized_start=430
+  _globals['_GETROUTINGTABLEREQUEST']._serialized_end=454
+  _globals['_GETROUTINGTABLERESPONSE']._serialized_start=456
+  _globals['_GETROUTINGTABLERESPONSE']._serialized_end=528
+  _globals['_ROUTINGTABLE']._serialized_start=531
+  _globals['_ROUTINGTABLE']._serialized_end=712
+  _globals['_ROUTINGCLASS']._serialized_start=715
+  _globals['_ROUTINGCLASS']._serialized_end=900
+  _globals['_ROUTINGCLASS_SHARESENTRY']._serialized_start=855
+  _globals['_ROUTINGCLASS_SHARESENTRY']._serialized_end=900
+  _globals['_COMPLETEREQUESTSREQUEST']._serialized_start=903
+  _globals['_COMPLETEREQUESTSREQUEST']._serialized_end=1210
+  _globals['_COMPLETEREQUESTSRESPONSE']._serialized_start=1212
+  _globals['_COMPLETEREQUESTSRESPONSE']._serialized_end=1273
+  _globals['_ROUTINGSERVICE']._serialized_start=1378
+  _globals['_ROUTINGSERVICE']._serialized_end=1681
 # @@protoc_insertion_point(module_scope)

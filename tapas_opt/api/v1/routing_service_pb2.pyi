@@ -1,7 +1,9 @@
 from tapas_opt.api.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -46,6 +48,49 @@ class RouteResponse(_message.Message):
     snapshot_fingerprint: str
     plan_age_s: float
     def __init__(self, instance: _Optional[str] = ..., server: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.DecisionMode, str]] = ..., request_class: _Optional[str] = ..., pending_tokens: _Optional[float] = ..., snapshot_fingerprint: _Optional[str] = ..., plan_age_s: _Optional[float] = ...) -> None: ...
+
+class GetRoutingTableRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetRoutingTableResponse(_message.Message):
+    __slots__ = ("table",)
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    table: RoutingTable
+    def __init__(self, table: _Optional[_Union[RoutingTable, _Mapping[str, object]]] = ...) -> None: ...
+
+class RoutingTable(_message.Message):
+    __slots__ = ("snapshot_fingerprint", "created_at_s", "stale_at_s", "mode", "classes")
+    SNAPSHOT_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_S_FIELD_NUMBER: _ClassVar[int]
+    STALE_AT_S_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    snapshot_fingerprint: str
+    created_at_s: float
+    stale_at_s: float
+    mode: _common_pb2.DecisionMode
+    classes: _containers.RepeatedCompositeFieldContainer[RoutingClass]
+    def __init__(self, snapshot_fingerprint: _Optional[str] = ..., created_at_s: _Optional[float] = ..., stale_at_s: _Optional[float] = ..., mode: _Optional[_Union[_common_pb2.DecisionMode, str]] = ..., classes: _Optional[_Iterable[_Union[RoutingClass, _Mapping[str, object]]]] = ...) -> None: ...
+
+class RoutingClass(_message.Message):
+    __slots__ = ("request_class", "endpoint", "shares", "unserved_frac")
+    class SharesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    REQUEST_CLASS_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    UNSERVED_FRAC_FIELD_NUMBER: _ClassVar[int]
+    request_class: str
+    endpoint: str
+    shares: _containers.ScalarMap[str, float]
+    unserved_frac: float
+    def __init__(self, request_class: _Optional[str] = ..., endpoint: _Optional[str] = ..., shares: _Optional[_Mapping[str, float]] = ..., unserved_frac: _Optional[float] = ...) -> None: ...
 
 class CompleteRequestsRequest(_message.Message):
     __slots__ = ("endpoint", "instance", "outcome", "prompt_tokens", "output_tokens", "ttft_s", "tbt_s", "pending_tokens")

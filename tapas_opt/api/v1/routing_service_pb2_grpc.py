@@ -40,6 +40,11 @@ class RoutingServiceStub:
                 request_serializer=tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.RouteRequest.SerializeToString,
                 response_deserializer=tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.RouteResponse.FromString,
                 _registered_method=True)
+        self.GetRoutingTable = channel.unary_unary(
+                '/tapas_opt.api.v1.RoutingService/GetRoutingTable',
+                request_serializer=tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.GetRoutingTableRequest.SerializeToString,
+                response_deserializer=tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.GetRoutingTableResponse.FromString,
+                _registered_method=True)
         self.CompleteRequests = channel.stream_unary(
                 '/tapas_opt.api.v1.RoutingService/CompleteRequests',
                 request_serializer=tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.CompleteRequestsRequest.SerializeToString,
@@ -53,6 +58,13 @@ class RoutingServiceServicer:
 
     def Route(self, request, context):
         """Pick an instance for one request; its work counts as pending there until it is completed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRoutingTable(self, request, context):
+        """The plan behind the picks, for gateways that pick for themselves and need no call per request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +84,11 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     servicer.Route,
                     request_deserializer=tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.RouteRequest.FromString,
                     response_serializer=tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.RouteResponse.SerializeToString,
+            ),
+            'GetRoutingTable': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRoutingTable,
+                    request_deserializer=tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.GetRoutingTableRequest.FromString,
+                    response_serializer=tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.GetRoutingTableResponse.SerializeToString,
             ),
             'CompleteRequests': grpc.stream_unary_rpc_method_handler(
                     servicer.CompleteRequests,
@@ -107,6 +124,33 @@ class RoutingService:
             '/tapas_opt.api.v1.RoutingService/Route',
             tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.RouteRequest.SerializeToString,
             tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.RouteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRoutingTable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tapas_opt.api.v1.RoutingService/GetRoutingTable',
+            tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.GetRoutingTableRequest.SerializeToString,
+            tapas__opt_dot_api_dot_v1_dot_routing__service__pb2.GetRoutingTableResponse.FromString,
             options,
             channel_credentials,
             insecure,

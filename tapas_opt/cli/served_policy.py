@@ -1,0 +1,212 @@
+"""tapas-opt as a policy of the drill: every decision is asked of a real server over gRPC, measured, and audited."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tapas_opt.client import Acknowledgement, Client, Completion, Decision, Plan
+from tapas_opt.control import events as happened
+from tapas_opt.control.controller import Controller
+from tapas_opt.control.forecast import choice_name
+from tapas_opt.control.reconfiguring import PARKED
+from tapas_opt.control.telemetry import Readings
+from tapas_opt.domain.failure import Failure
+from tapas_opt.domain.workload import Endpoint, Group, Vm
+from tapas_opt.errors import NoInstance
+from tapas_opt.placement import check as placement_check
+from tapas_opt.placement.problem import PlacementPlan
+from tapas_opt.reconfiguration import check as reconfiguration_check
+from tapas_opt.reconfiguration.problem import ReconfigurationPlan, Stage
+from tapas_opt.simulation.policy import Orders, Request, Shares
+
+__all__ = ["Audit", "Measured", "ServedPolicy"]
+
+
+BATCH = 16
+"""VMs asked for in one call."""
+
+
+@dataclass
+class Measured:
+    """What the drill measures of the server."""
+
+    route_ms: list[float] = field(default_factory=list)
+    emergency_ms: list[float] = field(default_factory=list)
+    modes: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def note(self, kind: str, decision: Decision) -> None:
+        """Count who answered."""
+        self.modes[kind, str(decision.mode or "UNKNOWN")] += 1
+
+
+class Audit:
+    """Judges the server's answers from outside, with a fleet of its own made of nothing but those answers."""
+
+    def __init__(self, mirror: Controller) -> None:
+        self.mirror = mirror
+        self.violations: list[str] = []
+
+    def placed(self, vms: Sequence[Vm], groups: Sequence[Group], server_of: Mapping[str, str], now_s: float) -> None:
+        """Judge a placement by the checker, then take it over."""
+        problem = self.mirror.placement_problem(vms, groups, now_s=now_s)
+        unplaced = tuple(vm.name for vm in vms if vm.name not in server_of)
+        self._judge(placement_check.check(problem, PlacementPlan(dict(server_of), unplaced)).violations)
+        there = tuple(happened.VmOnServer(vm, server_of[vm.name]) for vm in vms if vm.name in server_of)
+        self.mirror.apply([*(happened.GroupPut(group) for group in groups), happened.VmsAdopted(there)])
+
+    def planned(self, plan: Plan, choice_of: Mapping[str, str], now_s: float) -> None:
+        """Judge a reconfiguration by the checker: it may be over a budget by what it declares, no more."""
+        failures = tuple(self.mirror.fleet.failures.values())
+        problem = self.mirror.reconfiguration_problem(plan.stage, failures, now_s=now_s)
+        chosen = dict(problem.present().choice_of) | dict(choice_of)
+        excess = problem.plan(problem.chosen(ReconfigurationPlan(chosen))).excess
+        declared = {(item.constraint, item.name): item.amount for item in plan.excess}
+        report = reconfiguration_check.check(problem.with_allowed_excess(excess), ReconfigurationPlan(chosen, excess))
+        self._judge(report.violations)
+        self._judge([f"{c} at {d}: {w:,.0f} over" for (c, d), w in excess.items() if w > declared.get((c, d), 0.0) + 1])
+
+    def _judge(self, violations: Sequence[object]) -> None:
+        self.violations += [str(item) for item in violations]
+
+
+class ServedPolicy:
+    """Asks a server for everything."""
+
+    name = "tapas-opt"
+
+    def __init__(self, client: Client, endpoints: Sequence[Endpoint], audit: Audit, *, deadline_s: float) -> None:
+        self.measured = Measured()
+        self.audit = audit
+        self._client = client
+        self._deadline_s = deadline_s
+        self._mix: Counter[str] = Counter()
+        self._done: list[Completion] = []
+        self._applied: set[str] = set()
+        self._shares: Shares = {}
+        for endpoint in endpoints:
+            client.put_endpoint(endpoint)
+            audit.mirror.apply(audit.mirror.put_endpoint(endpoint))
+
+    def place(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> Mapping[str, str]:
+        """Reserve in batches, and confirm at once: the drill's VMs start without delay."""
+        found: dict[str, str] = {}
+        for first in range(0, len(vms), BATCH):
+            batch = vms[first : first + BATCH]
+            answer = self._client.place(batch, groups, timeout_s=self._deadline_s)
+            self.measured.note("placement", answer.decision)
+            self.audit.placed(batch, groups, answer.server_of, now_s)
+            if answer.server_of:
+                self._client.confirm(sorted(answer.server_of))
+            found |= answer.server_of
+        self._refresh()
+        return found
+
+    def release(self, names: Sequence[str], now_s: float) -> None:
+        """VMs have left."""
+        self._client.release(names)
+        self.audit.mirror.apply([happened.VmsReleased(tuple(names))])
+
+    def observe(self, readings: Readings) -> None:
+        """Push telemetry, and what became of requests and orders."""
+        self._client.push_telemetry([readings])
+        self.audit.mirror.observe(readings)
+        if self._done:
+            self._client.complete(self._done)
+            self._done.clear()
+        self._acknowledge()
+        self._refresh()
+
+    def shares(self, now_s: float) -> Shares:
+        """The routing table in force, as a gateway would hold it."""
+        return self._shares
+
+    def route(self, requests: Sequence[Request], now_s: float) -> int:
+        """Ask for each request by itself, as a gateway without a table does."""
+        routed = 0
+        for request in requests:
+            began = time.perf_counter()
+            try:
+                answer = self._client.route(request.endpoint, request.prompt_tokens, request.output_tokens)
+            except NoInstance:
+                self.measured.modes["route", "NO_INSTANCE"] += 1
+                continue
+            finally:
+                self.measured.route_ms.append(1e3 * (time.perf_counter() - began))
+            routed += 1
+            self.measured.modes["route", str(answer.mode)] += 1
+            self._mix[answer.request_class] += request.tokens
+            self._done.append(Completion(request.endpoint, answer.instance, pending_tokens=answer.pending_tokens))
+        return routed
+
+    def failed(self, failure: Failure, now_s: float) -> Orders:
+        """Report a failure; what comes back is verified and published already."""
+        began = time.perf_counter()
+        plan = self._client.report_failure(failure, timeout_s=self._deadline_s)
+        self.measured.emergency_ms.append(1e3 * (time.perf_counter() - began))
+        self.audit.mirror.apply([happened.FailureReported(failure)])
+        if plan is None:
+            return Orders()
+        self.measured.note("emergency", plan.decision)
+        return self._orders(plan, now_s, f"answer to {failure.label}") if plan.published else Orders()
+
+    def cleared(self, failure: Failure, now_s: float) -> Orders:
+        """It is over; the next review lets go."""
+        self._client.clear_failure(failure.label)
+        self.audit.mirror.apply([happened.FailureCleared(failure.label)])
+        self._refresh()
+        return Orders()
+
+    def review(self, now_s: float) -> Orders:
+        """Plan where to settle, and apply it if it is worth its changes."""
+        plan = self._client.plan_reconfiguration(Stage.SETTLED, timeout_s=self._deadline_s)
+        self.measured.note("reconfiguration", plan.decision)
+        if not plan.needed:
+            return Orders()
+        self._client.apply_plan(plan.plan_id, plan.etag, "drill")
+        return self._orders(plan, now_s, "settles")
+
+    def applied(self, vm: str, now_s: float) -> None:
+        """Remember to acknowledge."""
+        self._applied.add(vm)
+
+    def _orders(self, plan: Plan, now_s: float, why: str) -> Orders:
+        choice_of = {
+            change.vm: choice_name(change.to_configuration, change.load_frac or 0.0)
+            if change.to_configuration
+            else PARKED
+            for change in plan.changes
+        }
+        self.audit.planned(plan, choice_of, now_s)
+        self.audit.mirror.apply([happened.PlanApplied(plan.plan_id, plan.stage.value, choice_of)])
+        self._refresh()
+        waves: dict[int, list[str]] = {}
+        for change in plan.changes:
+            waves.setdefault(change.wave, []).append(change.vm)
+        order = tuple(tuple(names) for _, names in sorted(waves.items()))
+        what = f"{why}: {len(choice_of)} instances change ({plan.decision.mode}, {plan.decision.solver})"
+        over = ", ".join(f"{item.name} over by {item.amount:,.0f} {item.unit}" for item in plan.excess)
+        return Orders(choice_of, waves=order, why=f"{what}; {over}" if over else what)
+
+    def _acknowledge(self) -> None:
+        if not self._applied:
+            return
+        for desired in self._client.configurations():
+            if desired.vm in self._applied and desired.acknowledged_generation < desired.generation:
+                self._client.acknowledge(Acknowledgement(desired.vm, desired.generation))
+        self._applied.clear()
+
+    def _refresh(self) -> None:
+        """Shares by endpoint, each request class weighted by the tokens it has brought so far."""
+        table = self._client.routing_table()
+        shares: dict[str, dict[str, float]] = {}
+        for endpoint in {entry.endpoint for entry in table.classes}:
+            entries = [entry for entry in table.classes if entry.endpoint == endpoint]
+            total = sum(self._mix[entry.request_class] + 1 for entry in entries)
+            into = shares.setdefault(endpoint, {})
+            for entry in entries:
+                for name, share in entry.shares.items():
+                    into[name] = into.get(name, 0.0) + share * (self._mix[entry.request_class] + 1) / total
+        self._shares = shares
