@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from tapas_opt.plot.series import steps, thinned
 from tapas_opt.plot.style import BAND, INK, LIMIT, dressed, plain, policy_colours
+from tapas_opt.plot.words import several_days
 from tapas_opt.simulation.record import Outage, Record, Run
 
 __all__ = ["Clock", "Panels", "Quantity", "day_clock"]
 
 FloatArray = NDArray[np.float64]
 
-_DAY_S = 86_400.0
 _MS = 1_000.0
 
 
@@ -53,7 +53,7 @@ class Clock:
 
 def day_clock(run: Run) -> Clock:
     """Hours of the day; runs that pass midnight also name the day, the first one being day 1."""
-    text = "%H:%M" if _last_s(run) <= _DAY_S else "%H:%M\nday %-d"
+    text = "%H:%M\nday %-d" if several_days(_span_s(run)) else "%H:%M"
     return Clock({"type": "date", "tickformat": text, "hoverformat": "%H:%M:%S", "title": {"text": "hour of day"}})
 
 
@@ -186,7 +186,7 @@ class Panels:
 
     def _shade(self, outage: Outage) -> None:
         """A band over the failure in every panel; through the day, the first panel also names it."""
-        first_s, last_s = self._clock.span_s or (0.0, _last_s(self._run))
+        first_s, last_s = self._clock.span_s or _span_s(self._run)
         from_s, until_s = max(outage.from_s, first_s), min(outage.until_s, last_s)
         if until_s <= from_s:
             return
@@ -206,8 +206,10 @@ class Panels:
         )  # fmt: skip
 
 
-def _last_s(run: Run) -> float:
-    return max((float(record.t_s[-1]) for record in run.records if len(record.t_s)), default=0.0)
+def _span_s(run: Run) -> tuple[float, float]:
+    """First and last sample of any policy."""
+    ends = [t_s for record in run.records if len(record.t_s) for t_s in (float(record.t_s[0]), float(record.t_s[-1]))]
+    return min(ends, default=0.0), max(ends, default=0.0)
 
 
 def _same_limit(one: tuple[Record, FloatArray], other: tuple[Record, FloatArray]) -> bool:

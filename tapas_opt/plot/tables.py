@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tapas_opt.plot.style import policy_colours
-from tapas_opt.plot.words import clock_time, duration, listed
+from tapas_opt.plot.words import clock_time, duration, listed, several_days
 from tapas_opt.simulation.record import Run
 
 __all__ = ["METRICS", "Metric", "failures_table", "incidents_table", "summary_table"]
 
 _INCIDENTS_AT_MOST = 400
-_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def failures_table(run: Run) -> str:
     """Which failures there were, and when."""
     if not run.outages:
         return "<p class='none'>No failure happened in this run.</p>"
-    days = any(outage.until_s > _DAY_S for outage in run.outages)
+    days = several_days(outage.from_s for outage in run.outages)
     parts = [
         f"<b>{html.escape(outage.label)}</b> from {clock_time(outage.from_s, days)} "
         f"for {duration(outage.until_s - outage.from_s)}"
@@ -161,7 +160,7 @@ def incidents_table(run: Run) -> str:
     told = _timeline(run)
     if not told:
         return "<p class='none'>Nothing worth a line happened.</p>"
-    days = any(t_s > _DAY_S for t_s, _, _ in told)
+    days = several_days(t_s for t_s, _, _ in told)
     colours = policy_colours(run)
     rows = "".join(
         _incident_row(clock_time(t_s, days), policy, text, colours) for t_s, policy, text in told[:_INCIDENTS_AT_MOST]

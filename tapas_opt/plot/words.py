@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tapas_opt.domain.failure import FailureKind
 
-__all__ = ["clock_time", "duration", "element", "listed", "percent"]
+__all__ = ["clock_time", "duration", "element", "listed", "percent", "several_days"]
 
 _DAY_S = 86_400
 
@@ -34,6 +34,12 @@ def clock_time(t_s: float, with_day: bool = False) -> str:
     day, second = divmod(int(t_s), _DAY_S)
     text = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
     return f"day {day + 1}, {text}" if with_day else text
+
+
+def several_days(times_s: Iterable[float]) -> bool:
+    """Whether moments lie on different days; midnight belongs to the day that ends."""
+    days = {-(-max(int(t_s), 1) // _DAY_S) for t_s in times_s if math.isfinite(t_s)}
+    return len(days) > 1
 
 
 def duration(seconds: float) -> str:

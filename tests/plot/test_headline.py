@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tapas_opt.plot.headline import headline, verdict
-from tapas_opt.plot.words import clock_time, duration, element, listed
+from tapas_opt.plot.words import clock_time, duration, element, listed, several_days
 from tapas_opt.simulation.record import Incident
 
 
@@ -75,4 +75,6 @@ def test_words_for_people():
     assert duration(float("inf")) == "the rest of the run"
     assert listed(["a", "b", "c"]) == "a, b and c"
     assert element("room_power:room1") == "part of the power of room1"
+    assert not several_days([2 * 86_400.0 + 1, 3 * 86_400.0])  # the third day, until its midnight
+    assert several_days([86_400.0, 86_460.0])
     assert element("something else") == "something else"
