@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 _DETAILS_ROOM_BYTES = 4_000
 """Status details travel in a header, and clients refuse headers above 8 KiB."""
 _LONGEST_MESSAGE = 1_500
+_LOADING = "NOT_YET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ def error_of(call: grpc.Call, address: str) -> errors.TapasError:
 
 
 def _same_error(info: error_details_pb2.ErrorInfo, faults: list[errors.Fault], message: str) -> errors.TapasError:
-    kind = next((kind for kind, row in TABLE.items() if row.reason == info.reason), errors.TapasError)
+    kinds = {row.reason: kind for kind, row in TABLE.items()} | {_LOADING: errors.ServerUnreachable}
+    kind = kinds.get(info.reason, errors.TapasError)
     if kind is errors.InvalidInput:
         return errors.InvalidInput(info.metadata["subject"], faults)
     if kind is errors.NotFound:
@@ -167,5 +169,5 @@ def _packed(detail: Message) -> any_pb2.Any:
 OVERLOADED = _refusal(
     grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many calls are waiting already; try again in a second"
 )
-NOT_YET = _refusal(grpc.StatusCode.UNAVAILABLE, "NOT_YET", "the server is still loading its journal; try again")
+NOT_YET = _refusal(grpc.StatusCode.UNAVAILABLE, _LOADING, "the server is still loading its journal; try again")
 """Refusals that come before any handler runs."""

@@ -41,6 +41,7 @@ QUERIES = {
     "RankServers",
     "ListConfigurations",
     "Route",
+    "GetRoutingTable",
 }
 STREAMS = {"CompleteRequests", "PushTelemetry"}
 NOT_CONSTRAINTS = {"REASON_UNSPECIFIED", "REASON_NOT_SOLVED"}
