@@ -94,8 +94,8 @@ def _answers(run: Run) -> list[Section]:
         return []
     words = (
         "<p>SOLVER: an exact solver's plan was verified and was the better one. GREEDY: the fast path's plan stood. "
-        "STALE_SAFE: decided on wider margins for want of fresh telemetry. BEST_EFFORT: no plan found keeps every "
-        "limit, and this one states by how much it exceeds them.</p>"
+        "STALE_SAFE: the routing plan was not renewed in time, so instances are filled less. BEST_EFFORT: no plan "
+        "found keeps every limit, and this one states by how much it exceeds them.</p>"
     )
     return [Section("Who answered", words, figures.modes_figure(run))]
 
