@@ -24,7 +24,9 @@ def headline(run: Run) -> str:
 
 def verdict(record: Record) -> str:
     """What happened to one policy: trips first, then heat, then what users missed."""
-    parts = [part for part in (*_supply(record), _heat(record), _served(record)) if part]
+    parts = [
+        part for part in (*_supply(record), _air(record), _heat(record), _rejected(record), _served(record)) if part
+    ]
     return f"{record.policy} {listed(parts)}" if parts else f"{record.policy} left no samples"
 
 
@@ -53,7 +55,9 @@ def _kept(record: Record) -> str:
     """Nothing is claimed of trips that nobody counted."""
     if "ups_trips" not in record.metrics:
         return ""
-    used = record.metrics.get("worst_overload_frac_of_tolerance", 0.0)
+    used = record.metrics.get("worst_overload_frac_of_tolerance")
+    if used == 0:
+        return "never overloaded a UPS"
     return "kept every UPS within its tolerance" + (f" (the worst overload used {percent(used)} of it)" if used else "")
 
 
@@ -65,6 +69,16 @@ def _load(record: Record) -> str:
     frac, _ = fullest(record.ups_power_w, record.ups_capacity_w)
     seen = frac[np.isfinite(frac)]
     return f"loaded its fullest UPS to {percent(seen.max())} of its capacity" if len(seen) else ""
+
+
+def _air(record: Record) -> str:
+    used = record.metrics.get("peak_aisle_airflow_frac", 0.0)
+    return f"needed {percent(used)} of the air that an aisle had" if used > 1.0 else ""
+
+
+def _rejected(record: Record) -> str:
+    count = int(record.metrics.get("vms_rejected", 0))
+    return f"turned away {count} VM{'s' if count > 1 else ''}" if count else ""
 
 
 def _heat(record: Record) -> str:
@@ -79,4 +93,6 @@ def _served(record: Record) -> str:
     if not len(seen):
         return ""
     least = float(seen.min())
-    return "served all demand throughout" if least >= 0.9995 else f"served {percent(least)} of demand at its worst"
+    return (
+        "served all demand throughout" if least >= 0.9995 else f"served {percent(least)} of demand at its worst moment"
+    )

@@ -20,9 +20,9 @@ _HOW_TO_READ = (
     "in force at that moment, which failures lower; shaded bands are failures. Drag in a picture to zoom, double-click "
     "to come back, click a name in a legend to hide it.</p>"
     "<p class='note'><b>Modelled, not measured.</b> No real room was touched: power, air, temperatures, trips and what "
-    "users felt come from the plant, a simulation whose physics tapas-opt does not know and has to learn. Only rows "
-    "marked <span class='tag'>measured</span> were taken with a clock, on the machine that ran this.</p>"
+    "users felt come from the plant, a simulation whose physics tapas-opt does not know and has to learn.{}</p>"
 )
+_MEASURED = " Only rows marked <span class='tag'>measured</span> were taken with a clock, on the machine that ran this."
 
 
 def write_report(run: Run, path: Path) -> None:
@@ -36,10 +36,12 @@ def write_report(run: Run, path: Path) -> None:
 
 
 def _opening(run: Run) -> str:
+    table = summary_table(run)
     return (
         f"<h1>{html.escape(run.name)} · site {html.escape(run.site)} · {run.servers:,} servers</h1>\n"
         f"<p class='headline'>{html.escape(headline(run))}</p>\n"
-        f"{failures_table(run)}\n<div class='wide'>{summary_table(run)}</div>\n{_HOW_TO_READ}"
+        f"{failures_table(run)}\n<div class='wide'>{table}</div>\n"
+        + _HOW_TO_READ.format(_MEASURED if "class='tag'" in table else "")
     )
 
 
@@ -95,7 +97,8 @@ def _answers(run: Run) -> list[Section]:
     words = (
         "<p>SOLVER: an exact solver's plan was verified and was the better one. GREEDY: the fast path's plan stood. "
         "STALE_SAFE: the routing plan was not renewed in time, so instances are filled less. BEST_EFFORT: no plan "
-        "found keeps every limit, and this one states by how much it exceeds them.</p>"
+        "found keeps every limit, and this one states by how much it exceeds them. NO_INSTANCE: a request found nobody "
+        "who could take it.</p>"
     )
     return [Section("Who answered", words, figures.modes_figure(run))]
 

@@ -61,7 +61,7 @@ METRICS: Mapping[str, Metric] = {
     "max_gpu_rise_over_inlet_k": Metric("Most that a GPU was above its inlet air", "K", digits=1),
     "thermal_throttle_events": Metric("Times a server slowed itself for heat"),
     "thermal_throttle_time_frac": _percent("Server time slowed for heat", digits=2),
-    "power_throttle_events": Metric("Times a server slowed itself for power"),
+    "power_throttle_events": Metric("Times a VM's clock was capped"),
     "power_cap_time_frac": _percent("Server time under a power cap", digits=2),
     "peak_row_power_frac": _percent("Highest row power, of its budget"),
     "peak_aisle_airflow_frac": _percent("Highest aisle airflow, of its capacity"),
@@ -160,6 +160,20 @@ def incidents_table(run: Run) -> str:
     told = _timeline(run)
     if not told:
         return "<p class='none'>Nothing worth a line happened.</p>"
+    near = [line for line in told if _near_failure(line, run)]
+    rest = [line for line in told if not _near_failure(line, run)]
+    if not near or not rest:
+        return _lines(told, run)
+    return f"{_lines(near, run)}<details><summary>The rest ({len(rest):,} lines)</summary>{_lines(rest, run)}</details>"
+
+
+def _near_failure(line: tuple[float, str, str], run: Run) -> bool:
+    """Trips always; else from a minute before a failure until five after its end. Routine stays out of the way."""
+    around = any(outage.from_s - 60.0 <= line[0] <= outage.until_s + 300.0 for outage in run.outages)
+    return around or "trip" in line[2].lower()
+
+
+def _lines(told: Sequence[tuple[float, str, str]], run: Run) -> str:
     days = several_days(t_s for t_s, _, _ in told)
     colours = policy_colours(run)
     rows = "".join(

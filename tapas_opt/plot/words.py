@@ -37,9 +37,9 @@ def clock_time(t_s: float, with_day: bool = False) -> str:
 
 
 def several_days(times_s: Iterable[float]) -> bool:
-    """Whether moments lie on different days; midnight belongs to the day that ends."""
-    days = {-(-max(int(t_s), 1) // _DAY_S) for t_s in times_s if math.isfinite(t_s)}
-    return len(days) > 1
+    """Whether moments lie on different days; a last moment at midnight belongs to the day that ends there."""
+    finite = [t_s for t_s in times_s if math.isfinite(t_s)]
+    return bool(finite) and math.ceil(max(finite) / _DAY_S) - 1 > math.floor(min(finite) / _DAY_S)
 
 
 def duration(seconds: float) -> str:

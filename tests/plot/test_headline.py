@@ -14,7 +14,7 @@ def test_the_headline_says_what_happened_to_each_policy(tripped):
     text = headline(tripped)
     assert text.startswith("With UPS U2 and air handler AHU1 failing, baseline tripped UPS U3 at 14:00:11")
     assert "tapas-opt kept every UPS within its tolerance (the worst overload used 41 % of it)" in text
-    assert text.endswith("served 97 % of demand at its worst.")
+    assert text.endswith("served 97 % of demand at its worst moment.")
 
 
 def test_a_trip_that_no_incident_names_is_counted(baseline):
@@ -33,6 +33,19 @@ def test_the_first_trip_of_a_ups_gives_the_time(baseline):
     told = (Incident(5.0, "U3-P1 trips under overload"), Incident(65.0, "U3 trips under overload"))
     text = verdict(replace(baseline, incidents=told, metrics={"ups_trips": 1.0, "breaker_trips": 1.0}))
     assert text.startswith("baseline tripped UPS U3 at 00:01:05, tripped 1 breaker, let")
+
+
+def test_what_a_policy_bought_its_calm_with_is_said(ours):
+    """Turning VMs away is an easy way never to overload a UPS."""
+    text = verdict(
+        replace(ours, metrics={"ups_trips": 0.0, "worst_overload_frac_of_tolerance": 0.0, "vms_rejected": 9.0})
+    )
+    assert text == "tapas-opt never overloaded a UPS, turned away 9 VMs and served 97 % of demand at its worst moment"
+
+
+def test_air_that_was_short_is_said(baseline):
+    text = verdict(replace(baseline, metrics={"ups_trips": 0.0, "peak_aisle_airflow_frac": 1.087}, incidents=()))
+    assert "needed 109 % of the air that an aisle had" in text
 
 
 def test_without_the_metric_nothing_is_claimed_about_trips(ours):
@@ -75,6 +88,7 @@ def test_words_for_people():
     assert duration(float("inf")) == "the rest of the run"
     assert listed(["a", "b", "c"]) == "a, b and c"
     assert element("room_power:room1") == "part of the power of room1"
-    assert not several_days([2 * 86_400.0 + 1, 3 * 86_400.0])  # the third day, until its midnight
-    assert several_days([86_400.0, 86_460.0])
+    assert not several_days([2 * 86_400.0, 3 * 86_400.0])  # the third day, from midnight to midnight
+    assert not several_days([0.0])
+    assert several_days([86_399.0, 86_460.0])
     assert element("something else") == "something else"

@@ -182,6 +182,19 @@ def test_what_never_came_about_is_never_and_not_the_best(baseline, ours, make_ru
     assert "route p99 <span class='tag'>measured</span></th><td>0.50 ms</td><td>–</td>" in text
 
 
+def test_routine_does_not_bury_the_failures(ours, make_run):
+    """Ninety-six reviews a day are not what the timeline is opened for; a trip at night is."""
+    routine = [Incident(900.0 * i, f"review {i}") for i in range(20)]
+    told = incidents_table(
+        make_run(replace(ours, incidents=(*routine, Incident(3_000.0, "R1 trips"), *ours.incidents)))
+    )
+    shown, folded = told.split("<details>")
+    assert "review" not in shown
+    assert "R1 trips" in shown
+    assert "ups:U2 fails" in shown
+    assert "The rest (20 lines)" in folded
+
+
 def test_what_came_upon_all_is_told_once(baseline, ours, make_run):
     """Both policies note the failure, which is one."""
     both = [replace(r, incidents=(Incident(50_400.0, "ups:U2 fails"), *r.incidents)) for r in (baseline, ours)]
