@@ -39,10 +39,15 @@ def _opening(run: Run) -> str:
     table = summary_table(run)
     return (
         f"<h1>{html.escape(run.name)} · site {html.escape(run.site)} · {run.servers:,} servers</h1>\n"
-        f"<p class='headline'>{html.escape(headline(run))}</p>\n"
+        f"<p class='headline'>{_unbroken(html.escape(headline(run)))}</p>\n"
         f"{failures_table(run)}\n<div class='wide'>{table}</div>\n"
         + _HOW_TO_READ.format(_MEASURED if "class='tag'" in table else "")
     )
+
+
+def _unbroken(text: str) -> str:
+    """A number and its unit stay on one line."""
+    return text.replace(" %", "&nbsp;%").replace(" °C", "&nbsp;°C")
 
 
 def _sections(run: Run) -> list[Section]:

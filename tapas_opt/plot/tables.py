@@ -71,7 +71,7 @@ METRICS: Mapping[str, Metric] = {
     "p99_tbt_s": Metric("Time between tokens, 99 % below", "s", digits=3),
     "served_frac": _percent("Demand served", "higher", 2),
     "quality_loss_frac": _percent("Quality of answers lost", digits=2),
-    "saas_performance_loss_frac": _percent("Speed lost by LLM endpoints", digits=2),
+    "saas_performance_loss_frac": _percent("Demand of LLM endpoints not served", digits=2),
     "iaas_performance_loss_frac": _percent("Speed lost by IaaS VMs", digits=2),
     "requests_routed": Metric("Requests that got an instance", better="higher"),
     "requests_refused": Metric("Requests that got none"),
