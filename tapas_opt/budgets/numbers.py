@@ -184,7 +184,8 @@ def budget_numbers(
         ``[server, slot]`` central prediction of what each server draws whatever the plan decides, its part of the
         row's unmetered load included. A dark server draws nothing.
     margins
-        A limit ``L`` with margin ``m`` allows ``⌊L / (1 + m)⌋``: the domain may draw ``1 + m`` of its prediction.
+        A limit ``L`` with margin ``m`` allows ``⌊L / (1 + m)⌋``: the domain may draw ``1 + m`` of its prediction. A
+        domain that the nameplates of its servers cannot fill needs no margin: no prediction error breaks it.
 
     Raises
     ------
@@ -194,6 +195,11 @@ def budget_numbers(
     _require_predictions(topology, slots, base_power_w, base_airflow_cfm, margins)
     alive = ~effect.server_dark[:, None]
     draw = {"W": _rounded_up(base_power_w * alive), "CFM": _rounded_up(base_airflow_cfm * alive)}
+    hardware = [topology.site.hardware[name] for name in topology.hardware]
+    nameplate = {
+        "W": _rounded_up(np.array([item.max_power_w for item in hardware]))[topology.server_hardware],
+        "CFM": _rounded_up(np.array([item.max_airflow_cfm for item in hardware]))[topology.server_hardware],
+    }
     share = effect.feed_permille[topology.server_rack]
     feeds = topology.rack_feeds[topology.server_rack]
     rack, row, aisle = (_whole(index) for index in (topology.server_rack, topology.server_row, topology.server_aisle))
@@ -208,7 +214,9 @@ def budget_numbers(
         (Constraint.AISLE_HEAT_CAPACITY, "W", topology.aisles, aisle, effect.aisle_heat_capacity_w),
     )
     families = tuple(
-        _family(constraint, unit, names, domains, limit / (1.0 + margins.get(constraint, np.zeros(1))), draw[unit])
+        _family(
+            constraint, unit, names, domains, limit, margins.get(constraint, np.zeros(1)), draw[unit], nameplate[unit]
+        )
         for constraint, unit, names, domains, limit in stated
     )
     return BudgetNumbers(slots, families)
@@ -234,13 +242,22 @@ def _whole(index: IntArray) -> _Domains:
 
 
 def _family(
-    constraint: Constraint, unit: str, names: tuple[str, ...], domains: _Domains, limit: FloatArray, draw: IntArray
+    constraint: Constraint,
+    unit: str,
+    names: tuple[str, ...],
+    domains: _Domains,
+    limit: FloatArray,
+    margin: FloatArray,
+    draw: IntArray,
+    nameplate: IntArray,
 ) -> BudgetFamily:
     shape = (len(names), draw.shape[1])
-    allowed = np.broadcast_to(_rounded_down(limit)[:, None], shape).copy()
     unused = np.zeros(shape, dtype=np.int64)
-    family = BudgetFamily(constraint, unit, names, domains.member, domains.share_permille, allowed, unused)
-    return replace(family, base=-(-family.drawn_permille(draw) // PERMILLE))
+    family = BudgetFamily(constraint, unit, names, domains.member, domains.share_permille, unused, unused)
+    most = family.drawn_permille(np.repeat(nameplate[:, None], shape[1], axis=1))[:, 0]
+    held_back = np.where(most <= PERMILLE * limit, limit, limit / (1.0 + margin))
+    allowed = np.broadcast_to(_rounded_down(held_back)[:, None], shape).copy()
+    return replace(family, limit=allowed, base=-(-family.drawn_permille(draw) // PERMILLE))
 
 
 def _rounded_up(values: FloatArray) -> IntArray:

@@ -37,6 +37,9 @@ UPS_FAILS_AT_H, AHU_FAILS_AT_H, FAILS_FOR_S = 15.0, 17.0, 1800.0
 DEADLINE_S = 2.0
 """Of each placement and reconfiguration; the solver has most of it."""
 
+ROUTE_EVERY_S = 60.0
+"""Simulated seconds: telemetry comes once a minute."""
+
 START_S = 60.0
 
 
@@ -181,6 +184,7 @@ def _server(site: Path, folder: Path) -> Iterator[str]:
     """A server process on a free port, with a journal of its own, ended on the way out."""
     with tempfile.TemporaryDirectory(prefix="tapas-opt-") as state, (folder / "server.log").open("w") as log:
         command = [sys.executable, "-m", "tapas_opt", "serve", "--port", "0", "--clock", "telemetry", "--json"]
+        command += ["--route-every", f"{ROUTE_EVERY_S:g}"]
         command += ["--site", str(site), "--state", str(Path(state) / "state.sqlite")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True)
         try:

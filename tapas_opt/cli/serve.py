@@ -52,6 +52,9 @@ def serve(
     deadline: Annotated[
         float, typer.Option(min=0.1, max=600.0, metavar="SECONDS", help="Of a call that brings none of its own.")
     ] = 10.0,
+    route_every: Annotated[
+        float, typer.Option(min=0.1, max=3600.0, metavar="SECONDS", help="Age at which the routing plan is made anew.")
+    ] = 5.0,
     as_json: AsJson = False,
 ) -> None:
     """Serve placement, routing and reconfiguration over gRPC until told to stop (SIGTERM, Ctrl-C)."""
@@ -69,6 +72,7 @@ def serve(
         site_given=site is not None,
         telemetry_clock=clock is ClockKind.TELEMETRY,
         deadline_s=deadline,
+        route_every_s=route_every,
     )
 
     def ready(bound: str, core: Core) -> None:

@@ -49,9 +49,14 @@ class Audit:
         self.mirror = mirror
         self.violations: list[str] = []
 
+    def now_s(self, otherwise_s: float) -> float:
+        """The time as the server has it: that of the newest telemetry."""
+        newest_s = self.mirror.latest.newest_s
+        return otherwise_s if newest_s is None else newest_s
+
     def placed(self, vms: Sequence[Vm], groups: Sequence[Group], server_of: Mapping[str, str], now_s: float) -> None:
         """Judge a placement by the checker, then take it over."""
-        problem = self.mirror.placement_problem(vms, groups, now_s=now_s)
+        problem = self.mirror.placement_problem(vms, groups, now_s=self.now_s(now_s))
         unplaced = tuple(vm.name for vm in vms if vm.name not in server_of)
         self._judge(placement_check.check(problem, PlacementPlan(dict(server_of), unplaced)).violations)
         there = tuple(happened.VmOnServer(vm, server_of[vm.name]) for vm in vms if vm.name in server_of)
@@ -60,7 +65,7 @@ class Audit:
     def planned(self, plan: Plan, choice_of: Mapping[str, str], now_s: float) -> None:
         """Judge a reconfiguration by the checker: it may be over a budget by what it declares, no more."""
         failures = tuple(self.mirror.fleet.failures.values())
-        problem = self.mirror.reconfiguration_problem(plan.stage, failures, now_s=now_s)
+        problem = self.mirror.reconfiguration_problem(plan.stage, failures, now_s=self.now_s(now_s))
         chosen = dict(problem.present().choice_of) | dict(choice_of)
         excess = problem.plan(problem.chosen(ReconfigurationPlan(chosen))).excess
         declared = {(item.constraint, item.name): item.amount for item in plan.excess}
@@ -85,6 +90,7 @@ class ServedPolicy:
         self._mix: Counter[str] = Counter()
         self._done: list[Completion] = []
         self._applied: set[str] = set()
+        self._seen: dict[str, int] = {}
         self._shares: Shares = {}
         for endpoint in endpoints:
             client.put_endpoint(endpoint)
@@ -109,15 +115,17 @@ class ServedPolicy:
         self._client.release(names)
         self.audit.mirror.apply([happened.VmsReleased(tuple(names))])
 
-    def observe(self, readings: Readings) -> None:
-        """Push telemetry, and what became of requests and orders."""
+    def observe(self, readings: Readings) -> Orders:
+        """Push telemetry, say what became of requests and orders, and ask for the next wave as an agent would."""
         self._client.push_telemetry([readings])
         self.audit.mirror.observe(readings)
         if self._done:
             self._client.complete(self._done)
             self._done.clear()
         self._acknowledge()
+        orders = self._orders("")
         self._refresh()
+        return orders
 
     def shares(self, now_s: float) -> Shares:
         """The routing table in force, as a gateway would hold it."""
@@ -150,7 +158,7 @@ class ServedPolicy:
         if plan is None:
             return Orders()
         self.measured.note("emergency", plan.decision)
-        return self._orders(plan, now_s, f"answer to {failure.label}") if plan.published else Orders()
+        return self._published(plan, now_s, f"answer to {failure.label}") if plan.published else Orders()
 
     def cleared(self, failure: Failure, now_s: float) -> Orders:
         """It is over; the next review lets go."""
@@ -166,29 +174,32 @@ class ServedPolicy:
         if not plan.needed:
             return Orders()
         self._client.apply_plan(plan.plan_id, plan.etag, "drill")
-        return self._orders(plan, now_s, "settles")
+        return self._published(plan, now_s, "settles")
 
     def applied(self, vm: str, now_s: float) -> None:
         """Remember to acknowledge."""
         self._applied.add(vm)
 
-    def _orders(self, plan: Plan, now_s: float, why: str) -> Orders:
-        choice_of = {
-            change.vm: choice_name(change.to_configuration, change.load_frac or 0.0)
-            if change.to_configuration
-            else PARKED
-            for change in plan.changes
-        }
+    def _published(self, plan: Plan, now_s: float, why: str) -> Orders:
+        """Audit a plan that is in force now, and take its first wave."""
+        choice_of = {change.vm: _choice(change.to_configuration, change.load_frac) for change in plan.changes}
         self.audit.planned(plan, choice_of, now_s)
-        self.audit.mirror.apply([happened.PlanApplied(plan.plan_id, plan.stage.value, choice_of)])
-        self._refresh()
-        waves: dict[int, list[str]] = {}
-        for change in plan.changes:
-            waves.setdefault(change.wave, []).append(change.vm)
-        order = tuple(tuple(names) for _, names in sorted(waves.items()))
         what = f"{why}: {len(choice_of)} instances change ({plan.decision.mode}, {plan.decision.solver})"
         over = ", ".join(f"{item.name} over by {item.amount:,.0f} {item.unit}" for item in plan.excess)
-        return Orders(choice_of, waves=order, why=f"{what}; {over}" if over else what)
+        orders = self._orders(f"{what}; {over}" if over else what)
+        self._refresh()
+        return orders
+
+    def _orders(self, why: str) -> Orders:
+        """What VMs should run now and did not before."""
+        news = [
+            desired for desired in self._client.configurations() if desired.generation > self._seen.get(desired.vm, 1)
+        ]
+        self._seen |= {desired.vm: desired.generation for desired in news}
+        choice_of = {desired.vm: _choice(desired.configuration, desired.load_frac) for desired in news}
+        if choice_of:
+            self.audit.mirror.apply([happened.PlanApplied("", "", choice_of)])
+        return Orders(choice_of, why=why)
 
     def _acknowledge(self) -> None:
         if not self._applied:
@@ -210,3 +221,7 @@ class ServedPolicy:
                 for name, share in entry.shares.items():
                     into[name] = into.get(name, 0.0) + share * (self._mix[entry.request_class] + 1) / total
         self._shares = shares
+
+
+def _choice(configuration: str, load_frac: float | None) -> str:
+    return choice_name(configuration, load_frac or 0.0) if configuration else PARKED

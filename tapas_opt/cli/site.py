@@ -41,7 +41,7 @@ def generate(
         float, typer.Option(help="Part of a UPS that may be planned on: 0.75 holds the 4N/3 reserve back.")
     ] = 1.0,
     row_power_frac: Annotated[float, typer.Option(help="Row budget over nameplate.")] = 0.80,
-    rack_power_frac: Annotated[float, typer.Option(help="Rack budget over nameplate.")] = 0.95,
+    rack_power_frac: Annotated[float, typer.Option(help="Rack budget over nameplate.")] = 1.0,
     pdu_margin_frac: Annotated[float, typer.Option(help="PDU rating beyond its load after a UPS is lost.")] = 0.05,
     airflow_frac: Annotated[float, typer.Option(help="Airflow of all AHUs over nameplate.")] = 0.95,
     heat_frac: Annotated[float, typer.Option(help="Coil capacity of all AHUs over nameplate.")] = 0.95,

@@ -45,8 +45,9 @@ class Settings:
 
     Attributes
     ----------
-    emergency_s
-        How long the solver may improve greedy's answer to a failure, however long the caller would wait.
+    emergency_s, emergency_gap_frac
+        How long the solver may improve greedy's answer to a failure, however long the caller would wait, and how close
+        to its bound is close enough then.
     reservation_s
         How long a reservation is held for its confirmation.
     route_every_s
@@ -57,7 +58,8 @@ class Settings:
         A plan that breaks nothing is replaced only if that saves more than this part of its cost.
     """
 
-    emergency_s: float = 0.5
+    emergency_s: float = 0.3
+    emergency_gap_frac: float = 0.01
     reservation_s: float = 600.0
     route_every_s: float = 5.0
     outdoor_rise_c: float = 2.0
@@ -111,10 +113,11 @@ class Controller:
             self.latest.take(readings)
 
     def tick(self, now_s: float) -> tuple[happened.Event, ...]:
-        """What time alone has done: reservations that have expired."""
+        """What nobody has to ask for: reservations expire, and the next wave of a plan starts when one is done."""
         with self.lock:
             names = sorted(name for name, placed in self.fleet.vms.items() if placed.expires_at_s <= now_s)
-        return (happened.VmsReleased(tuple(names), "expired"),) if names else ()
+            expired = (happened.VmsReleased(tuple(names), "expired"),) if names else ()
+            return (*expired, happened.WaveStarted()) if self.fleet.wave_done() else expired
 
     # Site and fleet.
 
@@ -230,7 +233,8 @@ class Controller:
             known = tuple(f for label, f in self.fleet.failures.items() if label != failure.label)
             effect_of(self.fleet.topology, (*known, failure))
             problem, context = self._reconfiguration(Stage.NOW, (*known, failure), now_s)
-        proposal = self._proposed(problem, context, min(deadline_s, self.settings.emergency_s))
+        hurried = replace(self.settings, gap_frac=self.settings.emergency_gap_frac)
+        proposal = self._proposed(problem, context, min(deadline_s, hurried.emergency_s), hurried)
         published = self.fleet.mode is happened.OperatingMode.ACT and proposal.needed
         noted: tuple[happened.Event, ...] = (happened.FailureReported(failure),)
         plan = (_applied(proposal, "tapas-opt"),) if published else ()
@@ -248,7 +252,7 @@ class Controller:
         """Plan the next choice of every SaaS instance under the present failures; nothing is applied."""
         with self.lock:
             problem, context = self._reconfiguration(stage, tuple(self.fleet.failures.values()), now_s)
-        return self._proposed(problem, context, deadline_s)
+        return self._proposed(problem, context, deadline_s, self.settings)
 
     def apply_plan(self, plan_id: str, etag: str | None, approver: str) -> tuple[happened.Event, ...]:
         """Apply a proposal, unless failures, site or VMs that it was made for have changed since."""
@@ -368,8 +372,10 @@ class Controller:
         warnings = self.models.extrapolated(forecast.outdoor_c, forecast.room_load_frac)
         return reconfiguration_problem(forecast, stage, self._actuation), self._context(now_s, warnings)
 
-    def _proposed(self, problem: ReconfigurationProblem, context: Context, deadline_s: float) -> Proposal:
-        result = self._solve(problem, deadline_s, self.settings)
+    def _proposed(
+        self, problem: ReconfigurationProblem, context: Context, deadline_s: float, settings: Settings
+    ) -> Proposal:
+        result = self._solve(problem, deadline_s, settings)
         if problem.stage is Stage.SETTLED:
             result = replace(result, plan=waves(problem, result.plan))
         now = problem.present().choice_of
@@ -403,7 +409,9 @@ class Controller:
 
 
 def _applied(proposal: Proposal, approver: str) -> happened.PlanApplied:
-    return happened.PlanApplied(proposal.plan_id, proposal.stage.value, dict(proposal.changes), approver)
+    waves = tuple(tuple(name for name in wave if name in proposal.changes) for wave in proposal.result.plan.waves)
+    waves = tuple(wave for wave in waves if wave)
+    return happened.PlanApplied(proposal.plan_id, proposal.stage.value, dict(proposal.changes), approver, waves)
 
 
 def _verdict(problem: PlacementProblem, server: int) -> ServerVerdict:

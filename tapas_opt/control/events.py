@@ -31,6 +31,7 @@ __all__ = [
     "VmsConfirmed",
     "VmsReleased",
     "VmsReserved",
+    "WaveStarted",
     "events_from_json",
     "events_to_json",
 ]
@@ -145,13 +146,24 @@ class FailureCleared:
 
 @dataclass(frozen=True, slots=True)
 class PlanApplied:
-    """These VMs shall run these choices (configuration at a load level, or parked)."""
+    """These VMs shall run these choices (configuration at a load level, or parked), wave after wave.
+
+    Without waves all change at once. A newer plan takes the place of waves that have not started.
+    """
 
     plan_id: str
     stage: str
     choice_of: dict[str, str]
     approver: str = ""
+    waves: tuple[tuple[str, ...], ...] = ()
     kind: Literal["plan_applied"] = "plan_applied"
+
+
+@dataclass(frozen=True, slots=True)
+class WaveStarted:
+    """The next wave of the plan in force may change: every VM of the one before runs what it should."""
+
+    kind: Literal["wave_started"] = "wave_started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +196,7 @@ Event = Annotated[
     | FailureReported
     | FailureCleared
     | PlanApplied
+    | WaveStarted
     | ConfigurationAcknowledged
     | ModeSet,
     Field(discriminator="kind"),

@@ -58,6 +58,9 @@ class Fleet:
         self.vms: dict[str, FleetVm] = {}
         self.server_states: dict[str, happened.ServerState] = {}
         self.failures: dict[str, Failure] = {}
+        self.plan_id = ""
+        self._wave: tuple[str, ...] = ()
+        self._waves_left: tuple[dict[str, str], ...] = ()
         self.mode = happened.OperatingMode.ACT
         self._use(site)
 
@@ -88,6 +91,11 @@ class Fleet:
     def saas(self) -> list[FleetVm]:
         """SaaS VMs in order of name, reserved ones included: their servers will carry load."""
         return sorted((p for p in self.vms.values() if p.vm.kind is VmKind.SAAS), key=lambda placed: placed.vm.name)
+
+    def wave_done(self) -> bool:
+        """Whether a next wave is waiting and every VM of the present one runs what it should, or is gone."""
+        present = (self.vms[name] for name in self._wave if name in self.vms)
+        return bool(self._waves_left) and all(placed.acknowledged == placed.generation for placed in present)
 
     def apply(self, events: Iterable[happened.Event]) -> None:
         """Add events, in order."""
@@ -149,7 +157,19 @@ class Fleet:
 
     @_add.register
     def _(self, event: happened.PlanApplied) -> None:
-        for name, choice in event.choice_of.items():
+        self.plan_id = event.plan_id
+        order = event.waves or (tuple(event.choice_of),)
+        self._waves_left = tuple({name: event.choice_of[name] for name in wave} for wave in order)
+        self._start_wave()
+
+    @_add.register
+    def _(self, event: happened.WaveStarted) -> None:
+        self._start_wave()
+
+    def _start_wave(self) -> None:
+        first, self._waves_left = self._waves_left[0], self._waves_left[1:]
+        self._wave = tuple(first)
+        for name, choice in first.items():
             if name in self.vms and self.vms[name].choice != choice:
                 placed = self.vms[name]
                 self.vms[name] = replace(placed, choice=choice, generation=placed.generation + 1)

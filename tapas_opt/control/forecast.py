@@ -27,6 +27,15 @@ IntArray = NDArray[np.int64]
 HOURS = 168
 HOUR_S = 3600.0
 DAY_HOURS = 24
+MOST_GROWTH = 2.0
+"""Demand is not expected to more than double within the hour, whatever a template of a quiet night says."""
+
+MEASURED_MARGIN_FRAC = 0.02
+"""What a domain may draw in the next minutes above what its servers are measured to draw now, and instances may add."""
+
+MEASURED_ENOUGH_FRAC = 0.9
+"""So many of a site's servers must have a fresh reading for that to hold."""
+
 MARGIN_KINDS: Mapping[Constraint, str] = {
     Constraint.RACK_POWER_BUDGET: "rack",
     Constraint.ROW_POWER_BUDGET: "row",
@@ -125,7 +134,7 @@ class Forecast:
 
     @cached_property
     def margins(self) -> Margins:
-        """Relative margin of every domain."""
+        """Relative margin of every domain on predictions over its week, as learned."""
         topology = self.fleet.topology
         names = {
             Constraint.RACK_POWER_BUDGET: topology.racks,
@@ -139,6 +148,14 @@ class Forecast:
             constraint: np.array([self.models.domain_margin_frac(MARGIN_KINDS[constraint], name) for name in domains])
             for constraint, domains in names.items()
         }
+
+    @cached_property
+    def present_margins(self) -> Margins:
+        """Relative margin on :meth:`present_draw`: small where servers are measured, as learned where they are not."""
+        measured = np.isfinite(self.latest.server_power_w(self.fleet.topology, self.now_s)).mean()
+        if measured < MEASURED_ENOUGH_FRAC:
+            return self.margins
+        return {name: np.minimum(margin, MEASURED_MARGIN_FRAC) for name, margin in self.margins.items()}
 
     def hours_of_day(self) -> tuple[IntArray, tuple[str, ...]]:
         """``[slot, day]`` hours of the week of each of the next 24 hours of day, and the slots' names."""
@@ -161,7 +178,8 @@ class Forecast:
         profile = self.starting_profile(vm, hardware)
         if profile is not None:
             return profile.hottest_gpu_power_w[-1]
-        return float(self.models.gpu_power_w(hardware, self.models.load_upper_frac(vm.template).max()))
+        upper_w = float(self.models.gpu_power_w(hardware, self.models.load_upper_frac(vm.template).max()))
+        return min(upper_w, self.fleet.topology.site.hardware[hardware].gpu_max_power_w)
 
     def starting_profile(self, vm: Vm, hardware: str) -> Profile | None:
         """Profile of the configuration that a SaaS VM starts with; None for IaaS and where it cannot run."""
@@ -257,12 +275,25 @@ class Forecast:
     # Demand of endpoints.
 
     def demand_tokens_per_s(self, endpoint: str) -> float:
-        """Prompt and output tokens per second in the coming hour: as measured now, by template where nothing is."""
+        """Prompt and output tokens per second now: as measured, or by template where nothing is."""
         measured = self.latest.get("endpoint_tokens_per_s", endpoint, self.now_s)
+        if measured is not None:
+            return measured
         load = self.models.load_central_frac(endpoint)[self.next_hour()].max()
-        instances = [placed for placed in self.fleet.saas() if placed.vm.endpoint == endpoint]
-        predicted = sum(load * self._starting_goodput(placed) for placed in instances)
-        return float(predicted) if measured is None else measured
+        return float(load) * self._starting_goodput_of(endpoint)
+
+    def coming_demand_tokens_per_s(self, endpoint: str) -> float:
+        """Tokens per second that the endpoint may be asked for within this hour and the next.
+
+        What is asked now grows as its template does from its centre now to its upper bound then.
+        """
+        central = float(self.models.load_central_frac(endpoint)[self.hour])
+        upper = float(self.models.load_upper_frac(endpoint)[self.next_hour()].max())
+        growth = max(1.0, upper / central) if central > 0 else 1.0
+        return self.demand_tokens_per_s(endpoint) * min(growth, MOST_GROWTH)
+
+    def _starting_goodput_of(self, endpoint: str) -> float:
+        return sum(self._starting_goodput(placed) for placed in self.fleet.saas() if placed.vm.endpoint == endpoint)
 
     def _starting_goodput(self, placed: FleetVm) -> float:
         topology = self.fleet.topology

@@ -13,7 +13,7 @@ from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.domain.workload import Group, SpreadOver, Vm
-from tapas_opt.placement.problem import PlacementProblem, SpreadGroup
+from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
 
 __all__ = ["placement_problem"]
 
@@ -47,7 +47,7 @@ def placement_problem(forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Gr
         type_fits=fits,
         server_hardware=topology.server_hardware,
         server_available=_available(forecast),
-        server_ceiling_w=forecast.ceiling_w,
+        server_ceiling_w=_useful_ceiling_w(forecast),
         groups=spread,
         budgets=numbers.tolerating_present_excess(),
     )
@@ -93,6 +93,13 @@ def _fits(forecast: Forecast, vm: Vm, hardware: str) -> bool:
     if vm.gpu_model not in (None, gpu_model):
         return False
     return vm.endpoint is None or forecast.starting_profile(vm, hardware) is not None
+
+
+def _useful_ceiling_w(forecast: Forecast) -> IntArray:
+    """``[server]`` ceilings; beyond its comfort, what no GPU can draw is of no use to anybody."""
+    hardware = [forecast.fleet.topology.site.hardware[name] for name in forecast.fleet.topology.hardware]
+    most = np.array([int(item.gpu_max_power_w) for item in hardware])[forecast.fleet.topology.server_hardware]
+    return np.asarray(np.minimum(forecast.ceiling_w, most + PlacementPrices().comfort_w))
 
 
 def _available(forecast: Forecast) -> BoolArray:

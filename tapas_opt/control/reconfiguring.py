@@ -25,6 +25,8 @@ IntArray = NDArray[np.int64]
 
 PARKED = "parked"
 
+GRID_TOLERANCE = 1e-6
+
 AISLE_TOLERANCE_S = 60.0
 """How long an aisle short of air is borne: the thermal time constant of a GPU is seconds to a minute (facts)."""
 
@@ -59,8 +61,9 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
         instance_tolerance_s=_tolerance_s(forecast)[on_server],
         server_ceiling_w=forecast.ceiling_w,
         demand_tokens_per_s=np.array(
-            [int(np.ceil(forecast.demand_tokens_per_s(name))) for name in endpoints], dtype=np.int64
+            [int(np.ceil(forecast.coming_demand_tokens_per_s(name))) for name in endpoints], dtype=np.int64
         ),
+        preferred_loss_permille=_preferred_loss(forecast, endpoints),
         budgets=_budgets(forecast, frozenset(placed.vm.name for placed in instances)),
         reload_limit=max(1, int(RELOADS_AT_ONCE_FRAC * len(instances))),
     )
@@ -109,10 +112,21 @@ def _choices(forecast: Forecast, options: Sequence[Option]) -> Choices:
         airflow_cfm=airflow,
         gpu_power_w=gpu_power,
         quality_loss_permille=np.array(
-            [0 if o.profile is None else int(np.ceil(1000 * (1.0 - o.profile.quality) - 1e-9)) for o in options],
+            [0 if option.profile is None else _loss_permille(option.profile.quality) for option in options],
             dtype=np.int64,
         ),
     )
+
+
+def _loss_permille(quality: float) -> int:
+    return int(np.ceil(1000 * (1.0 - quality) - GRID_TOLERANCE))
+
+
+def _preferred_loss(forecast: Forecast, endpoints: Sequence[str]) -> IntArray:
+    """``[endpoint]`` quality missing in the preferred configuration, on whatever hardware it was profiled."""
+    quality = {profile.configuration.name: profile.quality for profile in forecast.profiles.all}
+    preferred = [quality[forecast.fleet.endpoints[name].configuration] for name in endpoints]
+    return np.array([_loss_permille(value) for value in preferred], dtype=np.int64)
 
 
 def _current(
@@ -136,7 +150,7 @@ def _allowed(forecast: Forecast, endpoints: Sequence[str], options: Sequence[Opt
 
 def _budgets(forecast: Forecast, movable: frozenset[str]) -> BudgetNumbers:
     power, airflow = forecast.present_draw(movable)
-    return budget_numbers(forecast.fleet.topology, forecast.effect, ("now",), power, airflow, forecast.margins)
+    return budget_numbers(forecast.fleet.topology, forecast.effect, ("now",), power, airflow, forecast.present_margins)
 
 
 def _tolerance_s(forecast: Forecast) -> FloatArray:

@@ -90,7 +90,7 @@ def routing_problem(forecast: Forecast, mix: Mix) -> RoutingProblem:
         airflow_cfm=_stacked([c.airflow_cfm for c in curves], segments),
         gpu_power_w=_stacked([c.gpu_power_w for c in curves], segments),
         gpu_headroom_w=forecast.ceiling_w[on_server] - np.array([c.unloaded_gpu_w for c in curves], dtype=np.int64),
-        budgets=budget_numbers(topology, forecast.effect, ("now",), power, airflow, forecast.margins),
+        budgets=budget_numbers(topology, forecast.effect, ("now",), power, airflow, forecast.present_margins),
     )
 
 

@@ -104,7 +104,7 @@ class SiteShape:
     ups_power_frac: _Factor = 0.80
     ups_budget_frac: Annotated[float, Field(gt=0, le=1)] = 1.0
     row_power_frac: _Factor = 0.80
-    rack_power_frac: _Factor = 0.95
+    rack_power_frac: _Factor = 1.0
     pdu_margin_frac: NonNegative = 0.05
     airflow_frac: _Factor = 0.95
     heat_frac: _Factor = 0.95

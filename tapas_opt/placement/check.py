@@ -131,13 +131,12 @@ def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     for family in problem.budgets.families:
         price = prices.peak_permille.get(family.constraint, 0)
         peaks += price * _rise(family, power if family.unit == "W" else airflow)
-    lost = sum(
-        max(0, _gpu_power_w(problem, v, s) + prices.comfort_w - int(problem.server_ceiling_w[s])) for v, s in placed
-    )
+    spare = [int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w for v, s in placed]
     return {
         "unplaced_vms": float(prices.unplaced_vm * unplaced),
         "peak_utilisation": float(peaks),
-        "lost_temperature_slack": float(prices.lost_slack_w * lost),
+        "lost_temperature_slack": float(prices.lost_slack_w * sum(-watts for watts in spare if watts < 0)),
+        "spare_ceiling": float(prices.spare_ceiling_10w * sum(watts // 10 for watts in spare if watts > 0)),
     }
 
 

@@ -94,7 +94,7 @@ def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClass
             servers,
             where=problem.eligible()[np.ix_(kind, first)],
             upper=np.minimum(classes.vms.size[:, None], classes.servers.size),
-            cost=prices.lost_slack_w * problem.lost_slack_w()[np.ix_(kind, first)],
+            cost=problem.temperature_cost()[np.ix_(kind, first)],
             integer=True,
         ),
         unplaced=model.columns(

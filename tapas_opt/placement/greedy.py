@@ -169,7 +169,7 @@ class _Site:
     classes: PlacementClasses
     taps: _Taps
     eligible: BoolArray
-    lost_slack: IntArray
+    temperature_cost: IntArray
     drawn: IntArray
     increase: IntArray
     left: IntArray
@@ -185,7 +185,7 @@ class _Site:
             classes,
             taps,
             eligible=problem.eligible()[:, first],
-            lost_slack=problem.lost_slack_w()[:, first],
+            temperature_cost=problem.temperature_cost()[:, first],
             drawn=np.zeros_like(taps.room),
             increase=np.zeros(len(classes.peaks), dtype=np.int64),
             left=classes.servers.size.copy(),
@@ -225,7 +225,7 @@ class _Site:
 
     def _cost(self, kind: int, candidates: IntArray) -> IntArray:
         """What one VM more costs on each candidate."""
-        cost: IntArray = self.problem.prices.lost_slack_w * self.lost_slack[kind, candidates]
+        cost: IntArray = self.temperature_cost[kind, candidates].copy()
         _, steps = self._after(kind)
         for f, peak in enumerate(self.classes.peaks):
             highest = steps[self.taps.of_class[np.ix_(candidates, self.taps.peak_places[f])]].max(axis=1)

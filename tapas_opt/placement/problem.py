@@ -62,6 +62,8 @@ class PlacementPrices:
         Of each thousandth by which the highest utilisation of a family's domains rises above today's.
     lost_slack_w
         Of each watt by which a VM's hottest GPU intrudes into the ``comfort_w`` below its server's ceiling.
+    spare_ceiling_10w
+        Of each full 10 W by which the ceiling is higher than that: cool servers are kept for the VMs that need them.
     """
 
     unplaced_vm: int = 20_000
@@ -73,6 +75,7 @@ class PlacementPrices:
         }
     )
     lost_slack_w: int = 1
+    spare_ceiling_10w: int = 1
     comfort_w: int = 50
 
 
@@ -118,10 +121,11 @@ class PlacementProblem:
         fits = self.type_fits[:, self.server_hardware] & self.server_available
         return np.asarray(fits & (self.type_gpu_power_w[:, self.server_hardware] <= self.server_ceiling_w))
 
-    def lost_slack_w(self) -> IntArray:
-        """``[type, server]`` watts by which the hottest GPU intrudes into the comfort below the ceiling."""
-        peak = self.type_gpu_power_w[:, self.server_hardware]
-        return np.asarray(np.maximum(0, peak + self.prices.comfort_w - self.server_ceiling_w))
+    def temperature_cost(self) -> IntArray:
+        """``[type, server]`` cost of lost temperature slack, and of ceiling that the VM has no use for."""
+        spare_w = self.server_ceiling_w - self.type_gpu_power_w[:, self.server_hardware] - self.prices.comfort_w
+        lost = self.prices.lost_slack_w * np.maximum(0, -spare_w)
+        return np.asarray(lost + self.prices.spare_ceiling_10w * (np.maximum(0, spare_w) // 10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +216,13 @@ def coolest_first(problem: PlacementProblem, servers: IntArray) -> list[int]:
 def _looks(problem: PlacementProblem) -> list[IntArray]:
     """What VMs see of a server; of one that is not available, nothing.
 
-    A ceiling beyond the comfort of the hottest VM asked for is as good as any higher one.
+    Where spare ceiling has no price, one beyond the comfort of the hottest VM asked for is as good as any higher one.
     """
     free = problem.server_available
     asked = problem.type_gpu_power_w[np.unique(problem.vm_type)]
     enough = asked.max(axis=0, initial=0)[problem.server_hardware] + problem.prices.comfort_w
-    looks = [problem.server_hardware, np.minimum(problem.server_ceiling_w, enough)]
+    ceiling = problem.server_ceiling_w
+    looks = [problem.server_hardware, ceiling if problem.prices.spare_ceiling_10w else np.minimum(ceiling, enough)]
     looks += [group.place_of for group in problem.groups]
     return [free.astype(np.int64), *(np.where(free, look, NONE) for look in looks)]
 

@@ -166,13 +166,11 @@ def _peak_utilisation(m: Any, i: _Sets, classes: PlacementClasses, terms: list[T
 
 
 def _objective(m: Any, i: _Sets, problem: PlacementProblem) -> None:
-    """Unplaced VMs by priority, rise of the peaks, lost temperature slack."""
+    """Unplaced VMs by priority, rise of the peaks, lost temperature slack and spare ceilings."""
     import pyomo.environ as pyo  # noqa: PLC0415
 
-    prices, slack = problem.prices, problem.lost_slack_w()
+    prices, temperature = problem.prices, problem.temperature_cost()
     unplaced = sum(prices.unplaced_vm * int(problem.vm_priority[v]) * m.unplaced[w] for w, v in i.vms.items())
     peaks = sum(peak.price * m.peak_increase[f] for f, peak in i.peaks.items())
-    lost = sum(
-        prices.lost_slack_w * int(slack[problem.vm_type[i.vms[w]], i.servers[k]]) * m.assign[w, k] for w, k in i.pairs
-    )
-    m.cost = pyo.Objective(expr=unplaced + peaks + lost, sense=pyo.minimize)
+    warm = sum(int(temperature[problem.vm_type[i.vms[w]], i.servers[k]]) * m.assign[w, k] for w, k in i.pairs)
+    m.cost = pyo.Objective(expr=unplaced + peaks + warm, sense=pyo.minimize)

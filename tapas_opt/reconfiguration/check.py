@@ -102,9 +102,10 @@ def _terms(judge: Judge, plan: ReconfigurationPlan, chosen: list[int]) -> dict[s
     if problem.aim is Aim.EXCESS:
         return {"excess": float(sum(plan.excess.values()))}
     quality, energy, changes = 0, 0, 0
+    lost = problem.quality_loss_permille()
     for i, c in enumerate(chosen):
         goodput = judge.number(problem.choices.goodput_tokens_per_s, i, c)
-        quality += prices.quality_permille_token_per_s * int(problem.choices.quality_loss_permille[c]) * goodput
+        quality += prices.quality_permille_token_per_s * int(lost[problem.instance_endpoint[i], c]) * goodput
         least = min(judge.draw(problem.choices.power_w, i, other) for other in judge.eligible(i))
         energy += prices.energy_w * max(0, judge.draw(problem.choices.power_w, i, c) - least)
         changes += prices.change * judge.counts_as_change(i, c) + prices.reload * judge.reloads(i, c)

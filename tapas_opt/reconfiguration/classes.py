@@ -91,6 +91,7 @@ def _costed(problem: ReconfigurationProblem, kinds: Classes, eligible: BoolArray
     changed = np.arange(len(choices.names)) != current[:, None]
     counts = changed & eligible[each, current, None]
     goodput = choices.goodput_tokens_per_s[hardware]
+    lost = problem.quality_loss_permille()[problem.instance_endpoint[kinds.first]]
     power, airflow = choices.power_w[hardware], choices.airflow_cfm[hardware]
     power = np.where(late, np.maximum(power, power[each, current, None]), power)
     airflow = np.where(late, np.maximum(airflow, airflow[each, current, None]), airflow)
@@ -101,7 +102,7 @@ def _costed(problem: ReconfigurationProblem, kinds: Classes, eligible: BoolArray
         goodput_tokens_per_s=goodput,
         power_w=power,
         airflow_cfm=airflow,
-        quality=prices.quality_permille_token_per_s * choices.quality_loss_permille * goodput,
+        quality=prices.quality_permille_token_per_s * lost * goodput,
         energy=prices.energy_w * np.where(eligible, power - least[:, None], 0),
         changes=prices.change * counts + prices.reload * (changed & problem.reload[current]),
         counts_as_change=counts,

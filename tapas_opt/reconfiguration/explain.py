@@ -28,7 +28,7 @@ def why_not(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple
     power, airflow = judge.server_draw(chosen)
     load = {f.constraint: loads(f, power if f.unit == "W" else airflow) for f in problem.budgets.families}
     short = judge.short(judge.served(chosen))
-    loss = problem.choices.quality_loss_permille
+    loss = problem.quality_loss_permille()
     changes = judge.changes(chosen)
     rejections: list[Rejection] = []
     best_of: dict[tuple[int, ...], int] = {}
@@ -37,7 +37,10 @@ def why_not(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple
         if like not in best_of:
             best_of[like] = _best(judge, i)
         best = best_of[like]
-        wanted = short[problem.instance_endpoint[i]] > 0 or loss[best] < loss[c]
+        wanted = (
+            short[problem.instance_endpoint[i]] > 0
+            or loss[problem.instance_endpoint[i], best] < loss[problem.instance_endpoint[i], c]
+        )
         if wanted and _worth(judge, i, best) > _worth(judge, i, c):
             rejections += _excluded_by(judge, plan, chosen, load, changes, i, best)
     return tuple(rejections)
@@ -65,7 +68,8 @@ def _worth(judge: Judge, i: int, c: int) -> int:
     if not judge.accepted(i, c):
         return -1
     goodput = judge.number(judge.problem.choices.goodput_tokens_per_s, i, c)
-    return goodput * (1000 - int(judge.problem.choices.quality_loss_permille[c]))
+    loss = judge.problem.quality_loss_permille()[judge.problem.instance_endpoint[i], c]
+    return goodput * (1000 - int(loss))
 
 
 def _excluded_by(

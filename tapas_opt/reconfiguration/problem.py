@@ -96,14 +96,15 @@ class ReconfigurationPrices:
     energy_w
         Of each watt above the least that the instance could draw.
     change, reload
-        Of each instance that changes, and in addition of each that loads weights anew.
+        Of each instance that changes, and in addition of each that loads weights anew: half a minute without its
+        4,000 tokens/s would cost 10,000 × 4,000 / 120 ≈ 330,000 where no other instance has room, and 0 where one has.
     """
 
     unserved_token_per_s: int = 10_000
     quality_permille_token_per_s: int = 10
     energy_w: int = 1
-    change: int = 200
-    reload: int = 2_000
+    change: int = 1_000
+    reload: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,9 @@ class ReconfigurationProblem:
         ``[endpoint]`` forecast, rounded up.
     budgets
         Of the failure, at continuous ratings, or of the coming hour; the base is all but these instances.
+    preferred_loss_permille
+        ``[endpoint]`` quality that is missing in the configuration that the endpoint prefers, which is no loss to it;
+        None for none.
     change_budget
         At most so many instances change; one whose present choice is not eligible changes without counting.
     reload_limit
@@ -171,11 +175,18 @@ class ReconfigurationProblem:
     server_ceiling_w: IntArray
     demand_tokens_per_s: IntArray
     budgets: BudgetNumbers
+    preferred_loss_permille: IntArray | None = None
     change_budget: int | None = None
     reload_limit: int | None = None
     prices: ReconfigurationPrices = field(default_factory=ReconfigurationPrices)
     aim: Aim = Aim.COST
     allowed_excess: Mapping[tuple[Constraint, str], int] = field(default_factory=dict)
+
+    def quality_loss_permille(self) -> IntArray:
+        """``[endpoint, choice]`` thousandths of quality lost against what the endpoint prefers."""
+        preferred = 0 if self.preferred_loss_permille is None else self.preferred_loss_permille[:, None]
+        lost = np.maximum(0, self.choices.quality_loss_permille - preferred)
+        return np.broadcast_to(lost, (len(self.endpoints), len(self.choices.names)))
 
     def minimising_excess(self) -> ReconfigurationProblem:
         """The first of the two solves: any excess may be declared, and its sum is all that counts."""

@@ -66,7 +66,7 @@ def member_name(kind: Any, number: int) -> str:
 
 def _plain_field(field: Any, value: Any) -> Any:
     if field.type == FieldDescriptor.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
-        return dict(value)
+        return dict(sorted(value.items()))  # on the wire a map has no order
     one = _plain_one(field)
     return [one(item) for item in value] if field.is_repeated else one(value)
 

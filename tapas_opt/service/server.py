@@ -15,7 +15,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from tapas_opt.control.controller import Controller
+from tapas_opt.control.controller import Controller, Settings
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.site_file import read_site
@@ -59,6 +59,8 @@ class Options:
         Time is that of the newest telemetry.
     deadline_s
         Of a call that brings none.
+    route_every_s
+        Age at which the routing plan is made anew.
     """
 
     site: Path
@@ -71,6 +73,7 @@ class Options:
     site_given: bool = False
     telemetry_clock: bool = False
     deadline_s: float = 10.0
+    route_every_s: float = 5.0
     limits: Limits = field(default_factory=Limits)
 
 
@@ -157,11 +160,11 @@ class ControlLoop(threading.Thread):
         """Look once."""
         core = self._core()
         now_s = core.clock.now_s()
-        core.controller.refresh_routes(now_s=now_s)
         with core.controller.lock:
             events = core.controller.tick(now_s)
             if events:
                 core.ledger.note("Tick", events)
+        core.controller.refresh_routes(now_s=now_s)
 
     def stop(self) -> None:
         """End after the present look."""
@@ -194,7 +197,8 @@ def load(options: Options, journal: Journal, workers: Workers | None, changed: C
     profiles = Profiles(read_profiles(options.profiles))
     begun_with = site or file_site
     assert begun_with is not None
-    controller = Controller(begun_with, models, profiles, workers=workers)
+    settings = Settings(route_every_s=options.route_every_s)
+    controller = Controller(begun_with, models, profiles, workers=workers, settings=settings)
     newest_s = 0.0
     for entry, events in batches(journal):
         try:

@@ -57,11 +57,12 @@ class Baseline:
             self._server_of.pop(name, None)
             self._vms.pop(name, None)
 
-    def observe(self, readings: Readings) -> None:
+    def observe(self, readings: Readings) -> Orders:
         """Add up the rows' power."""
         self._row_power_w = Counter()
         for server, watts in readings.server_power_w.items():
             self._row_power_w[self._row_of[server]] += round(watts)
+        return Orders()
 
     def shares(self, now_s: float) -> Shares:
         """Every instance of an endpoint gets the same."""

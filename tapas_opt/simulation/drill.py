@@ -98,6 +98,7 @@ class _Drill:
         self.room.plant.fail(item.failure)
         self._note(item.at_s, f"{item.failure.label} fails")
         self._order(self.policy.failed(item.failure, item.at_s), item.at_s)
+        self._reviewed_s = item.at_s
         self._extra_reviews.append(item.at_s + SETTLE_AFTER_S)
 
     def _clear(self, item: FailureAt) -> None:
@@ -110,7 +111,7 @@ class _Drill:
         tense = any(item.at_s <= now_s < item.until_s for item in self.day.failures)
         if now_s - self._observed_s >= (OBSERVE_TENSE_S if tense else OBSERVE_EVERY_S):
             self._observed_s = now_s
-            self.policy.observe(self.room.readings(self._demand(now_s)))
+            self._order(self.policy.observe(self.room.readings(self._demand(now_s))), now_s)
         due = [t for t in self._extra_reviews if t <= now_s]
         if due or now_s - self._reviewed_s >= REVIEW_EVERY_S:
             self._extra_reviews = [t for t in self._extra_reviews if t > now_s]
@@ -128,7 +129,8 @@ class _Drill:
                 self.slowed.add(name)
             elif frac >= 1.0:
                 self.slowed.discard(name)
-        self._note(now_s, orders.why)
+        if orders.why:
+            self._note(now_s, orders.why)
 
     def _ask_for(self, vms: tuple[Vm, ...], now_s: float) -> None:
         if not vms:

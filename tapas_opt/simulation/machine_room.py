@@ -99,21 +99,14 @@ class MachineRoom:
 
     def order(self, orders: Orders, now_s: float) -> None:
         """Start the actuators; whatever was under way for the same VM and knob is dropped."""
-        start_s = now_s
-        for wave in orders.waves or (tuple(orders.choice_of),):
-            steps = [step for name in wave for step in self._change(name, orders.choice_of, start_s)]
-            start_s = max((step.at_s for step in steps), default=start_s)
-            self._due += steps
+        for name, choice in orders.choice_of.items():
+            if name in self.running:
+                self._drop(name, option=True)
+                self._due += self._choice_steps(self.running[name], self._options[choice], now_s)
         for name, frac in orders.frequency_frac_of.items():
             if name in self.running:
                 self._drop(name, option=False)
                 self._due.append(_Due(now_s + self._cap_s(self.running[name]), name, None, frac, False, True))
-
-    def _change(self, name: str, choice_of: Mapping[str, str], now_s: float) -> list[_Due]:
-        if name not in self.running or name not in choice_of:
-            return []
-        self._drop(name, option=True)
-        return self._choice_steps(self.running[name], self._options[choice_of[name]], now_s)
 
     def _drop(self, name: str, *, option: bool) -> None:
         self._due = [item for item in self._due if item.vm != name or (item.option is None) == option]

@@ -38,15 +38,12 @@ class Orders:
     ----------
     choice_of
         SaaS VM → configuration at a load level, or ``parked``.
-    waves
-        VMs that change together; a wave starts when the one before is done. Empty: all change at once.
     frequency_frac_of
         Any VM → clock relative to its highest, 1 for no cap. In band for SaaS, out of band (slow) for IaaS.
     """
 
     choice_of: Mapping[str, str] = field(default_factory=dict)
     frequency_frac_of: Mapping[str, float] = field(default_factory=dict)
-    waves: tuple[tuple[str, ...], ...] = ()
     why: str = ""
 
     def __bool__(self) -> bool:
@@ -64,8 +61,8 @@ class Policy(Protocol):
     def release(self, names: Sequence[str], now_s: float) -> None:
         """VMs have left."""
 
-    def observe(self, readings: Readings) -> None:
-        """Telemetry of the moment."""
+    def observe(self, readings: Readings) -> Orders:
+        """Telemetry of the moment; orders may come back, such as the next wave of an earlier plan."""
 
     def shares(self, now_s: float) -> Shares:
         """How the traffic of each endpoint is spread now."""

@@ -130,6 +130,7 @@ def random_problem():
             server_ceiling_w=10 * rng.integers(15, 50, servers),
             demand_tokens_per_s=rng.integers(0, 120 * max(1, instances), 2),
             budgets=_budgets(rng, servers, instances, slots),
+            preferred_loss_permille=rng.spawn(1)[0].choice([0, 40], 2),
             change_budget=None if rng.random() < 0.5 else int(rng.integers(0, instances + 1)),
             reload_limit=[None, 0, 1, 2][rng.integers(0, 4)],
         )
