@@ -72,7 +72,7 @@ def test_a_room_is_oversubscribed_against_nameplate_as_documented():
     normal = effect_of(topology)
     assert normal.ups_capacity_w.sum() == pytest.approx(0.80 * nameplate_w)
     assert normal.row_budget_w.sum() == pytest.approx(0.80 * nameplate_w)
-    assert normal.rack_budget_w.sum() == pytest.approx(0.95 * nameplate_w)
+    assert normal.rack_budget_w.sum() == pytest.approx(nameplate_w)
     assert normal.aisle_airflow_capacity_cfm.sum() == pytest.approx(0.95 * 80 * 1_050)
     assert normal.aisle_heat_capacity_w.sum() == pytest.approx(0.95 * nameplate_w)
 
