@@ -111,9 +111,10 @@ def test_what_cannot_be_sent_back_is_a_failure(worker):
 
 
 def test_an_answer_that_cannot_be_read_is_a_failure(worker):
-    """This error's own pickle calls its ``__init__`` with one argument of three."""
+    """It pickles as ``int("x")``, which fails only where it is read."""
+    spoilt = "type('Spoilt', (), {'__reduce__': lambda self: (int, ('x',))})()"
     with pytest.raises(WorkerFailed, match="cannot be read"):
-        worker.run(InvalidInput.one, "a", "b", "c", deadline_s=LONG_S)
+        worker.run(eval, spoilt, deadline_s=LONG_S)
 
 
 def test_a_value_of_the_wrong_kind_is_handed_over_as_it_is(worker):
