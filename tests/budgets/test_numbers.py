@@ -55,6 +55,28 @@ def test_a_margin_lowers_the_limit(two_rows, at_3_kw, family_of):
     assert row.limit.ravel().tolist() == [17_142, 17_142]
 
 
+def test_a_domain_that_the_nameplates_of_its_servers_cannot_fill_needs_no_margin(two_rows, at_3_kw, family_of):
+    """A rack's one DGX A100 is rated 6,500 W and fed 6,500 W: no error of a prediction breaks it; 6,499 W would be.
+
+    A row of three such, 19,500 W, can fill its 18,000 W and keeps its margin.
+    """
+    numbers = at_3_kw(two_rows, rack_power_budget=0.05, row_power_budget=0.05)
+    assert family_of(numbers, Constraint.RACK_POWER_BUDGET).limit.ravel().tolist() == [6_500] * 6
+    assert family_of(numbers, Constraint.ROW_POWER_BUDGET).limit.ravel().tolist() == [17_142, 17_142]
+    effect = effect_of(topology_of(two_rows))
+    less = replace(effect, rack_budget_w=np.full(6, 6_499.0))
+    racks = family_of(at_3_kw(two_rows, less, rack_power_budget=0.05), Constraint.RACK_POWER_BUDGET)
+    assert racks.limit.ravel().tolist() == [6_189] * 6  # ⌊6,499 / 1.05⌋
+
+
+def test_air_that_all_fans_at_full_speed_cannot_use_up_needs_no_margin(two_rows, at_3_kw, family_of):
+    """Three DGX A100 move 3 × 1,050 = 3,150 CFM: an aisle that has as much keeps it, one with 3,149 / 1.25 = 2,519."""
+    effect = effect_of(topology_of(two_rows))
+    enough = replace(effect, aisle_airflow_capacity_cfm=np.array([3_150.0, 3_149.0]))
+    numbers = at_3_kw(two_rows, enough, aisle_airflow_capacity=0.25)
+    assert family_of(numbers, Constraint.AISLE_AIRFLOW_CAPACITY).limit.ravel().tolist() == [3_150, 2_519]
+
+
 def test_loads_are_rounded_up_but_not_by_float_noise(two_rows, at_3_kw, family_of):
     """3,000.2 W counts as 3,001 W a server; 0.1 µW above 3,000 W is how floats add, not load."""
     assert family_of(at_3_kw(two_rows, power_w=3_000.2), Constraint.ROW_POWER_BUDGET).base[0, 0] == 3 * 3_001

@@ -14,6 +14,9 @@ from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, Sprea
 
 NONE = -1
 
+PRICES = PlacementPrices(unplaced_vm=20_000, lost_slack_w=1, spare_ceiling_10w=0, comfort_w=50)
+"""What the expected numbers of the stories below are worked out with; ``cool_and_warm`` prices spare ceiling."""
+
 
 def family(
     constraint: Constraint, names: Sequence[str], member: object, share: object, limit: object, base: object
@@ -41,6 +44,7 @@ def plain(vms: Sequence[str], servers: Sequence[str], budgets: BudgetNumbers, **
         server_ceiling_w=np.full(len(servers), 1_000),
         groups=(),
         budgets=budgets,
+        prices=PRICES,
     )
     return replace(problem, **numbers)
 
@@ -64,6 +68,26 @@ def hot_aisle() -> PlacementProblem:
     """One VM of 400 W a GPU; S1's ceiling is 390 W (too hot), S2's 420 W (30 W into its comfort), S3's 600 W."""
     nothing = BudgetNumbers(("now",), ())
     return plain(["V1"], ["S1", "S2", "S3"], nothing, server_ceiling_w=np.array([390, 420, 600]))
+
+
+@pytest.fixture
+def cool_and_warm() -> PlacementProblem:
+    """A cool VM of 300 W a GPU and a hot one of 400 W; S1 bears 480 W, S2 only 360 W. Spare ceiling costs 1 a 10 W.
+
+    Cool on S2: 360 − 300 − 50 = 10 W to spare cost 1; on S1: 130 W cost 13. Hot on S1: 30 W cost 3; on S2: too hot.
+    """
+    return plain(
+        ["V1", "V2"],
+        ["S1", "S2"],
+        BudgetNumbers(("now",), ()),
+        vm_type=np.array([0, 1]),
+        type_power_w=np.full((2, 1, 1), 6_000),
+        type_airflow_cfm=np.full((2, 1, 1), 500),
+        type_gpu_power_w=np.array([[300], [400]]),
+        type_fits=np.array([[True], [True]]),
+        server_ceiling_w=np.array([480, 360]),
+        prices=replace(PRICES, spare_ceiling_10w=1),
+    )
 
 
 @pytest.fixture
@@ -103,6 +127,7 @@ def random_problem() -> Callable[..., PlacementProblem]:
 
 def make_random(seed: int, vms: int = 5, servers: int = 5, types: int = 2, groups: int = 2) -> PlacementProblem:
     rng = np.random.default_rng(seed)
+    spare_ceiling_10w = int(rng.spawn(1)[0].choice([0, 1, 3]))  # a stream of its own: the other draws stay as they were
     slots = int(rng.integers(1, 3))
     rows, upses, aisles = 2, 3, 2
     row_of = rng.integers(0, rows, servers)
@@ -161,5 +186,7 @@ def make_random(seed: int, vms: int = 5, servers: int = 5, types: int = 2, group
             for g in range(groups)
         ),
         budgets=BudgetNumbers(tuple(f"t{t}" for t in range(slots)), families),
-        prices=PlacementPrices(unplaced_vm=int(rng.choice([20_000, 20_000, 4_000]))),
+        prices=PlacementPrices(
+            unplaced_vm=int(rng.choice([20_000, 20_000, 4_000])), spare_ceiling_10w=spare_ceiling_10w
+        ),
     )

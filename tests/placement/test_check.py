@@ -10,7 +10,7 @@ import pytest
 from tapas_opt.domain.result import Binding, Constraint, Rejection, Violation
 from tapas_opt.placement.check import binding, check, why_not
 from tapas_opt.placement.greedy import greedy
-from tapas_opt.placement.problem import PlacementPlan, PlacementPrices
+from tapas_opt.placement.problem import PlacementPlan
 
 
 def violations(problem, server_of, unplaced=()):
@@ -21,7 +21,30 @@ def test_a_lawful_plan_has_no_violations(two_hot_vms):
     """One VM a row; 600 steps of peak, nothing unplaced, nothing near a ceiling."""
     report = check(two_hot_vms, PlacementPlan({"V1": "S1", "V2": "S3"}, ()))
     assert report.ok
-    assert report.terms == {"unplaced_vms": 0, "peak_utilisation": 6_000, "lost_temperature_slack": 0}
+    assert report.terms == {
+        "unplaced_vms": 0,
+        "peak_utilisation": 6_000,
+        "lost_temperature_slack": 0,
+        "spare_ceiling": 0,
+    }
+
+
+def test_spare_ceiling_costs_by_full_10_w_beyond_the_comfort(cool_and_warm):
+    """V1 on S1: 480 − 300 − 50 = 130 W cost 13; V2 on S1: 30 W cost 3; 29 W would cost 2, no more than 20 W do."""
+    assert check(cool_and_warm, PlacementPlan({"V1": "S1"}, ("V2",))).terms["spare_ceiling"] == 13
+    assert check(cool_and_warm, PlacementPlan({"V2": "S1"}, ("V1",))).terms["spare_ceiling"] == 3
+    warmer = replace(cool_and_warm, server_ceiling_w=np.array([479, 360]))
+    assert check(warmer, PlacementPlan({"V2": "S1"}, ("V1",))).terms["spare_ceiling"] == 2
+
+
+def test_a_server_costs_lost_slack_or_spare_ceiling_but_never_both(hot_aisle):
+    """400 W and 50 W of comfort: 420 W lose 30 W, 600 W spare 150 W, and 450 W to 459 W cost nothing."""
+    both = replace(hot_aisle, prices=replace(hot_aisle.prices, spare_ceiling_10w=3))
+    costs = {}
+    for ceiling_w in (420, 450, 459, 600):
+        terms = check(replace(both, server_ceiling_w=np.full(3, ceiling_w)), PlacementPlan({"V1": "S1"}, ())).terms
+        costs[ceiling_w] = (terms["lost_temperature_slack"], terms["spare_ceiling"])
+    assert costs == {420: (30, 0), 450: (0, 0), 459: (0, 0), 600: (0, 45)}
 
 
 def test_a_vm_that_is_forgotten_said_twice_or_unknown_breaks_vm_placed_once(two_hot_vms):
@@ -165,7 +188,7 @@ def test_why_not_names_a_full_place(three_replicas):
 
 def test_why_not_says_when_a_vm_is_not_worth_its_place(two_hot_vms):
     """6,000 for the peak against 5,000 for the VM: 1,000 too dear."""
-    cheap = replace(two_hot_vms, prices=PlacementPrices(unplaced_vm=5_000))
+    cheap = replace(two_hot_vms, prices=replace(two_hot_vms.prices, unplaced_vm=5_000))
     assert why_not(cheap, greedy(cheap))[0] == Rejection("V1", Constraint.PEAK_UTILISATION, 1_000.0, "cost units")
 
 

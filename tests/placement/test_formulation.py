@@ -50,6 +50,20 @@ def test_a_hot_server_has_no_column_and_a_warm_one_a_price(hot_aisle):
     assert columns["assign[V1,S3]"].cost == 0
 
 
+def test_spare_ceiling_is_priced_on_the_column_and_tells_servers_apart(cool_and_warm):
+    """V1: 130 W to spare on S1 cost 13, 10 W on S2 cost 1; V2: 30 W on S1 cost 3, and S2 is too hot for a column."""
+    columns = named(arrays_of(cool_and_warm)).columns
+    costs = {name: column.cost for name, column in columns.items() if name.startswith("assign")}
+    assert costs == {"assign[V1,S1]": 13, "assign[V1,S2]": 1, "assign[V2,S1]": 3}
+    classes = placement_classes(cool_and_warm)
+    assert differences(formulate(cool_and_warm, classes), reference(cool_and_warm, classes)) == []
+
+
+def test_random_problems_price_spare_ceiling_or_do_not(random_problem):
+    """The witnesses below agree on the new term only where it is there to disagree on."""
+    assert {random_problem(seed).prices.spare_ceiling_10w for seed in range(30)} == {0, 1, 3}
+
+
 def test_groups_spread_and_stay_whole(three_replicas):
     """One each rack, K3 has its one already; all three or none: unplaced + 3 · placed = 3."""
     rows = named(arrays_of(three_replicas)).rows
@@ -70,8 +84,7 @@ def test_unavailable_servers_are_one_class_whatever_they_are(two_hot_vms):
 
 def test_ceilings_above_every_comfort_are_alike(hot_aisle):
     """450 W is the hottest VM's 400 W and its comfort of 50 W: beyond, a watt more is worth nothing if it costs nothing."""
-    free = replace(hot_aisle.prices, spare_ceiling_10w=0)
-    problem = replace(hot_aisle, server_ceiling_w=np.array([449, 450, 900]), prices=free)
+    problem = replace(hot_aisle, server_ceiling_w=np.array([449, 450, 900]))
     assert placement_classes(problem).servers.of.tolist() == [0, 1, 1]
 
 

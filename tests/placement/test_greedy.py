@@ -11,7 +11,9 @@ from tapas_opt.budgets.numbers import BudgetNumbers
 from tapas_opt.domain.result import Constraint
 from tapas_opt.placement.check import check
 from tapas_opt.placement.greedy import greedy
-from tapas_opt.placement.problem import PlacementPlan, PlacementPrices
+from tapas_opt.placement.problem import PlacementPlan
+
+NONE = -1
 
 
 @pytest.mark.parametrize("seed", range(250))
@@ -31,6 +33,25 @@ def test_the_vm_that_raises_no_peak_further_goes_first_to_the_emptier_row(two_ho
 def test_lost_slack_sends_a_vm_to_the_cooler_server(hot_aisle):
     """S2 would cost 30 (30 W into the comfort), S3 nothing, S1 is too hot."""
     assert greedy(hot_aisle) == PlacementPlan({"V1": "S3"}, ())
+
+
+def test_a_cool_vm_leaves_the_coolest_server_to_a_hot_vm_of_the_same_batch(cool_and_warm):
+    """V1 may go on both servers and V2 only on S1: 1 on S2 and 3 on S1."""
+    plan = greedy(cool_and_warm)
+    assert plan.server_of == {"V1": "S2", "V2": "S1"}
+    assert check(cool_and_warm, plan).terms["spare_ceiling"] == 4
+
+
+def test_a_cool_vm_leaves_the_coolest_server_to_a_hot_vm_that_comes_later(cool_and_warm):
+    """V1 alone takes S2 (1 against 13), so that V2, who comes when S2 is taken, finds S1; unpriced, V1 had taken S1."""
+    alone = replace(
+        cool_and_warm, vms=("V1",), vm_type=np.array([0]), vm_priority=np.array([1]), vm_group=np.array([NONE])
+    )
+    assert greedy(alone).server_of == {"V1": "S2"}
+    unpriced = replace(alone, prices=replace(alone.prices, spare_ceiling_10w=0))
+    assert greedy(unpriced).server_of == {"V1": "S1"}
+    later = replace(alone, vms=("V2",), vm_type=np.array([1]), server_available=np.array([True, False]))
+    assert greedy(later).server_of == {"V2": "S1"}
 
 
 def test_a_group_is_rolled_back_when_one_member_finds_no_server(three_replicas):
@@ -74,7 +95,7 @@ def test_rolling_back_gives_the_peak_back(two_hot_vms, three_replicas):
         vm_priority=np.array([9, 9, 9, 1]),
         vm_group=np.array([0, 0, 0, -1]),
         groups=(together,),
-        prices=PlacementPrices(unplaced_vm=5_000),
+        prices=replace(two_hot_vms.prices, unplaced_vm=5_000),
     )
     assert greedy(problem).server_of == {}
 
@@ -94,9 +115,9 @@ def test_higher_priority_comes_first(hot_aisle):
 
 def test_a_vm_that_costs_more_than_it_is_worth_stays_out(two_hot_vms):
     """600 steps at 10 units are 6,000; a VM worth 5,000 is left, one worth 6,000 is not."""
-    cheap = replace(two_hot_vms, prices=PlacementPrices(unplaced_vm=5_000))
+    cheap = replace(two_hot_vms, prices=replace(two_hot_vms.prices, unplaced_vm=5_000))
     assert greedy(cheap).server_of == {}
-    assert len(greedy(replace(cheap, prices=PlacementPrices(unplaced_vm=6_000))).server_of) == 2
+    assert len(greedy(replace(cheap, prices=replace(cheap.prices, unplaced_vm=6_000))).server_of) == 2
 
 
 def test_a_site_without_servers_leaves_every_vm(two_hot_vms):

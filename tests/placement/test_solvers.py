@@ -54,6 +54,12 @@ def test_two_hot_vms_do_not_share_a_row_that_can_feed_one(two_hot_vms, solve):
 
 
 @pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
+def test_cool_servers_are_kept_for_hot_vms(cool_and_warm, solve):
+    """V1 on S2 spares 10 W (1), V2 on S1 30 W (3); the other way round V2 would cook."""
+    assert optimum(cool_and_warm, solve=solve) == 1 + 3
+
+
+@pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
 def test_a_row_over_its_budget_gets_nothing_more(row_over_budget, solve):
     """R1 keeps its 11 kW, R2 takes one VM (12 + 6 of 20 kW); the other costs 20,000. The peak, R1's, is what it was."""
     assert optimum(row_over_budget, solve=solve) == 20_000

@@ -12,9 +12,14 @@ from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint
 from tapas_opt.mip import cpsat, highs
 from tapas_opt.reconfiguration.check import check
-from tapas_opt.reconfiguration.problem import Choices, ReconfigurationProblem, Stage
+from tapas_opt.reconfiguration.problem import Choices, ReconfigurationPrices, ReconfigurationProblem, Stage
 
 BIG, HALF, SLOW, SMALL, PARKED = range(5)
+
+PRICES = ReconfigurationPrices(
+    unserved_token_per_s=10_000, quality_permille_token_per_s=10, energy_w=1, change=200, reload=2_000
+)
+"""What the expected numbers of the rooms below are worked out with."""
 
 
 @pytest.fixture(params=[highs.solve, cpsat.solve], ids=["highs", "cpsat"])
@@ -78,7 +83,7 @@ def room(five_choices):
             server_ceiling_w=np.full(count, ceiling_w),
             demand_tokens_per_s=np.array([demand]),
             budgets=BudgetNumbers(("now",), (ups,)),
-            **more,
+            **({"prices": PRICES} | more),
         )
 
     return made
