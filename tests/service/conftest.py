@@ -35,7 +35,9 @@ class Process:
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         line = self._process.stdout.readline()
-        assert line, f"the server did not start: {self.errors()}"
+        if not line:
+            self.kill()
+            raise AssertionError(f"the server did not start: {self.errors()}")
         self.started = json.loads(line)
         self.address = self.started["address"]
         self.pid = self._process.pid
