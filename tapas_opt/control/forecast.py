@@ -225,7 +225,7 @@ class Forecast:
             if key not in known:
                 known[key] = self.gpu_power_w(placed, hardware, hours)
             gpu_power[s] = known[key]
-        return self._with_overhead(self._server_power_w(gpu_power)), self._airflow_cfm(gpu_power)
+        return self._server_power_w(gpu_power) + self._overhead_w, self._airflow_cfm(gpu_power)
 
     def _server_power_w(self, gpu_power_w: FloatArray) -> FloatArray:
         power = np.empty_like(gpu_power_w)
@@ -243,11 +243,13 @@ class Forecast:
         topology = self.fleet.topology
         return [(name, np.flatnonzero(topology.server_hardware == h)) for h, name in enumerate(topology.hardware)]
 
-    def _with_overhead(self, power_w: FloatArray) -> FloatArray:
+    @cached_property
+    def _overhead_w(self) -> FloatArray:
+        """``[server, 1]`` each server's part of what its row's meter shows above the sum of its servers."""
         topology = self.fleet.topology
         overhead = np.array([self.models.row_overhead_w(name) for name in topology.rows])
         servers = np.bincount(topology.server_row, minlength=len(topology.rows))
-        return power_w + (overhead / servers)[topology.server_row][:, None]
+        return np.asarray((overhead / servers)[topology.server_row][:, None])
 
     def further_draw(self, hardware: str, gpu_power_w: FloatArray, inlet_c: float) -> tuple[IntArray, IntArray]:
         """Watts and CFM beyond idle of a server whose GPUs draw ``gpu_power_w`` on average, rounded up."""
@@ -262,15 +264,21 @@ class Forecast:
         return float(self.models.gpu_power.entries[hardware].idle_power_w)
 
     def present_draw(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
-        """``[server, 1]`` what servers draw now and in the coming hour: measured where fresh, else predicted.
+        """``[server, 1]`` what servers draw now: as measured where that is fresh, else as predicted for this hour.
 
-        Servers of the VMs named in ``idle`` count as idle; the others with the higher of reading and prediction.
+        Servers of the VMs named in ``idle`` count as idle, measured or not.
         """
-        power, airflow = self.server_draw(self.next_hour(), idle)
+        power, airflow = self.server_draw(np.array([[self.hour]]), idle)
         measured = self.latest.server_power_w(self.fleet.topology, self.now_s)
         held = np.array([placed is not None and placed.vm.name in idle for placed in self.fleet.occupant()])
-        higher = np.where(np.isnan(measured) | held, 0.0, measured)[:, None]
-        return np.maximum(power, higher), airflow
+        unknown = np.isnan(measured) | held
+        return np.where(unknown[:, None], power, measured[:, None] + self._overhead_w), airflow
+
+    def coming_draw(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
+        """``[server, 1]`` the higher of :meth:`present_draw` and the prediction for this hour and the next."""
+        present_power, present_airflow = self.present_draw(idle)
+        power, airflow = self.server_draw(self.next_hour(), idle)
+        return np.maximum(power, present_power), np.maximum(airflow, present_airflow)
 
     # Demand of endpoints.
 

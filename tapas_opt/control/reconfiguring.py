@@ -64,7 +64,7 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
             [int(np.ceil(forecast.coming_demand_tokens_per_s(name))) for name in endpoints], dtype=np.int64
         ),
         preferred_loss_permille=_preferred_loss(forecast, endpoints),
-        budgets=_budgets(forecast, frozenset(placed.vm.name for placed in instances)),
+        budgets=_budgets(forecast, stage, frozenset(placed.vm.name for placed in instances)),
         reload_limit=max(1, int(RELOADS_AT_ONCE_FRAC * len(instances))),
     )
 
@@ -148,8 +148,10 @@ def _allowed(forecast: Forecast, endpoints: Sequence[str], options: Sequence[Opt
     return quality[None, :] >= np.array(floors).reshape(-1, 1)
 
 
-def _budgets(forecast: Forecast, movable: frozenset[str]) -> BudgetNumbers:
-    power, airflow = forecast.present_draw(movable)
+def _budgets(forecast: Forecast, stage: Stage, movable: frozenset[str]) -> BudgetNumbers:
+    """Stage Now acts on what is drawn this second, Settled on what the coming hour may bring."""
+    draw = forecast.present_draw if stage is Stage.NOW else forecast.coming_draw
+    power, airflow = draw(movable)
     return budget_numbers(forecast.fleet.topology, forecast.effect, ("now",), power, airflow, forecast.present_margins)
 
 
