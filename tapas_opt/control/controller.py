@@ -308,6 +308,11 @@ class Controller:
         with self.lock:
             return self._reconfiguration(stage, tuple(failures), now_s)[0]
 
+    def forecast_next_hour(self, *, now_s: float) -> Forecast:
+        """What routing and reconfiguration would plan on now."""
+        with self.lock:
+            return self._forecast_next_hour(tuple(self.fleet.failures.values()), now_s)
+
     # Inside.
 
     def _expect(self, etag: str | None) -> None:
