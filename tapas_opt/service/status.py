@@ -118,6 +118,8 @@ def _by_code(call: grpc.Call, address: str) -> errors.TapasError:
     code, details = call.code(), call.details() or "no details"
     if code is grpc.StatusCode.UNAVAILABLE:
         return errors.ServerUnreachable(f"no tapas-opt server at {address}; start one with `tapas-opt serve`")
+    if code is grpc.StatusCode.CANCELLED:  # gRPC's answer to a call that arrives while the server stops
+        return errors.ServerUnreachable(f"the server at {address} is stopping; call again once it is back")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.DeadlinePassed(f"the server at {address} did not answer before the deadline; give it longer")
     if code is grpc.StatusCode.UNIMPLEMENTED:
