@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tapas_opt.control.events import Event
+from tapas_opt.control.fleet import Basis
 from tapas_opt.domain.result import Constraint, Mode, Result
 from tapas_opt.domain.workload import Vm
 from tapas_opt.placement.problem import PlacementPlan
@@ -67,6 +68,8 @@ class Proposal:
         The choice that each VM should change to; empty when the present ones are as good.
     needed
         Whether the running plan breaks a constraint, or gains more than its changes cost.
+    basis
+        What it was planned on; while that stands, the proposal may be applied.
     """
 
     plan_id: str
@@ -75,6 +78,7 @@ class Proposal:
     needed: bool
     result: Result[ReconfigurationPlan]
     context: Context
+    basis: Basis
 
 
 @dataclass(frozen=True, slots=True)

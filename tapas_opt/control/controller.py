@@ -10,12 +10,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from tapas_opt.control import events as happened
 from tapas_opt.control.actuation import Actuation
 from tapas_opt.control.answers import Context, FailureAnswer, PlacementAnswer, Proposal, ServerVerdict, SyncAnswer
-from tapas_opt.control.fleet import Fleet, FleetVm, VmState
+from tapas_opt.control.fleet import Basis, Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast, Profiles
 from tapas_opt.control.placing import placement_problem
 from tapas_opt.control.reconfiguring import reconfiguration_problem
@@ -25,6 +26,7 @@ from tapas_opt.control.telemetry import Latest, Readings
 from tapas_opt.domain.failure import Failure, effect_of
 from tapas_opt.domain.result import Result
 from tapas_opt.domain.site import Site
+from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint, Group, Vm
 from tapas_opt.errors import Conflict, InvalidInput, NotFound
 from tapas_opt.learn.models import LearnedModels
@@ -95,6 +97,7 @@ class Controller:
         self._workers = workers
         self._actuation = actuation or Actuation()
         self._proposals: OrderedDict[str, Proposal] = OrderedDict()
+        self._plan_number = count(1)
         models.check_covers(self.fleet.topology)
 
     # What happened.
@@ -113,23 +116,34 @@ class Controller:
             self.latest.take(readings)
 
     def tick(self, now_s: float) -> tuple[happened.Event, ...]:
-        """What nobody has to ask for: reservations expire, and the next wave of a plan starts when one is done."""
+        """What nobody has to ask for: reservations expire, and the next wave of a plan starts when one is done.
+
+        In mode ``shadow`` no wave starts.
+        """
         with self.lock:
             names = sorted(name for name, placed in self.fleet.vms.items() if placed.expires_at_s <= now_s)
             expired = (happened.VmsReleased(tuple(names), "expired"),) if names else ()
-            return (*expired, happened.WaveStarted()) if self.fleet.wave_done() else expired
+            watching = self.fleet.mode is happened.OperatingMode.SHADOW
+            return (*expired, happened.WaveStarted()) if self.fleet.wave_done() and not watching else expired
 
     # Site and fleet.
 
     def apply_site(self, site: Site, etag: str | None) -> tuple[happened.Event, ...]:
-        """Change the site; every server that holds a VM must stay, and ``etag`` (if given) must be the present one."""
+        """Change the site; servers that hold VMs and elements that have failed must stay.
+
+        ``etag``, if given, must be the present one.
+        """
         with self.lock:
             self._expect(etag)
-            self.models.check_covers(Fleet(site).topology)
+            topology = Fleet(site).topology
+            self.models.check_covers(topology)
             servers = {server.name for server in site.servers()}
             lost = sorted({p.server for p in self.fleet.vms.values()} - servers)
             if lost:
                 raise Conflict(f"servers {', '.join(lost[:5])} hold VMs but are not in the new site; release these")
+            gone = [label for label, failure in self.fleet.failures.items() if not _knows(topology, failure)]
+            if gone:
+                raise Conflict(f"the elements of {', '.join(gone)} have failed but are not in the new site; clear them")
             return (happened.SiteApplied(site),)
 
     def put_endpoint(self, endpoint: Endpoint) -> tuple[happened.Event, ...]:
@@ -165,13 +179,16 @@ class Controller:
             removed = tuple(sorted(known.keys() - listed.keys()))
             added = tuple(sorted(listed.keys() - known.keys()))
             moved = tuple(sorted(name for name in listed.keys() & known.keys() if listed[name] != known[name]))
+            held = {name for name, placed in self.fleet.vms.items() if placed.state is VmState.RESERVED}
+            running = tuple(sorted((held & listed.keys()) - {*moved}))
             there = [item for item in vms if item.vm.name in {*added, *moved}]
             faults = placed_faults(self.fleet, self.profiles, there, (), leaving={*removed, *moved})
             if faults:
                 raise InvalidInput("VMs to sync", faults)
         gone = (happened.VmsReleased(removed, "absent"),) if removed else ()
         come = (happened.VmsAdopted(tuple(there)),) if there else ()
-        return SyncAnswer(added, moved, removed, (*gone, *come))
+        confirmed = (happened.VmsConfirmed(running),) if running else ()
+        return SyncAnswer(added, moved, removed, (*gone, *come, *confirmed))
 
     # Placement.
 
@@ -231,10 +248,12 @@ class Controller:
         """Take note of a failure and plan what to do this second; publish it where the mode is ``act``."""
         with self.lock:
             known = tuple(f for label, f in self.fleet.failures.items() if label != failure.label)
-            effect_of(self.fleet.topology, (*known, failure))
-            problem, context = self._reconfiguration(Stage.NOW, (*known, failure), now_s)
+            failures = (*known, failure)
+            effect_of(self.fleet.topology, failures)
+            problem, context = self._reconfiguration(Stage.NOW, failures, now_s)
+            basis = self.fleet.basis(failures)
         hurried = replace(self.settings, gap_frac=self.settings.emergency_gap_frac)
-        proposal = self._proposed(problem, context, min(deadline_s, hurried.emergency_s), hurried)
+        proposal = self._proposed(problem, context, basis, min(deadline_s, hurried.emergency_s), hurried)
         published = self.fleet.mode is happened.OperatingMode.ACT and proposal.needed
         noted: tuple[happened.Event, ...] = (happened.FailureReported(failure),)
         plan = (_applied(proposal, "tapas-opt"),) if published else ()
@@ -251,19 +270,30 @@ class Controller:
     def plan_reconfiguration(self, stage: Stage, *, now_s: float, deadline_s: float) -> Proposal:
         """Plan the next choice of every SaaS instance under the present failures; nothing is applied."""
         with self.lock:
-            problem, context = self._reconfiguration(stage, tuple(self.fleet.failures.values()), now_s)
-        return self._proposed(problem, context, deadline_s, self.settings)
+            failures = tuple(self.fleet.failures.values())
+            problem, context = self._reconfiguration(stage, failures, now_s)
+            basis = self.fleet.basis(failures)
+        return self._proposed(problem, context, basis, deadline_s, self.settings)
 
     def apply_plan(self, plan_id: str, etag: str | None, approver: str) -> tuple[happened.Event, ...]:
-        """Apply a proposal, unless failures, site or VMs that it was made for have changed since."""
+        """Apply a proposal, unless failures, site, endpoints or VMs that it was made for have changed since.
+
+        ``etag``, if given, must be the proposal's or the present one. In mode ``shadow`` nothing is applied.
+        """
         with self.lock:
+            if self.fleet.mode is happened.OperatingMode.SHADOW:
+                raise Conflict(f"plan {plan_id} is not applied in mode {self.fleet.mode}; set mode advise or act")
             if plan_id not in self._proposals:
                 raise NotFound("plan", plan_id, "it was never made, or is too old; plan again")
             proposal = self._proposals[plan_id]
-            self._expect(etag)
-            if proposal.context.etag != self.fleet.etag:
-                made_for = proposal.context.etag
-                raise Conflict(f"plan {plan_id} was made for {made_for}, now is {self.fleet.etag}; plan again")
+            made_at = proposal.context.etag
+            if etag != made_at:
+                self._expect(etag)
+            if proposal.basis != self.fleet.basis(self.fleet.failures.values()):
+                raise Conflict(
+                    f"plan {plan_id} was made at {made_at}, now is {self.fleet.etag}: "
+                    "failures, site, endpoints or VMs are others; plan again"
+                )
             return (_applied(proposal, approver),)
 
     def acknowledge(self, vm: str, generation: int, watts_freed: float | None) -> tuple[happened.Event, ...]:
@@ -378,7 +408,7 @@ class Controller:
         return reconfiguration_problem(forecast, stage, self._actuation), self._context(now_s, warnings)
 
     def _proposed(
-        self, problem: ReconfigurationProblem, context: Context, deadline_s: float, settings: Settings
+        self, problem: ReconfigurationProblem, context: Context, basis: Basis, deadline_s: float, settings: Settings
     ) -> Proposal:
         result = self._solve(problem, deadline_s, settings)
         if problem.stage is Stage.SETTLED:
@@ -387,8 +417,8 @@ class Controller:
         changes = {name: choice for name, choice in result.plan.choice_of.items() if choice != now[name]}
         needed = bool(changes) and self._worth_it(problem, result)
         with self.lock:
-            plan_id = f"{problem.stage}-{context.etag}-{len(self._proposals) + 1}"
-            proposal = Proposal(plan_id, problem.stage, changes, needed, result, context)
+            plan_id = f"{problem.stage}-{context.etag}-{next(self._plan_number)}"
+            proposal = Proposal(plan_id, problem.stage, changes, needed, result, context, basis)
             self._proposals[plan_id] = proposal
             while len(self._proposals) > PROPOSALS_KEPT:
                 self._proposals.popitem(last=False)
@@ -411,6 +441,15 @@ class Controller:
             seed=settings.seed,
             workers=self._workers,
         )
+
+
+def _knows(topology: Topology, failure: Failure) -> bool:
+    """Whether the element of a failure is there."""
+    try:
+        effect_of(topology, (failure,))
+    except NotFound:
+        return False
+    return True
 
 
 def _applied(proposal: Proposal, approver: str) -> happened.PlanApplied:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import singledispatchmethod
@@ -14,7 +14,7 @@ from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.domain.workload import Endpoint, Group, Vm, VmKind
 from tapas_opt.errors import NotFound
 
-__all__ = ["Fleet", "FleetVm", "VmState"]
+__all__ = ["Basis", "Fleet", "FleetVm", "VmState"]
 
 
 class VmState(StrEnum):
@@ -46,6 +46,24 @@ class FleetVm:
     serving: str | None = None
     generation: int = 1
     acknowledged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a reconfiguration is planned on; a change of anything else does not outdate the plan.
+
+    Attributes
+    ----------
+    remaining
+        What is left of each failed element, by the failure's label.
+    vms
+        Server and choice of each VM.
+    """
+
+    site: Site
+    endpoints: Mapping[str, Endpoint]
+    remaining: Mapping[str, float]
+    vms: Mapping[str, tuple[str, str | None]]
 
 
 class Fleet:
@@ -91,6 +109,15 @@ class Fleet:
     def saas(self) -> list[FleetVm]:
         """SaaS VMs in order of name, reserved ones included: their servers will carry load."""
         return sorted((p for p in self.vms.values() if p.vm.kind is VmKind.SAAS), key=lambda placed: placed.vm.name)
+
+    def basis(self, failures: Iterable[Failure]) -> Basis:
+        """What a plan made now under these failures stands on."""
+        return Basis(
+            site=self.topology.site,
+            endpoints=dict(self.endpoints),
+            remaining={failure.label: failure.remaining_frac for failure in failures},
+            vms={name: (placed.server, placed.choice) for name, placed in self.vms.items()},
+        )
 
     def wave_done(self) -> bool:
         """Whether a next wave is waiting and every VM of the present one runs what it should, or is gone."""
@@ -164,6 +191,8 @@ class Fleet:
 
     @_add.register
     def _(self, event: happened.WaveStarted) -> None:
+        if not self._waves_left:
+            raise KeyError("a wave started that no plan had")
         self._start_wave()
 
     def _start_wave(self) -> None:
@@ -179,7 +208,8 @@ class Fleet:
         if event.vm in self.vms:
             placed = self.vms[event.vm]
             serving = placed.choice if event.generation == placed.generation else placed.serving
-            self.vms[event.vm] = replace(placed, acknowledged=event.generation, serving=serving)
+            latest = max(placed.acknowledged, event.generation)  # a delayed message takes nothing back
+            self.vms[event.vm] = replace(placed, acknowledged=latest, serving=serving)
 
     @_add.register
     def _(self, event: happened.ModeSet) -> None:

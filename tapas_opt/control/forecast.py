@@ -215,13 +215,13 @@ class Forecast:
         """
         topology = self.fleet.topology
         gpu_power = np.empty((len(topology.servers), len(hours)))
-        known: dict[tuple[str, str | None, str], FloatArray] = {}
+        known: dict[tuple[str, str, str | None, str], FloatArray] = {}
         for s, placed in enumerate(self.fleet.occupant()):
             hardware = topology.hardware[topology.server_hardware[s]]
             if placed is None or placed.vm.name in idle:
                 gpu_power[s] = self.idle_gpu_power_w(hardware)
                 continue
-            key = (placed.vm.template, placed.choice or placed.vm.configuration, hardware)
+            key = (placed.vm.kind, placed.vm.template, placed.choice or placed.vm.configuration, hardware)
             if key not in known:
                 known[key] = self.gpu_power_w(placed, hardware, hours)
             gpu_power[s] = known[key]

@@ -53,12 +53,12 @@ def placement_problem(forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Gr
     )
 
 
-TypeKey = tuple[str, str | None, str | None]
-"""VMs with the same load template, configuration and GPU model are predicted alike."""
+TypeKey = tuple[str, str, str | None, str | None]
+"""VMs of one kind with the same load template, configuration and GPU model are predicted alike."""
 
 
 def _type_key(vm: Vm) -> TypeKey:
-    return vm.template, vm.configuration, vm.gpu_model
+    return vm.kind, vm.template, vm.configuration, vm.gpu_model
 
 
 def _types(vms: Sequence[Vm]) -> dict[TypeKey, tuple[int, Vm]]:

@@ -56,14 +56,7 @@ class Latest:
     def take(self, readings: Readings) -> None:
         """Remember a batch; a reading older than the one known is dropped."""
         at_s = readings.observed_at_s
-        for quantity in (
-            "outdoor_c",
-            "server_power_w",
-            "inlet_c",
-            "hottest_gpu_c",
-            "ups_power_w",
-            "endpoint_tokens_per_s",
-        ):
+        for quantity in QUANTITIES:
             for name, value in getattr(readings, quantity).items():
                 known = self._seen.get((quantity, name))
                 if np.isfinite(value) and (known is None or known[0] <= at_s):

@@ -83,7 +83,7 @@ def test_unavailable_servers_are_one_class_whatever_they_are(two_hot_vms):
 
 
 def test_ceilings_above_every_comfort_are_alike(hot_aisle):
-    """450 W is the hottest VM's 400 W and its comfort of 50 W: beyond, a watt more is worth nothing if it costs nothing."""
+    """450 W is the hottest VM's 400 W and its comfort of 50 W: beyond, a watt more is worth nothing if it is free."""
     problem = replace(hot_aisle, server_ceiling_w=np.array([449, 450, 900]))
     assert placement_classes(problem).servers.of.tolist() == [0, 1, 1]
 

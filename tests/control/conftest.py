@@ -1,0 +1,105 @@
+"""Controllers of the demo site and of ``two_rows``, whose models say what a test can work out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tapas_opt.control import events as happened
+from tapas_opt.control.controller import Controller, Settings
+from tapas_opt.control.fleet import Fleet
+from tapas_opt.control.forecast import Forecast, Profiles
+from tapas_opt.control.telemetry import Latest, Readings
+from tapas_opt.domain.configuration import read_profiles
+from tapas_opt.domain.failure import Failure
+from tapas_opt.domain.site import Site
+from tapas_opt.domain.workload import Endpoint, Slo, Vm, VmKind
+from tapas_opt.learn.models import LearnedModels
+
+SMALL, LARGE = "llama2-7b-fp16-tp2-b64-f1410", "llama2-70b-fp16-tp8-b64-f1410"
+
+
+@pytest.fixture(scope="session")
+def profiles(repository: Path) -> Profiles:
+    return Profiles(read_profiles(repository / "data" / "demo" / "profiles.csv"))
+
+
+@pytest.fixture(scope="session")
+def models(repository: Path) -> LearnedModels:
+    """As learned from the demo site's history."""
+    return LearnedModels.load(repository / "models" / "demo")
+
+
+@pytest.fixture(scope="session")
+def chat() -> Endpoint:
+    """Prefers the large model at full clock; accepts any."""
+    return Endpoint("conv", Slo(2.0, 0.2), LARGE)
+
+
+@pytest.fixture
+def make(demo_site: Site, models: LearnedModels, profiles: Profiles) -> Callable[..., Controller]:
+    """A controller of the demo site that answers greedily, so that tests are quick and never wait for a solver."""
+
+    def made(**settings: object) -> Controller:
+        return Controller(demo_site, models, profiles, settings=Settings(**({"solver": "greedy"} | settings)))
+
+    return made
+
+
+@pytest.fixture
+def controller(make: Callable[..., Controller], chat: Endpoint) -> Controller:
+    """With the endpoint ``conv`` and nothing on its 80 servers."""
+    controller = make()
+    controller.apply(controller.put_endpoint(chat))
+    return controller
+
+
+@pytest.fixture
+def iaas() -> Callable[..., list[Vm]]:
+    """``iaas(3)``: opaque VMs ``i0``, ``i1``, ``i2`` of a tenant with history."""
+
+    def vms(count: int, **fields: object) -> list[Vm]:
+        usual = {"kind": VmKind.IAAS, "tenant": "tenant01"}
+        return [Vm(**{"name": f"i{n}", **usual, **fields}) for n in range(count)]
+
+    return vms
+
+
+@pytest.fixture
+def saas() -> Callable[..., list[Vm]]:
+    """``saas(3)``: instances ``c0``, ``c1``, ``c2`` of the endpoint ``conv``."""
+
+    def vms(count: int, **fields: object) -> list[Vm]:
+        usual = {"kind": VmKind.SAAS, "tenant": "acme", "endpoint": "conv"}
+        return [Vm(**{"name": f"c{n}", **usual, **fields}) for n in range(count)]
+
+    return vms
+
+
+@pytest.fixture
+def run(controller: Controller) -> Callable[..., None]:
+    """Put VMs on servers of the demo site, one each in file order from ``first`` on, running."""
+
+    def adopted(vms: list[Vm], first: int = 0) -> None:
+        servers = controller.fleet.topology.servers[first : first + len(vms)]
+        on = [happened.VmOnServer(vm, server) for vm, server in zip(vms, servers, strict=True)]
+        controller.apply(controller.adopt(on))
+
+    return adopted
+
+
+@pytest.fixture
+def forecast_of(models: LearnedModels, profiles: Profiles) -> Callable[..., Forecast]:
+    """A forecast over a fleet at hour 0 of the week and 25 °C outside, without telemetry unless readings are given."""
+
+    def forecast(fleet: Fleet, *failures: Failure, readings: Readings | None = None, **fields: object) -> Forecast:
+        latest = Latest()
+        if readings is not None:
+            latest.take(readings)
+        usual = Forecast(fleet, models, profiles, latest, now_s=0.0, outdoor_c=25.0, failures=failures)
+        return replace(usual, **fields)
+
+    return forecast
