@@ -1,0 +1,134 @@
+"""Failures, plans, and the configurations that agents carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from grpc import ServicerContext
+
+from tapas_opt.api.v1.reconfiguration_service_pb2 import (
+    AcknowledgeConfigurationRequest,
+    AcknowledgeConfigurationResponse,
+    ApplyPlanRequest,
+    ApplyPlanResponse,
+    ClearFailureRequest,
+    ClearFailureResponse,
+    ListConfigurationsRequest,
+    ListConfigurationsResponse,
+    PlanReconfigurationRequest,
+    PlanReconfigurationResponse,
+    ReportFailureRequest,
+    ReportFailureResponse,
+)
+from tapas_opt.errors import NotFound
+from tapas_opt.service import convert, respond
+from tapas_opt.service.core import Core
+from tapas_opt.service.ledger import Decided
+from tapas_opt.service.status import answering
+
+__all__ = ["ReconfigurationServicer"]
+
+
+class ReconfigurationServicer:
+    """Which configuration each SaaS instance runs."""
+
+    def __init__(self, core: Callable[[], Core]) -> None:
+        self._core = core
+
+    def ReportFailure(self, request: ReportFailureRequest, context: ServicerContext) -> ReportFailureResponse:
+        """Take note of a failure, and do at once what stage Now calls for."""
+        with answering(context):
+            core, read = self._core(), convert.Request(request)
+            read.mutation()
+            failure = read.failure(request.failure, core.clock.now_s())
+            read.done()
+
+            def decide() -> Callable[[], Decided]:
+                now_s, budget_s = core.clock.now_s(), core.budget_s(context)
+                answer = core.controller.report_failure(failure, now_s=now_s, deadline_s=budget_s)
+
+                def settle() -> Decided:
+                    response = ReportFailureResponse(failure=failure.label)
+                    if answer.proposal is not None:
+                        plan = respond.plan(core.controller, answer.proposal, published=answer.published)
+                        response.plan.CopyFrom(plan)
+                    return Decided(answer.events, response)
+
+                return settle
+
+            kind = ReportFailureResponse
+            answer = core.ledger.carry_out(
+                request, kind, decide
+            )  # a failure is a fact, whether its reporter waits or not
+            core.changed()
+            return answer
+
+    def ClearFailure(self, request: ClearFailureRequest, context: ServicerContext) -> ClearFailureResponse:
+        """An element works again."""
+        with answering(context):
+            core, read = self._core(), convert.Request(request)
+            read.mutation()
+            label = read.name("failure")
+            read.done()
+            response = ClearFailureResponse(failure=label)
+            return core.quickly(request, lambda: core.controller.clear_failure(label), response)
+
+    def PlanReconfiguration(
+        self, request: PlanReconfigurationRequest, context: ServicerContext
+    ) -> PlanReconfigurationResponse:
+        """Plan, without publishing."""
+        with answering(context):
+            core, read = self._core(), convert.Request(request)
+            stage = read.stage()
+            read.done()
+            now_s, budget_s = core.clock.now_s(), core.budget_s(context)
+            proposal = core.controller.plan_reconfiguration(stage, now_s=now_s, deadline_s=budget_s)
+            with core.controller.lock:
+                plan = respond.plan(core.controller, proposal, published=False)
+            return PlanReconfigurationResponse(plan=plan)
+
+    def ApplyPlan(self, request: ApplyPlanRequest, context: ServicerContext) -> ApplyPlanResponse:
+        """Publish a plan."""
+        with answering(context):
+            core, read = self._core(), convert.Request(request)
+            read.mutation()
+            for field in ("plan_id", "etag", "approver"):
+                if not getattr(request, field):
+                    read.fault(field, "is missing")
+            read.done()
+
+            def settle() -> Decided:
+                events = core.controller.apply_plan(request.plan_id, request.etag, request.approver)
+                changes = sum(len(getattr(event, "choice_of", ())) for event in events)
+                return Decided(events, ApplyPlanResponse(plan_id=request.plan_id, changes=changes))
+
+            answer = core.ledger.carry_out(request, ApplyPlanResponse, lambda: settle)
+            core.changed()
+            return answer
+
+    def ListConfigurations(
+        self, request: ListConfigurationsRequest, context: ServicerContext
+    ) -> ListConfigurationsResponse:
+        """What every SaaS VM shall run."""
+        with answering(context):
+            controller = self._core().controller
+            with controller.lock:
+                fleet = controller.fleet
+                if request.endpoint and request.endpoint not in fleet.endpoints:
+                    raise NotFound("endpoint", request.endpoint, "create it with PutEndpoint")
+                items = [item for item in fleet.saas() if request.endpoint in ("", item.vm.endpoint)]
+                found = [respond.desired(fleet, item) for item in items]
+            return ListConfigurationsResponse(configurations=found)
+
+    def AcknowledgeConfiguration(
+        self, request: AcknowledgeConfigurationRequest, context: ServicerContext
+    ) -> AcknowledgeConfigurationResponse:
+        """An agent has carried a change out."""
+        with answering(context):
+            core, read = self._core(), convert.Request(request)
+            read.mutation()
+            vm = read.name("vm")
+            read.done()
+            freed_w = request.freed_w if request.HasField("freed_w") else None
+            response = AcknowledgeConfigurationResponse(generation=request.generation)
+            return core.quickly(request, lambda: core.controller.acknowledge(vm, request.generation, freed_w), response)
