@@ -29,7 +29,7 @@ FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 NOT_EVEN_DOWNWARDS = {("placement", "learn"), ("routing", "learn"), ("reconfiguration", "learn")}
 """Problems hold numbers only: who optimises does not learn."""
 
-OVER_GRPC = ("service/*", "client.py", "adapters/*", "api/*")
+OVER_GRPC = ("service/*", "client/*", "adapters/*", "api/*")
 FENCES = {
     "highspy": ("mip/highs.py",),
     "ortools": ("mip/cpsat.py",),
@@ -151,7 +151,7 @@ def test_a_wrong_import_is_found(path, source):
         ("domain/site.py", "from tapas_opt.errors import Fault\nfrom .fields import Name\nimport numpy as np"),
         ("mip/highs.py", "import highspy"),
         ("routing/reference.py", "import pyomo.environ as pyo\nfrom tapas_opt.budgets import numbers"),
-        ("client.py", "import grpc\nfrom tapas_opt.api.v1 import types_pb2\nfrom google.rpc import status_pb2"),
+        ("client/calls.py", "import grpc\nfrom tapas_opt.api.v1 import types_pb2\nfrom google.rpc import status_pb2"),
         ("service/server.py", "import grpc\nfrom tapas_opt.control import loop"),
         ("placement/greedy.py", "from tapas_opt.placement.problem import PlacementProblem"),
         ("api/v1/types_pb2.py", "import google.protobuf"),

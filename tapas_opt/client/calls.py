@@ -1,19 +1,15 @@
-"""A thin client: domain objects in, plain typed answers out, and the server's errors as the errors they are."""
+"""One method for each call: domain objects in, plain typed answers out, the server's errors as the errors they are."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import grpc
-from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from pydantic import TypeAdapter
 
 from tapas_opt.api.v1 import (
     common_pb2,
@@ -27,269 +23,39 @@ from tapas_opt.api.v1 import (
     routing_service_pb2_grpc,
     site_service_pb2,
     site_service_pb2_grpc,
-    telemetry_service_pb2,
     telemetry_service_pb2_grpc,
+)
+from tapas_opt.client import messages
+from tapas_opt.client.answers import (
+    Acknowledgement,
+    Completion,
+    Decision,
+    Desired,
+    Placed,
+    Plan,
+    Pushed,
+    Ranked,
+    Routed,
+    RoutingTable,
+    Snapshot,
+    VmRecord,
 )
 from tapas_opt.control.events import OperatingMode, ServerState
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure
-from tapas_opt.domain.result import Mode, Status
 from tapas_opt.domain.workload import Endpoint, Group, Vm
 from tapas_opt.errors import DeadlinePassed, ServerUnreachable
 from tapas_opt.reconfiguration.problem import Stage
 from tapas_opt.service import convert
 from tapas_opt.service.status import error_of
 
-__all__ = [
-    "DEFAULT_ADDRESS",
-    "Acknowledgement",
-    "Binding",
-    "Client",
-    "Completion",
-    "Decision",
-    "Desired",
-    "Placed",
-    "Plan",
-    "Pushed",
-    "Ranked",
-    "Rejection",
-    "Routed",
-    "RoutingClass",
-    "RoutingTable",
-    "Snapshot",
-    "VmRecord",
-]
+__all__ = ["DEFAULT_ADDRESS", "Client"]
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 _LONGEST_MESSAGE_BYTES = 16 * 2**20
 _LONGEST_HEADER_BYTES = 64 * 2**10
 _PAGE = 1_000
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why something was not done; ``reason`` is a constraint's name."""
-
-    subject: str
-    reason: str
-    shortfall: float | None = None
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A constraint with little room left."""
-
-    reason: str
-    where: str
-    headroom: float = 0.0
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What every decision carries; None and ``""`` where the server does not know."""
-
-    decision_id: str = ""
-    mode: Mode | None = None
-    status: Status | None = None
-    solver: str = ""
-    objective: float | None = None
-    bound: float | None = None
-    gap_frac: float | None = None
-    terms: Mapping[str, float] = field(default_factory=dict)
-    fallback: str = ""
-    snapshot_fingerprint: str = ""
-    model_fingerprint: str = ""
-    telemetry_age_s: float | None = None
-    binding: tuple[Binding, ...] = ()
-    rejections: tuple[Rejection, ...] = ()
-    build_s: float | None = None
-    solve_s: float | None = None
-    check_s: float | None = None
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Where a batch of VMs went; ``request_id`` asks for the same answer again."""
-
-    request_id: str
-    decision: Decision
-    server_of: Mapping[str, str]
-    unplaced: tuple[str, ...]
-    reserved_until_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """What a candidate server is worth to a VM."""
-
-    server: str
-    eligible: bool = False
-    cost: float | None = None
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """The instance (a VM) that a request goes to; return ``pending_tokens`` when it is completed."""
-
-    instance: str
-    server: str
-    mode: Mode
-    request_class: str = ""
-    pending_tokens: float = 0.0
-    snapshot_fingerprint: str = ""
-    plan_age_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RoutingClass:
-    """How the requests of one class are spread: instance (VM) to share."""
-
-    request_class: str
-    endpoint: str
-    shares: Mapping[str, float] = field(default_factory=dict)
-    unserved_frac: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RoutingTable:
-    """The routing plan in force; without classes until the first is made."""
-
-    snapshot_fingerprint: str = ""
-    created_at_s: float = 0.0
-    stale_at_s: float = 0.0
-    mode: Mode | None = None
-    classes: tuple[RoutingClass, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """How a request ended: ``outcome`` is completed, failed or cancelled."""
-
-    endpoint: str
-    instance: str
-    outcome: str = "completed"
-    pending_tokens: float | None = None
-    prompt_tokens: int | None = None
-    output_tokens: int | None = None
-    ttft_s: float | None = None
-    tbt_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What one VM changes from and to; an empty configuration is parked."""
-
-    vm: str
-    from_configuration: str = ""
-    to_configuration: str = ""
-    load_frac: float | None = None
-    wave: int = 0
-    reload: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Excess:
-    """A domain that stays over its limit whatever is done."""
-
-    constraint: str
-    name: str
-    amount: float
-    unit: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A reconfiguration plan, proposed or published."""
-
-    plan_id: str
-    etag: str
-    stage: Stage
-    published: bool = False
-    needed: bool = False
-    decision: Decision = field(default_factory=Decision)
-    changes: tuple[Change, ...] = ()
-    excess: tuple[Excess, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """What a VM should run; acknowledge it with its generation."""
-
-    vm: str
-    server: str
-    configuration: str = ""
-    load_frac: float | None = None
-    generation: int = 0
-    acknowledged_generation: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """An agent's word that a VM runs what was desired, and the watts which that freed."""
-
-    vm: str
-    generation: int
-    freed_w: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VmRecord:
-    """A VM as the server knows it; ``state`` is reserved or running."""
-
-    vm: Vm
-    state: str
-    server: str
-    reserved_until_s: float | None = None
-    desired_configuration: str = ""
-    load_frac: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DomainLoad:
-    """How much of a budget or capacity is drawn."""
-
-    constraint: str
-    name: str
-    load: float = 0.0
-    limit: float = 0.0
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How the site stands."""
-
-    fingerprint: str
-    model_fingerprint: str
-    site_name: str
-    site_etag: str
-    mode: OperatingMode
-    taken_at_s: float = 0.0
-    telemetry_age_s: float | None = None
-    servers: int = 0
-    servers_free: int = 0
-    vms_reserved: int = 0
-    vms_running: int = 0
-    failures: tuple[Failure, ...] = ()
-    plan_id: str = ""
-    domains: tuple[DomainLoad, ...] = ()
-    endpoints: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """What became of telemetry: readings accepted, refused, and the first few refusals in words."""
-
-    accepted: int = 0
-    refused: int = 0
-    refusals: tuple[str, ...] = ()
 
 
 class Client:
@@ -360,7 +126,7 @@ class Client:
     def snapshot(self) -> Snapshot:
         """How the site stands."""
         answer = self._call(self._site.GetSnapshot, site_service_pb2.GetSnapshotRequest())
-        return _read(Snapshot, answer.snapshot)
+        return messages.read(Snapshot, answer.snapshot)
 
     def site(self) -> tuple[str, str]:
         """Return the text of the site file in force, and its etag."""
@@ -402,20 +168,20 @@ class Client:
         """Take over VMs that run already; returns how many."""
         request = fleet_service_pb2.AdoptVmsRequest(
             request_id=_id(request_id),
-            vms=_placed_vms(vms),
+            vms=messages.placed_vms(vms),
             groups=[convert.fill(common_pb2.Group(), group) for group in groups],
         )
         return int(self._call(self._fleet.AdoptVms, request).adopted)
 
     def sync(self, vms: Iterable[tuple[Vm, str]], *, request_id: str | None = None) -> tuple[Mapping[str, str], ...]:
         """Say what really runs; returns the differences to what the server believed."""
-        request = fleet_service_pb2.SyncVmsRequest(request_id=_id(request_id), vms=_placed_vms(vms))
+        request = fleet_service_pb2.SyncVmsRequest(request_id=_id(request_id), vms=messages.placed_vms(vms))
         answer = self._call(self._fleet.SyncVms, request)
         return tuple(convert.plain(difference) for difference in answer.differences)
 
     def vm(self, name: str) -> VmRecord:
         """One VM."""
-        return _read(VmRecord, self._call(self._fleet.GetVm, fleet_service_pb2.GetVmRequest(name=name)).vm)
+        return messages.read(VmRecord, self._call(self._fleet.GetVm, fleet_service_pb2.GetVmRequest(name=name)).vm)
 
     def vms(self, endpoint: str = "") -> Iterator[VmRecord]:
         """All VMs by name, or those of an endpoint."""
@@ -423,7 +189,7 @@ class Client:
         while True:
             request = fleet_service_pb2.ListVmsRequest(page_size=_PAGE, page_token=token, endpoint=endpoint)
             answer = self._call(self._fleet.ListVms, request)
-            yield from (_read(VmRecord, record) for record in answer.vms)
+            yield from (messages.read(VmRecord, record) for record in answer.vms)
             token = answer.next_page_token
             if not token:
                 return
@@ -449,7 +215,7 @@ class Client:
         answer = self._call(self._placement.PlaceVms, request, timeout_s)
         return Placed(
             request_id=request.request_id,
-            decision=_read(Decision, answer.decision),
+            decision=messages.read(Decision, answer.decision),
             server_of={placement.vm: placement.server for placement in answer.placements},
             unplaced=tuple(answer.unplaced),
             reserved_until_s=answer.reserved_until_s if answer.HasField("reserved_until_s") else None,
@@ -469,7 +235,7 @@ class Client:
         """Judge candidates for a VM, or all servers; eligible ones first, cheapest first."""
         request = placement_service_pb2.RankServersRequest(vm=convert.fill(common_pb2.Vm(), vm), candidates=candidates)
         answer = self._call(self._placement.RankServers, request)
-        return tuple(_read(Ranked, ranked) for ranked in answer.servers)
+        return tuple(messages.read(Ranked, ranked) for ranked in answer.servers)
 
     # --- routing --------------------------------------------------------------------------------------------------
 
@@ -480,16 +246,16 @@ class Client:
         request = routing_service_pb2.RouteRequest(
             endpoint=endpoint, prompt_tokens=prompt_tokens, output_tokens=output_tokens, session=session
         )
-        return _read(Routed, self._call(self._routing.Route, request))
+        return messages.read(Routed, self._call(self._routing.Route, request))
 
     def routing_table(self) -> RoutingTable:
         """The routing plan in force, for those who pick by themselves."""
         answer = self._call(self._routing.GetRoutingTable, routing_service_pb2.GetRoutingTableRequest())
-        return _read(RoutingTable, answer.table)
+        return messages.read(RoutingTable, answer.table)
 
     def complete(self, completions: Iterable[Completion]) -> tuple[int, int]:
         """Tell how requests ended; returns how many were accepted, and how many named an unknown instance."""
-        answer = self._call(self._routing.CompleteRequests, (_completion(one) for one in completions))
+        answer = self._call(self._routing.CompleteRequests, (messages.completion(one) for one in completions))
         return answer.accepted, answer.unknown
 
     # --- reconfiguration ------------------------------------------------------------------------------------------
@@ -502,7 +268,7 @@ class Client:
             request_id=_id(request_id), failure=convert.fill(common_pb2.Failure(), failure)
         )
         answer = self._call(self._reconfiguration.ReportFailure, request, timeout_s)
-        return _read(Plan, answer.plan) if answer.HasField("plan") else None
+        return messages.read(Plan, answer.plan) if answer.HasField("plan") else None
 
     def clear_failure(self, label: str, *, request_id: str | None = None) -> None:
         """Say that an element works again; ``label`` is such as ``ups:U2``."""
@@ -512,7 +278,7 @@ class Client:
     def plan_reconfiguration(self, stage: Stage, *, timeout_s: float | None = None) -> Plan:
         """Plan, without publishing."""
         request = reconfiguration_service_pb2.PlanReconfigurationRequest(stage=f"STAGE_{stage.name}")
-        return _read(Plan, self._call(self._reconfiguration.PlanReconfiguration, request, timeout_s).plan)
+        return messages.read(Plan, self._call(self._reconfiguration.PlanReconfiguration, request, timeout_s).plan)
 
     def apply_plan(self, plan_id: str, etag: str, approver: str, *, request_id: str | None = None) -> int:
         """Publish a plan; returns how many VMs are told to change."""
@@ -525,7 +291,7 @@ class Client:
         """What every SaaS VM should run, or those of an endpoint."""
         request = reconfiguration_service_pb2.ListConfigurationsRequest(endpoint=endpoint)
         answer = self._call(self._reconfiguration.ListConfigurations, request)
-        return tuple(_read(Desired, desired) for desired in answer.configurations)
+        return tuple(messages.read(Desired, desired) for desired in answer.configurations)
 
     def acknowledge(self, acknowledgement: Acknowledgement, *, request_id: str | None = None) -> None:
         """Say that a VM runs what was desired."""
@@ -537,7 +303,9 @@ class Client:
 
     def push_telemetry(self, batches: Iterable[Readings]) -> Pushed:
         """Push readings, oldest first."""
-        return _read(Pushed, self._call(self._telemetry.PushTelemetry, (_readings(batch) for batch in batches)))
+        return messages.read(
+            Pushed, self._call(self._telemetry.PushTelemetry, (messages.readings(batch) for batch in batches))
+        )
 
     def _call(self, method: Any, request: object, timeout_s: float | None = None) -> Any:
         try:
@@ -548,48 +316,3 @@ class Client:
 
 def _id(given: str | None) -> str:
     return given or str(uuid.uuid4())
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def _read(kind: type[T], message: Message) -> T:
-    value: T = _adapter(cast("Any", kind)).validate_python(convert.plain(message))
-    return value
-
-
-def _placed_vms(vms: Iterable[tuple[Vm, str]]) -> list[common_pb2.PlacedVm]:
-    return [common_pb2.PlacedVm(vm=convert.fill(common_pb2.Vm(), vm), server=server) for vm, server in vms]
-
-
-def _completion(one: Completion) -> routing_service_pb2.CompleteRequestsRequest:
-    return routing_service_pb2.CompleteRequestsRequest(
-        endpoint=one.endpoint,
-        instance=one.instance,
-        outcome=f"OUTCOME_{one.outcome.upper()}",
-        prompt_tokens=one.prompt_tokens,
-        output_tokens=one.output_tokens,
-        ttft_s=one.ttft_s,
-        tbt_s=one.tbt_s,
-        pending_tokens=one.pending_tokens,
-    )
-
-
-def _readings(batch: Readings) -> telemetry_service_pb2.PushTelemetryRequest:
-    request = telemetry_service_pb2.PushTelemetryRequest(observed_at_s=batch.observed_at_s)
-    for room, value in batch.outdoor_c.items():
-        request.rooms.add(room=room, outdoor_c=value)
-    for server in sorted({*batch.server_power_w, *batch.inlet_c, *batch.hottest_gpu_c}):
-        request.servers.add(
-            server=server,
-            power_w=batch.server_power_w.get(server),
-            inlet_c=batch.inlet_c.get(server),
-            hottest_gpu_c=batch.hottest_gpu_c.get(server),
-        )
-    for ups, value in batch.ups_power_w.items():
-        request.upses.add(ups=ups, power_w=value)
-    for endpoint, value in batch.endpoint_tokens_per_s.items():
-        request.endpoints.add(endpoint=endpoint, tokens_per_s=value)
-    return request

@@ -1,0 +1,46 @@
+"""A thin client: domain objects in, plain typed answers out, and the server's errors as the errors they are."""
+
+from tapas_opt.client.answers import (
+    Acknowledgement,
+    Binding,
+    Change,
+    Completion,
+    Decision,
+    Desired,
+    DomainLoad,
+    Excess,
+    Placed,
+    Plan,
+    Pushed,
+    Ranked,
+    Rejection,
+    Routed,
+    RoutingClass,
+    RoutingTable,
+    Snapshot,
+    VmRecord,
+)
+from tapas_opt.client.calls import DEFAULT_ADDRESS, Client
+
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "Client",
+    "Acknowledgement",
+    "Binding",
+    "Change",
+    "Completion",
+    "Decision",
+    "Desired",
+    "DomainLoad",
+    "Excess",
+    "Placed",
+    "Plan",
+    "Pushed",
+    "Ranked",
+    "Rejection",
+    "Routed",
+    "RoutingClass",
+    "RoutingTable",
+    "Snapshot",
+    "VmRecord",
+]

@@ -1,0 +1,69 @@
+"""Between what a client hands in or gets back, and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from google.protobuf.message import Message
+from pydantic import TypeAdapter
+
+from tapas_opt.api.v1 import common_pb2, routing_service_pb2, telemetry_service_pb2
+from tapas_opt.client.answers import Completion
+from tapas_opt.control.telemetry import Readings
+from tapas_opt.domain.workload import Vm
+from tapas_opt.service import convert
+
+__all__ = ["completion", "placed_vms", "read", "readings"]
+
+T = TypeVar("T")
+
+
+def placed_vms(vms: Iterable[tuple[Vm, str]]) -> list[common_pb2.PlacedVm]:
+    """VMs with the servers that they are on."""
+    return [common_pb2.PlacedVm(vm=convert.fill(common_pb2.Vm(), vm), server=server) for vm, server in vms]
+
+
+def completion(one: Completion) -> routing_service_pb2.CompleteRequestsRequest:
+    """How a request ended."""
+    return routing_service_pb2.CompleteRequestsRequest(
+        endpoint=one.endpoint,
+        instance=one.instance,
+        outcome=f"OUTCOME_{one.outcome.upper()}",
+        prompt_tokens=one.prompt_tokens,
+        output_tokens=one.output_tokens,
+        ttft_s=one.ttft_s,
+        tbt_s=one.tbt_s,
+        pending_tokens=one.pending_tokens,
+    )
+
+
+def readings(batch: Readings) -> telemetry_service_pb2.PushTelemetryRequest:
+    """State readings of one time; what was not measured is not set."""
+    request = telemetry_service_pb2.PushTelemetryRequest(observed_at_s=batch.observed_at_s)
+    for room, value in batch.outdoor_c.items():
+        request.rooms.add(room=room, outdoor_c=value)
+    for server in sorted({*batch.server_power_w, *batch.inlet_c, *batch.hottest_gpu_c}):
+        request.servers.add(
+            server=server,
+            power_w=batch.server_power_w.get(server),
+            inlet_c=batch.inlet_c.get(server),
+            hottest_gpu_c=batch.hottest_gpu_c.get(server),
+        )
+    for ups, value in batch.ups_power_w.items():
+        request.upses.add(ups=ups, power_w=value)
+    for endpoint, value in batch.endpoint_tokens_per_s.items():
+        request.endpoints.add(endpoint=endpoint, tokens_per_s=value)
+    return request
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def read(kind: type[T], message: Message) -> T:
+    """Read a message as the dataclass whose fields have the names of its own."""
+    value: T = _adapter(cast("Any", kind)).validate_python(convert.plain(message))
+    return value
