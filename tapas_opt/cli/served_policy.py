@@ -7,26 +7,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tapas_opt.cli.drill_audit import Audit
 from tapas_opt.client import Acknowledgement, Client, Completion, Decision, Plan
 from tapas_opt.control import events as happened
-from tapas_opt.control.controller import Controller
 from tapas_opt.control.forecast import choice_name
 from tapas_opt.control.reconfiguring import PARKED
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.workload import Endpoint, Group, Vm
 from tapas_opt.errors import NoInstance
-from tapas_opt.placement import check as placement_check
-from tapas_opt.placement.problem import PlacementPlan
-from tapas_opt.reconfiguration import check as reconfiguration_check
-from tapas_opt.reconfiguration.problem import ReconfigurationPlan, Stage
+from tapas_opt.reconfiguration.problem import Stage
 from tapas_opt.simulation.policy import Orders, Request, Shares
 
-__all__ = ["Audit", "Measured", "ServedPolicy"]
-
+__all__ = ["Measured", "ServedPolicy"]
 
 BATCH = 16
 """VMs asked for in one call."""
+
+LET_GO_S, LOOK_EVERY_S = 5.0, 0.01
+"""How long, and how often, it is looked whether routing has let go of a VM that is about to be ended."""
 
 
 @dataclass
@@ -41,40 +40,13 @@ class Measured:
         """Count who answered."""
         self.modes[kind, str(decision.mode or "UNKNOWN")] += 1
 
-
-class Audit:
-    """Judges the server's answers from outside, with a fleet of its own made of nothing but those answers."""
-
-    def __init__(self, mirror: Controller) -> None:
-        self.mirror = mirror
-        self.violations: list[str] = []
-
-    def now_s(self, otherwise_s: float) -> float:
-        """The time as the server has it: that of the newest telemetry."""
-        newest_s = self.mirror.latest.newest_s
-        return otherwise_s if newest_s is None else newest_s
-
-    def placed(self, vms: Sequence[Vm], groups: Sequence[Group], server_of: Mapping[str, str], now_s: float) -> None:
-        """Judge a placement by the checker, then take it over."""
-        problem = self.mirror.placement_problem(vms, groups, now_s=self.now_s(now_s))
-        unplaced = tuple(vm.name for vm in vms if vm.name not in server_of)
-        self._judge(placement_check.check(problem, PlacementPlan(dict(server_of), unplaced)).violations)
-        there = tuple(happened.VmOnServer(vm, server_of[vm.name]) for vm in vms if vm.name in server_of)
-        self.mirror.apply([*(happened.GroupPut(group) for group in groups), happened.VmsAdopted(there)])
-
-    def planned(self, plan: Plan, choice_of: Mapping[str, str], now_s: float) -> None:
-        """Judge a reconfiguration by the checker: it may be over a budget by what it declares, no more."""
-        failures = tuple(self.mirror.fleet.failures.values())
-        problem = self.mirror.reconfiguration_problem(plan.stage, failures, now_s=self.now_s(now_s))
-        chosen = dict(problem.present().choice_of) | dict(choice_of)
-        excess = problem.plan(problem.chosen(ReconfigurationPlan(chosen))).excess
-        declared = {(item.constraint, item.name): item.amount for item in plan.excess}
-        report = reconfiguration_check.check(problem.with_allowed_excess(excess), ReconfigurationPlan(chosen, excess))
-        self._judge(report.violations)
-        self._judge([f"{c} at {d}: {w:,.0f} over" for (c, d), w in excess.items() if w > declared.get((c, d), 0.0) + 1])
-
-    def _judge(self, violations: Sequence[object]) -> None:
-        self.violations += [str(item) for item in violations]
+    @property
+    def answered(self) -> dict[str, dict[str, int]]:
+        """How often each mode answered each kind of decision."""
+        counted: dict[str, dict[str, int]] = {}
+        for (kind, mode), count in sorted(self.modes.items()):
+            counted.setdefault(kind, {})[mode] = count
+        return counted
 
 
 class ServedPolicy:
@@ -96,6 +68,11 @@ class ServedPolicy:
             client.put_endpoint(endpoint)
             audit.mirror.apply(audit.mirror.put_endpoint(endpoint))
 
+    def adopt(self, vms: Sequence[tuple[Vm, str]], groups: Sequence[Group], now_s: float) -> None:
+        """Tell the server what runs where already."""
+        self._client.adopt(vms, groups)
+        self.audit.adopted(vms, groups)
+
     def place(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> Mapping[str, str]:
         """Reserve in batches, and confirm at once: the drill's VMs start without delay."""
         found: dict[str, str] = {}
@@ -111,9 +88,13 @@ class ServedPolicy:
         return found
 
     def release(self, names: Sequence[str], now_s: float) -> None:
-        """VMs have left."""
+        """VMs leave; they serve until routing has let go of them."""
         self._client.release(names)
         self.audit.mirror.apply([happened.VmsReleased(tuple(names))])
+        until = time.monotonic() + LET_GO_S
+        while self._routed_to(names) and time.monotonic() < until:
+            time.sleep(LOOK_EVERY_S)
+        self._refresh()
 
     def observe(self, readings: Readings) -> Orders:
         """Push telemetry, say what became of requests and orders, and ask for the next wave as an agent would."""
@@ -179,6 +160,10 @@ class ServedPolicy:
     def applied(self, vm: str, now_s: float) -> None:
         """Remember to acknowledge."""
         self._applied.add(vm)
+
+    def _routed_to(self, names: Sequence[str]) -> bool:
+        """Whether the routing plan in force still sends requests to any of these VMs."""
+        return any(name in entry.shares for entry in self._client.routing_table().classes for name in names)
 
     def _published(self, plan: Plan, now_s: float, why: str) -> Orders:
         """Audit a plan that is in force now, and take its first wave."""

@@ -33,7 +33,13 @@ class Baseline:
         self._vms: dict[str, Vm] = {}
         self._failures: set[str] = set()
         self._row_power_w: Counter[int] = Counter()
-        self._capped = False
+        self._capping = False
+        self._capped: set[str] = set()
+
+    def adopt(self, vms: Sequence[tuple[Vm, str]], groups: Sequence[Group], now_s: float) -> None:
+        """Take VMs over where they are."""
+        self._server_of |= {vm.name: server for vm, server in vms}
+        self._vms |= {vm.name: vm for vm, _ in vms}
 
     def place(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> Mapping[str, str]:
         """Each VM goes to the first free server of the row with the fewest VMs."""
@@ -56,6 +62,7 @@ class Baseline:
         for name in names:
             self._server_of.pop(name, None)
             self._vms.pop(name, None)
+            self._capped.discard(name)
 
     def observe(self, readings: Readings) -> Orders:
         """Add up the rows' power."""
@@ -85,25 +92,32 @@ class Baseline:
     def cleared(self, failure: Failure, now_s: float) -> Orders:
         """Lift the caps after the last failure."""
         self._failures.discard(failure.label)
-        return self._release("caps lifted") if not self._failures else Orders()
+        return self._release() if not self._failures else Orders()
 
     def review(self, now_s: float) -> Orders:
-        """Cap while a row is over its budget, as a meter would show."""
+        """Cap while a row is over its budget, as a meter would show; those who came since share the caps in force."""
         budgets = self._topology.row_budget_w
         worst = max((watts / budgets[row] for row, watts in self._row_power_w.items()), default=0.0)
-        if worst > 1.0 and not self._capped:
+        if worst > 1.0:
             return self._cap(f"a row is at {worst:.0%} of its budget: every clock capped")
-        if worst < RELEASE_FRAC and self._capped and not self._failures:
-            return self._release("caps lifted")
-        return Orders()
+        if not self._capping:
+            return Orders()
+        if self._failures or worst >= RELEASE_FRAC:
+            return self._cap("VMs that came since are capped as well")
+        return self._release()
 
     def applied(self, vm: str, now_s: float) -> None:
         """It does not ask what became of its orders."""
 
     def _cap(self, why: str) -> Orders:
-        self._capped = True
-        return Orders(frequency_frac_of=dict.fromkeys(self._vms, CAPPED_FREQUENCY_FRAC), why=why)
+        """Cap those who are not capped yet."""
+        self._capping = True
+        news = [name for name in self._vms if name not in self._capped]
+        self._capped.update(news)
+        return Orders(frequency_frac_of=dict.fromkeys(news, CAPPED_FREQUENCY_FRAC), why=why)
 
-    def _release(self, why: str) -> Orders:
-        self._capped = False
-        return Orders(frequency_frac_of=dict.fromkeys(self._vms, 1.0), why=why)
+    def _release(self) -> Orders:
+        self._capping = False
+        lifted = sorted(self._capped)
+        self._capped.clear()
+        return Orders(frequency_frac_of=dict.fromkeys(lifted, 1.0), why="caps lifted")

@@ -26,8 +26,10 @@ DAY_S = 86_400.0
 CALM_STEP_S = 60.0
 TENSE_STEP_S = 1.0
 WATCHFUL_STEP_S = 10.0
-TENSE_FOR_S = 300.0
-"""So long after a failure, or its end, time is simulated second by second."""
+TENSE_FOR_S, TENSE_AFTER_S = 300.0, 60.0
+"""So long after a failure, and after its end, time is simulated second by second."""
+
+WHOLE_DAY = (0.0, 24.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +61,30 @@ class Day:
 
     Attributes
     ----------
+    start_s, end_s
+        Midnight to midnight, or the part of the day that is looked at.
+    adopted
+        VMs that somebody else placed before the day begins, and their servers: a policy takes them over as they are.
     running
-        VMs that run already when the day begins; each policy decides where.
+        Further VMs that run when the day begins; each policy decides where.
     requests
-        For each endpoint its trace; the trace's length is stretched over the day so that its requests come as densely
-        as the demand has it.
+        For each endpoint its trace; the trace's length is stretched from midnight to midnight so that its requests
+        come as densely as the demand has it.
     goodput_of
         By endpoint: tokens/s that one of its instances carries as it starts.
     """
 
     start_s: float
+    end_s: float
     workload: Workload
     endpoints: tuple[Endpoint, ...]
     groups: tuple[Group, ...]
+    adopted: tuple[tuple[Vm, str], ...]
     running: tuple[Vm, ...]
     arrivals: tuple[Arrival, ...]
     failures: tuple[FailureAt, ...]
     requests: Mapping[str, tuple[Request, ...]]
     goodput_of: Mapping[str, float]
-
-    @property
-    def end_s(self) -> float:
-        """Midnight."""
-        return self.start_s + DAY_S
 
     def steps(self) -> Iterator[tuple[float, float]]:
         """(start, length) of each step: minutes, and seconds around failures."""
@@ -111,7 +114,7 @@ class Day:
 
     @cached_property
     def _minutes_s(self) -> FloatArray:
-        return self.start_s + np.arange(0.0, DAY_S + 1.0, CALM_STEP_S)
+        return self.start_s // DAY_S * DAY_S + np.arange(0.0, DAY_S + 1.0, CALM_STEP_S)
 
     @cached_property
     def _passed_frac(self) -> dict[str, FloatArray]:
@@ -121,16 +124,18 @@ class Day:
         return {name: total / total[-1] for name, total in passed.items()}
 
     def _step_s(self, now_s: float) -> float:
-        for item in self.failures:
-            if item.at_s <= now_s < item.at_s + TENSE_FOR_S or item.until_s <= now_s < item.until_s + TENSE_FOR_S / 5:
-                return TENSE_STEP_S
-            if item.at_s <= now_s < item.until_s:
-                return WATCHFUL_STEP_S
-        return CALM_STEP_S
+        return min((_step_around(item, now_s) for item in self.failures), default=CALM_STEP_S)
 
     def _next_event(self, now_s: float) -> float:
         moments = [t for item in self.failures for t in (item.at_s, item.until_s)]
         return min((t for t in moments if t > now_s + 1e-9), default=float("inf"))
+
+
+def _step_around(item: FailureAt, now_s: float) -> float:
+    """Seconds right after a failure and its end, ten seconds while it lasts."""
+    if item.at_s <= now_s < item.at_s + TENSE_FOR_S or item.until_s <= now_s < item.until_s + TENSE_AFTER_S:
+        return TENSE_STEP_S
+    return WATCHFUL_STEP_S if item.at_s <= now_s < item.until_s else CALM_STEP_S
 
 
 def make_day(
@@ -142,6 +147,8 @@ def make_day(
     day: int,
     running: int,
     arriving: int,
+    hours: tuple[float, float] = WHOLE_DAY,
+    occupied: Sequence[str] = (),
 ) -> Day:
     """Draw a day.
 
@@ -153,22 +160,37 @@ def make_day(
         Number of the day since the history began, so that the week's rhythm goes on.
     running, arriving
         VMs that run at midnight, and VMs that arrive until the next; as many leave as arrive beyond the first half.
+    hours
+        The part of the day that is looked at: what came and went before has come and gone when it begins; failures
+        and requests outside it do not happen.
+    occupied
+        Servers on which the first of the running VMs are already, placed by somebody else.
     """
-    start_s = day * DAY_S
-    present = workload.initial_vms(running)
-    asked = workload.arrivals(day, arriving)
-    leaving = [vm.name for vm in present[:: max(2, 2 * running // max(1, arriving))]]
+    midnight_s = day * DAY_S
+    start_s, end_s = (midnight_s + hour * 3600.0 for hour in hours)
+    initial = workload.initial_vms(running)
+    leaving = [vm.name for vm in initial[:: max(2, 2 * running // max(1, arriving))]]
+    batches = tuple(_hourly(workload.arrivals(day, arriving), leaving, midnight_s))
+    present = _present(initial, [batch for batch in batches if batch.at_s <= start_s])
     return Day(
         start_s=start_s,
+        end_s=end_s,
         workload=workload,
         endpoints=tuple(_endpoint(name, profiles[name]) for name in workload.endpoints),
         groups=tuple(Group(name, SpreadOver.ROW, max_per_place=10_000) for name in workload.endpoints),
-        running=present,
-        arrivals=tuple(_hourly(asked, leaving, start_s)),
-        failures=tuple(failures),
+        adopted=tuple(zip(present, occupied, strict=False)),
+        running=present[len(occupied) :],
+        arrivals=tuple(batch for batch in batches if start_s < batch.at_s < end_s),
+        failures=tuple(item for item in failures if start_s <= item.at_s < end_s),
         requests={name: _requests(name, table) for name, table in trace.items() if name in workload.endpoints},
         goodput_of={name: profile.goodput_tokens_per_s for name, profile in profiles.items()},
     )
+
+
+def _present(initial: Sequence[Vm], before: Sequence[Arrival]) -> tuple[Vm, ...]:
+    """VMs that are there after these arrivals and departures."""
+    gone = {name for batch in before for name in batch.leaving}
+    return tuple(vm for vm in (*initial, *(vm for batch in before for vm in batch.vms)) if vm.name not in gone)
 
 
 def _endpoint(name: str, profile: Profile) -> Endpoint:
@@ -176,15 +198,15 @@ def _endpoint(name: str, profile: Profile) -> Endpoint:
     return Endpoint(name, Slo(5 * profile.ttft_s, 5 * profile.tbt_s), profile.configuration.name, quality_floor=0.85)
 
 
-def _hourly(asked: Sequence[AskedFor], leaving: Sequence[str], start_s: float) -> Iterator[Arrival]:
+def _hourly(asked: Sequence[AskedFor], leaving: Sequence[str], midnight_s: float) -> Iterator[Arrival]:
     """Arrivals in hourly batches; departures are spread over the same hours."""
     hours: dict[int, list[Vm]] = {}
     for item in asked:
-        hours.setdefault(int((item.at_s - start_s) // 3600), []).append(item.vm)
+        hours.setdefault(int((item.at_s - midnight_s) // 3600), []).append(item.vm)
     left = list(leaving)
     for hour, vms in sorted(hours.items()):
         gone = tuple(left.pop() for _ in range(min(len(left), len(vms) // 2)))
-        yield Arrival(start_s + (hour + 1) * 3600.0, tuple(vms), gone)
+        yield Arrival(midnight_s + (hour + 1) * 3600.0, tuple(vms), gone)
 
 
 def _requests(endpoint: str, table: pd.DataFrame) -> tuple[Request, ...]:

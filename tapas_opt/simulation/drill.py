@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.workload import Vm
-from tapas_opt.simulation.day import Day, FailureAt
+from tapas_opt.simulation.day import Arrival, Day, FailureAt
 from tapas_opt.simulation.machine_room import MachineRoom
 from tapas_opt.simulation.metrics import metrics_of
 from tapas_opt.simulation.policy import Orders, Policy, Request
 from tapas_opt.simulation.record import Incident, Moment, Record, stacked
+from tapas_opt.simulation.tally import Tally
 
 __all__ = ["run_day"]
 
@@ -24,165 +25,7 @@ REVIEW_EVERY_S = 900.0
 SETTLE_AFTER_S = 30.0
 """A failure, or its end, is looked at again so long after: what could not be done within seconds is done then."""
 
-
-class _Drill:
-    def __init__(self, day: Day, room: MachineRoom, policy: Policy, started: Mapping[str, Profile]) -> None:
-        self.day = day
-        self.room = room
-        self.policy = policy
-        self.started = started
-        self.present: list[Vm] = []
-        self.moments: list[Moment] = []
-        self.steps: list[float] = []
-        self.incidents: list[Incident] = []
-        self.counted = dict.fromkeys(
-            ("vms_placed", "vms_rejected", "requests_routed", "requests_refused", "configuration_changes"), 0
-        )
-        self.energy_j = 0.0
-        self.tolerance_used = 0.0
-        self.slowed: set[str] = set()
-        self.throttled: NDArray[np.bool_] = np.zeros(len(room.topology.servers), dtype=bool)
-        self.throttle_events = 0
-        self.power_throttle_events = 0
-        self._arrivals = list(day.arrivals)
-        self._observed_s = self._reviewed_s = -np.inf
-        self._extra_reviews: list[float] = []
-        self._tripped: set[str] = set()
-
-    def run(self, on_step: Callable[[float], None]) -> Record:
-        self._ask_for(self.day.running, self.day.start_s)
-        for now, length in self.day.steps():
-            self._events(now)
-            self._step(now, length)
-            on_step(length)
-        record = stacked(
-            self.moments,
-            policy=self.policy.name,
-            rows=self.room.topology.rows,
-            upses=self.room.topology.upses,
-            aisles=self.room.topology.aisles,
-            gpu_limit_c=min(item.gpu_temperature_limit_c for item in self.room.topology.site.hardware.values()),
-            incidents=tuple(self.incidents),
-        )
-        return replace(record, metrics=metrics_of(record, self.steps, self.day.failures) | self._counted_metrics())
-
-    def _counted_metrics(self) -> dict[str, float]:
-        truth = self.room.plant.truth
-        return {
-            **self.counted,
-            "ups_trips": len(truth.tripped_upses),
-            "breaker_trips": len(truth.tripped_pdus) + len(truth.tripped_rows),
-            "thermal_throttle_events": self.throttle_events,
-            "power_throttle_events": self.power_throttle_events,
-            "worst_overload_frac_of_tolerance": self.tolerance_used,
-            "energy_kwh": self.energy_j / 3.6e6,
-        }
-
-    # What happens to the policy.
-
-    def _events(self, now_s: float) -> None:
-        for item in self.day.failures:
-            if item.at_s == now_s:
-                self._fail(item)
-            if item.until_s == now_s:
-                self._clear(item)
-        while self._arrivals and self._arrivals[0].at_s <= now_s:
-            arrival = self._arrivals.pop(0)
-            self._leave(arrival.leaving, now_s)
-            self._ask_for(arrival.vms, now_s)
-        for name in self.room.act(now_s):
-            self.policy.applied(name, now_s)
-        self._look(now_s)
-
-    def _fail(self, item: FailureAt) -> None:
-        self.room.plant.fail(item.failure)
-        self._note(item.at_s, f"{item.failure.label} fails")
-        self._order(self.policy.failed(item.failure, item.at_s), item.at_s)
-        self._reviewed_s = item.at_s
-        self._extra_reviews.append(item.at_s + SETTLE_AFTER_S)
-
-    def _clear(self, item: FailureAt) -> None:
-        self.room.plant.clear(item.failure)
-        self._note(item.until_s, f"{item.failure.label} works again")
-        self._order(self.policy.cleared(item.failure, item.until_s), item.until_s)
-        self._extra_reviews.append(item.until_s + SETTLE_AFTER_S)
-
-    def _look(self, now_s: float) -> None:
-        tense = any(item.at_s <= now_s < item.until_s for item in self.day.failures)
-        if now_s - self._observed_s >= (OBSERVE_TENSE_S if tense else OBSERVE_EVERY_S):
-            self._observed_s = now_s
-            self._order(self.policy.observe(self.room.readings(self._demand(now_s))), now_s)
-        due = [t for t in self._extra_reviews if t <= now_s]
-        if due or now_s - self._reviewed_s >= REVIEW_EVERY_S:
-            self._extra_reviews = [t for t in self._extra_reviews if t > now_s]
-            self._reviewed_s = now_s
-            self._order(self.policy.review(now_s), now_s)
-
-    def _order(self, orders: Orders, now_s: float) -> None:
-        if not orders:
-            return
-        self.room.order(orders, now_s)
-        self.counted["configuration_changes"] += len(orders.choice_of)
-        for name, frac in orders.frequency_frac_of.items():
-            if frac < 1.0 and name not in self.slowed:
-                self.power_throttle_events += 1
-                self.slowed.add(name)
-            elif frac >= 1.0:
-                self.slowed.discard(name)
-        if orders.why:
-            self._note(now_s, orders.why)
-
-    def _ask_for(self, vms: tuple[Vm, ...], now_s: float) -> None:
-        if not vms:
-            return
-        self.present += vms
-        found = self.policy.place(vms, self.day.groups, now_s)
-        for vm in vms:
-            if vm.name in found:
-                self.room.host(vm, found[vm.name], self.started.get(vm.endpoint or ""))
-        self.counted["vms_placed"] += len(found)
-        self.counted["vms_rejected"] += len(vms) - len(found)
-
-    def _leave(self, names: tuple[str, ...], now_s: float) -> None:
-        here = [name for name in names if name in self.room.running]
-        self.present = [vm for vm in self.present if vm.name not in names]
-        if here:
-            self.policy.release(here, now_s)
-            self.room.evict(here)
-
-    # What happens to the room.
-
-    def _step(self, now_s: float, length_s: float) -> None:
-        requests = self._requests(now_s, length_s)
-        routed = self.policy.route(requests, now_s)
-        self.counted["requests_routed"] += routed
-        self.counted["requests_refused"] += len(requests) - routed
-        moment = self.room.step(length_s, self._demand(now_s), self.policy.shares(now_s))
-        self.moments.append(moment)
-        self.steps.append(length_s)
-        truth = self.room.plant.truth
-        self.energy_j += float(truth.server_power_w.sum()) * length_s
-        used = (truth.ups_tolerance_used, truth.pdu_tolerance_used, truth.row_tolerance_used)
-        self.tolerance_used = max(self.tolerance_used, *(float(part.max()) for part in used))
-        now_throttled = np.asarray(truth.throttled.any(axis=1))
-        self.throttle_events += int((now_throttled & ~self.throttled).sum())
-        self.throttled = now_throttled
-        for name in {*truth.tripped_upses, *truth.tripped_pdus, *truth.tripped_rows} - self._tripped:
-            self._tripped.add(name)
-            self._note(moment.t_s, f"{name} trips under overload")
-
-    def _demand(self, now_s: float) -> dict[str, float]:
-        return self.day.demand_tokens_per_s(now_s, self.present)
-
-    def _requests(self, now_s: float, length_s: float) -> list[Request]:
-        return [
-            request
-            for endpoint in self.day.requests
-            for request in self.day.requests_between(endpoint, now_s, now_s + length_s)
-        ]
-
-    def _note(self, t_s: float, text: str) -> None:
-        self.incidents.append(Incident(t_s, text))
+SAME_MOMENT_S = 1e-6
 
 
 def run_day(
@@ -202,3 +45,151 @@ def run_day(
         Called with the length of each step, for a progress bar.
     """
     return _Drill(day, room, policy, started).run(on_step)
+
+
+class _Drill:
+    """A policy on its way through a day: each step begins with what happens then, and ends with a sample."""
+
+    def __init__(self, day: Day, room: MachineRoom, policy: Policy, started: Mapping[str, Profile]) -> None:
+        self._day = day
+        self._room = room
+        self._policy = policy
+        self._started = started
+        self._asked_for: list[Vm] = []
+        self._coming = self._timeline()
+        self._observed_s = self._reviewed_s = -np.inf
+        self._second_looks_s: list[float] = []
+        self._tally = Tally()
+        self._steps_s: list[float] = []
+        self._moments: list[Moment] = []
+        self._incidents: list[Incident] = []
+
+    def run(self, on_step: Callable[[float], None]) -> Record:
+        """From the first step of the day to the last."""
+        self._adopt(self._day.start_s)
+        self._ask_for(self._day.running, self._day.start_s)
+        for now_s, length_s in self._day.steps():
+            self._let_happen(now_s)
+            self._look(now_s)
+            self._route(now_s, length_s)
+            self._step(now_s, length_s)
+            on_step(length_s)
+        record = stacked(self._policy.name, self._room.topology, self._moments, self._incidents)
+        return replace(record, metrics=metrics_of(record, self._steps_s, self._day.failures, self._tally))
+
+    # What happens.
+
+    def _timeline(self) -> list[tuple[float, Callable[[float], None]]]:
+        """What is to come, in order; at the same moment failures before repairs before VMs."""
+        coming: list[tuple[float, Callable[[float], None]]] = [
+            *((item.at_s, partial(self._fail, item)) for item in self._day.failures),
+            *((item.until_s, partial(self._clear, item)) for item in self._day.failures),
+            *((item.at_s, partial(self._arrive, item)) for item in self._day.arrivals),
+        ]
+        return sorted(coming, key=lambda entry: entry[0])
+
+    def _let_happen(self, now_s: float) -> None:
+        while self._coming and self._coming[0][0] <= now_s + SAME_MOMENT_S:
+            _, happen = self._coming.pop(0)
+            happen(now_s)
+        for name in self._room.act(now_s):
+            self._policy.applied(name, now_s)
+
+    def _fail(self, item: FailureAt, now_s: float) -> None:
+        self._room.plant.fail(item.failure)
+        self._note(item.at_s, f"{item.failure.label} fails")
+        self._order(self._policy.failed(item.failure, now_s), now_s)
+        self._reviewed_s = now_s
+        self._second_looks_s.append(now_s + SETTLE_AFTER_S)
+
+    def _clear(self, item: FailureAt, now_s: float) -> None:
+        self._room.plant.clear(item.failure)
+        self._note(item.until_s, f"{item.failure.label} works again")
+        self._order(self._policy.cleared(item.failure, now_s), now_s)
+        self._second_looks_s.append(now_s + SETTLE_AFTER_S)
+
+    def _arrive(self, arrival: Arrival, now_s: float) -> None:
+        self._leave(arrival.leaving, now_s)
+        self._ask_for(arrival.vms, now_s)
+
+    # VMs.
+
+    def _adopt(self, now_s: float) -> None:
+        there = self._day.adopted
+        if not there:
+            return
+        self._asked_for += [vm for vm, _ in there]
+        self._policy.adopt(there, self._day.groups, now_s)
+        for vm, server in there:
+            self._host(vm, server)
+        self._tally.vms_adopted += len(there)
+        self._tally.vms_placed += len(there)
+
+    def _ask_for(self, vms: Sequence[Vm], now_s: float) -> None:
+        if not vms:
+            return
+        self._asked_for += vms
+        found = self._policy.place(vms, self._day.groups, now_s)
+        for vm in vms:
+            if vm.name in found:
+                self._host(vm, found[vm.name])
+        self._tally.vms_placed += len(found)
+        self._tally.vms_rejected += len(vms) - len(found)
+
+    def _host(self, vm: Vm, server: str) -> None:
+        self._room.host(vm, server, self._started.get(vm.endpoint or ""))
+
+    def _leave(self, names: Sequence[str], now_s: float) -> None:
+        self._asked_for = [vm for vm in self._asked_for if vm.name not in names]
+        here = [name for name in names if name in self._room.running]
+        if here:
+            self._policy.release(here, now_s)
+            self._room.evict(here)
+
+    # What the policy is asked, and what it orders.
+
+    def _look(self, now_s: float) -> None:
+        tense = any(item.at_s <= now_s < item.until_s for item in self._day.failures)
+        if now_s - self._observed_s >= (OBSERVE_TENSE_S if tense else OBSERVE_EVERY_S):
+            self._observed_s = now_s
+            self._order(self._policy.observe(self._room.readings(self._demand(now_s))), now_s)
+        second_look = any(t_s <= now_s for t_s in self._second_looks_s)
+        if second_look or now_s - self._reviewed_s >= REVIEW_EVERY_S:
+            self._second_looks_s = [t_s for t_s in self._second_looks_s if t_s > now_s]
+            self._reviewed_s = now_s
+            self._order(self._policy.review(now_s), now_s)
+
+    def _order(self, orders: Orders, now_s: float) -> None:
+        if not orders:
+            return
+        self._room.order(orders, now_s)
+        self._tally.configuration_changes += len(orders.choice_of)
+        if orders.why:
+            self._note(now_s, orders.why)
+
+    def _route(self, now_s: float, length_s: float) -> None:
+        requests = self._requests(now_s, now_s + length_s)
+        routed = self._policy.route(requests, now_s)
+        self._tally.requests_routed += routed
+        self._tally.requests_refused += len(requests) - routed
+
+    def _requests(self, from_s: float, until_s: float) -> list[Request]:
+        day = self._day
+        return [request for name in day.requests for request in day.requests_between(name, from_s, until_s)]
+
+    # What happens to the room.
+
+    def _step(self, now_s: float, length_s: float) -> None:
+        moment = self._room.step(length_s, self._demand(now_s), self._policy.shares(now_s))
+        running = self._room.running
+        capped = [name for name, item in running.items() if item.frequency_frac < 1.0]
+        for name in self._tally.step(self._room.plant.truth, length_s, len(running), capped):
+            self._note(moment.t_s, f"{name} trips under overload")
+        self._moments.append(moment)
+        self._steps_s.append(length_s)
+
+    def _demand(self, now_s: float) -> dict[str, float]:
+        return self._day.demand_tokens_per_s(now_s, self._asked_for)
+
+    def _note(self, t_s: float, text: str) -> None:
+        self._incidents.append(Incident(t_s, text))

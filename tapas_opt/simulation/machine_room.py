@@ -101,22 +101,30 @@ class MachineRoom:
         """Start the actuators; whatever was under way for the same VM and knob is dropped."""
         for name, choice in orders.choice_of.items():
             if name in self.running:
+                loaded_s = self._loaded_s(self.running[name], now_s)
                 self._drop(name, option=True)
-                self._due += self._choice_steps(self.running[name], self._options[choice], now_s)
+                self._due += self._choice_steps(self.running[name], self._options[choice], now_s, loaded_s)
         for name, frac in orders.frequency_frac_of.items():
             if name in self.running:
                 self._drop(name, option=False)
                 self._due.append(_Due(now_s + self._cap_s(self.running[name]), name, None, frac, False, True))
 
+    def _loaded_s(self, running: Running, now_s: float) -> float:
+        """When the weights that are being loaded will be there."""
+        steps = [item.at_s for item in self._due if item.vm == running.vm.name and item.option is not None]
+        return max(steps, default=now_s) if running.loading else now_s
+
     def _drop(self, name: str, *, option: bool) -> None:
         self._due = [item for item in self._due if item.vm != name or (item.option is None) == option]
 
-    def _choice_steps(self, running: Running, then: Option, now_s: float) -> list[_Due]:
-        """A change in flight is one step; a reload drains, then loads, then serves."""
+    def _choice_steps(self, running: Running, then: Option, now_s: float, loaded_s: float) -> list[_Due]:
+        """A change in flight is one step, which waits for weights being loaded; a reload drains, loads, then serves."""
         vm = running.vm.name
         ready_s = now_s + self._actuation.delay_s(running.option, then)
-        if not self._actuation.reloads(running.option, then) or then.profile is None:
+        if then.profile is None:
             return [_Due(ready_s, vm, then, None, False, True)]
+        if not self._actuation.reloads(running.option, then):
+            return [_Due(max(ready_s, loaded_s), vm, then, None, False, True)]
         return [
             _Due(ready_s - then.profile.reload_s, vm, then, None, True, False),
             _Due(ready_s, vm, then, None, False, True),
@@ -152,16 +160,26 @@ class MachineRoom:
         return self._moment(truth, served)
 
     def _work(self, demand: Mapping[str, float], shares: Shares) -> tuple[FloatArray, Served]:
-        """GPU power that the work asks for, and what is served: shares beyond an instance's goodput are lost."""
+        """GPU power that the work asks for, and what is served."""
         power = self.plant.idle_demand().gpu_power_w
-        now = self.plant.truth
-        served, quality, performance = 0.0, 0.0, []
+        iaas_performance_frac = self._run_iaas(power)
+        served, quality = self._run_saas(power, demand, shares)
+        return power, Served(sum(demand.values()), served, quality, iaas_performance_frac)
+
+    def _run_iaas(self, power: FloatArray) -> float:
+        """Fill in what IaaS VMs draw; their mean speed relative to what they asked for."""
         iaas = [item for item in self.running.values() if item.vm.kind is VmKind.IAAS]
-        loads = self._workload.vm_load_frac([item.vm for item in iaas], self.plant.t_s) if iaas else np.zeros(0)
+        if not iaas:
+            return 1.0
+        loads = self._workload.vm_load_frac([item.vm for item in iaas], self.plant.t_s)
         for item, load in zip(iaas, loads, strict=True):
-            hardware = self._hardware(item.server)
-            power[item.server] = self._padded(iaas_gpu_power_w(load, item.frequency_frac, hardware), power.shape[1])
-            performance.append(item.frequency_frac * self._speed(now, item.server))
+            watts = iaas_gpu_power_w(load, item.frequency_frac, self._hardware(item.server))
+            power[item.server] = self._padded(watts, power.shape[1])
+        return float(np.mean([item.frequency_frac * self._speed(item.server) for item in iaas]))
+
+    def _run_saas(self, power: FloatArray, demand: Mapping[str, float], shares: Shares) -> tuple[float, float]:
+        """Fill in what instances draw; tokens/s served, and quality × served. Beyond its goodput a share is lost."""
+        served = quality = 0.0
         for item in self.running.values():
             configuration = item.configuration
             if item.vm.kind is VmKind.IAAS or configuration is None or item.loading:
@@ -169,18 +187,17 @@ class MachineRoom:
             instance = self._instance(configuration, item.server)
             endpoint = item.vm.endpoint or ""
             asked = demand.get(endpoint, 0.0) * shares.get(endpoint, {}).get(item.vm.name, 0.0)
-            most = instance.goodput_tokens_per_s * item.option.level
-            given = min(asked, most)
-            powers = instance.gpu_powers_w(given / instance.goodput_tokens_per_s)
-            power[item.server] = self._padded(powers, power.shape[1])
-            done = given * self._speed(now, item.server)
+            given = min(asked, instance.goodput_tokens_per_s * item.option.level)
+            watts = instance.gpu_powers_w(given / instance.goodput_tokens_per_s)
+            power[item.server] = self._padded(watts, power.shape[1])
+            done = given * self._speed(item.server)
             served += done
             quality += done * instance.quality
-        total = sum(demand.values())
-        return power, Served(total, served, quality, float(np.mean(performance)) if performance else 1.0)
+        return served, quality
 
-    def _speed(self, truth: Truth, server: int) -> float:
+    def _speed(self, server: int) -> float:
         """Relative speed of a server: nothing in the dark, half while its hottest GPU throttles."""
+        truth = self.plant.truth
         if truth.dark[server]:
             return 0.0
         return 1.0 - (1.0 - THROTTLED_SPEED) * float(truth.throttled_frac[server].max())

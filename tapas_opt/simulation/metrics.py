@@ -2,61 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.domain.failure import FailureKind
 from tapas_opt.simulation.day import FailureAt
 from tapas_opt.simulation.record import Record
+from tapas_opt.simulation.tally import Tally
 
-__all__ = ["metrics_of", "relief_s"]
+__all__ = ["json_safe", "metrics_of", "relief_s"]
 
 FloatArray = NDArray[np.float64]
 
+_EXCESS = 1e-9
 
-def metrics_of(record: Record, steps_s: Sequence[float], failures: Sequence[FailureAt]) -> dict[str, float]:
-    """Metrics of a record.
+
+def metrics_of(
+    record: Record, steps_s: Sequence[float], failures: Sequence[FailureAt], tally: Tally
+) -> dict[str, float]:
+    """Metrics of a record; "over time" is a mean weighted by the length of each step.
+
+    Heat
 
     - ``max_gpu_temperature_c``: the hottest GPU of the run.
-    - ``peak_row_power_frac``, ``peak_aisle_airflow_frac``: the highest ratio of load to the limit in force.
+    - ``p99_gpu_temperature_c``: what the hottest GPU of the moment stayed at or below for 99 % of the time.
+    - ``max_gpu_rise_over_inlet_k``: the most that any GPU was above the inlet air of its server.
+    - ``thermal_throttle_events``, ``thermal_throttle_time_frac``: how often a server began to slow itself, and the
+      part of server time for which any of its GPUs did.
+    - ``peak_aisle_airflow_frac``: the highest ratio of the airflow that an aisle's fans want to its capacity in force.
+
+    Power
+
+    - ``peak_row_power_frac``: the highest ratio of a row's power to its budget in force.
+    - ``power_throttle_events``, ``power_cap_time_frac``: how often a cap was laid on a VM's clock, and the part of VM
+      time under one. A lower clock that belongs to a chosen instance configuration is no cap: what it costs is in
+      ``quality_loss_frac`` and ``saas_performance_loss_frac``.
+    - ``ups_trips``, ``breaker_trips``: UPSs, and breakers of PDUs and rows, that opened under overload.
+    - ``worst_overload_frac_of_tolerance``: the most of any UPS's or breaker's inverse-time tolerance that was used.
     - ``ups_overload_s``: time with any UPS above its capacity in force.
-    - ``relief_s``: the longest time from a failure until every UPS was back within its capacity (:func:`relief_s`).
-    - ``saas_performance_loss_frac``: demand not served, over time.
-    - ``quality_loss_frac``: 1 − quality of the answers, over time.
+    - ``relief_s``: the longest of the failures (:func:`relief_s`); 0 if no failure overloaded a UPS.
+    - ``energy_kwh``: what the servers drew.
+
+    Service
+
+    - ``saas_performance_loss_frac``: part of the endpoints' demand not served, over time.
+    - ``quality_loss_frac``: 1 − quality of the answers, over the time in which anything was served; NaN if never.
     - ``iaas_performance_loss_frac``: 1 − mean speed of IaaS VMs, over time.
+    - ``requests_routed``, ``requests_refused``: requests of the trace that got an instance, and that got none.
+    - ``vms_placed``, ``vms_adopted``, ``vms_rejected``: VMs that got a server, those of them that were taken over
+      where they ran, and VMs that got none.
+    - ``configuration_changes``: orders to an instance to run another configuration or load level.
     """
-    weight = np.asarray(steps_s) / np.sum(steps_s)
-    served = ~np.isnan(record.quality_frac)
-    over = (record.ups_power_w > record.ups_capacity_w * (1 + 1e-9)).any(axis=1)
+    time_s = np.asarray(steps_s, dtype=np.float64)
     return {
+        "ups_trips": tally.ups_trips,
+        "breaker_trips": tally.breaker_trips,
+        "worst_overload_frac_of_tolerance": tally.tolerance_used_frac,
+        "ups_overload_s": float(time_s[_ups_overloaded(record)].sum()),
+        "relief_s": max((relief_s(record, item) for item in failures), default=0.0),
         "max_gpu_temperature_c": float(record.hottest_gpu_c.max()),
+        "p99_gpu_temperature_c": _quantile(record.hottest_gpu_c, time_s, 0.99),
+        "max_gpu_rise_over_inlet_k": tally.rise_over_inlet_k,
+        "thermal_throttle_events": tally.thermal_throttle_events,
+        "thermal_throttle_time_frac": tally.throttled_server_s / tally.server_s,
+        "power_throttle_events": tally.power_throttle_events,
+        "power_cap_time_frac": tally.capped_vm_s / tally.vm_s if tally.vm_s else 0.0,
         "peak_row_power_frac": _peak(record.row_power_w, record.row_budget_w),
         "peak_aisle_airflow_frac": _peak(record.aisle_airflow_cfm, record.aisle_capacity_cfm),
-        "ups_overload_s": float(np.asarray(steps_s)[over].sum()),
-        "relief_s": max((relief_s(record, item) for item in failures), default=0.0),
-        "saas_performance_loss_frac": float(((1.0 - record.served_frac) * weight).sum()),
-        "quality_loss_frac": float(((1.0 - record.quality_frac[served]) * weight[served]).sum() / weight[served].sum()),
-        "iaas_performance_loss_frac": float(((1.0 - record.iaas_performance_frac) * weight).sum()),
+        "saas_performance_loss_frac": _mean_loss(record.served_frac, time_s),
+        "quality_loss_frac": _mean_loss(record.quality_frac, time_s),
+        "iaas_performance_loss_frac": _mean_loss(record.iaas_performance_frac, time_s),
+        "requests_routed": tally.requests_routed,
+        "requests_refused": tally.requests_refused,
+        "vms_placed": tally.vms_placed,
+        "vms_adopted": tally.vms_adopted,
+        "vms_rejected": tally.vms_rejected,
+        "configuration_changes": tally.configuration_changes,
+        "energy_kwh": tally.energy_j / 3.6e6,
     }
 
 
 def relief_s(record: Record, failure: FailureAt) -> float:
-    """Seconds from a failure until no UPS was above its capacity in force; 0 if none ever was.
+    """Seconds from a failure until every UPS stayed within its capacity in force; 0 if none ever was above it.
 
-    ``inf`` if that did not come about before the failure was over.
+    ``inf`` if that did not come about before the failure was over, or only because a UPS tripped: what is dark is not
+    relieved.
     """
     during = (record.t_s > failure.at_s) & (record.t_s <= failure.until_s)
-    alive = record.ups_capacity_w[during] > 0
-    over = ((record.ups_power_w[during] > record.ups_capacity_w[during] * (1 + 1e-9)) & alive).any(axis=1)
+    if (_dead(record, during) & ~_dead_before(record, failure)).any():
+        return float("inf")
+    over = _ups_overloaded(record)[during]
     if not over.any():
         return 0.0
-    last = int(np.flatnonzero(over)[-1])
-    times = record.t_s[during]
-    return float(times[last + 1] - failure.at_s) if last + 1 < len(times) else float("inf")
+    last, times_s = int(np.flatnonzero(over)[-1]), record.t_s[during]
+    return float(times_s[last + 1] - failure.at_s) if last + 1 < len(times_s) else float("inf")
+
+
+def json_safe(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON knows neither infinity nor NaN: what never came about, or is not defined, is null."""
+    return {name: value if isfinite(value) else None for name, value in metrics.items()}
+
+
+def _ups_overloaded(record: Record) -> NDArray[np.bool_]:
+    """``[moment]`` whether any UPS is above its capacity in force; one that is out of service carries nothing."""
+    in_service = record.ups_capacity_w > 0
+    above = record.ups_power_w > record.ups_capacity_w * (1 + _EXCESS)
+    return np.asarray((above & in_service).any(axis=1))
+
+
+def _dead(record: Record, moments: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``[UPS]`` whether it was out of service at any of these moments."""
+    return np.asarray((record.ups_capacity_w[moments] <= 0).any(axis=0))
+
+
+def _dead_before(record: Record, failure: FailureAt) -> NDArray[np.bool_]:
+    """``[UPS]`` whether the failure itself, or what came before it, took the UPS out of service."""
+    last = np.flatnonzero(record.t_s <= failure.at_s)[-1:]
+    dead = (record.ups_capacity_w[last] <= 0).any(axis=0)
+    lost = failure.failure.element if failure.failure.kind is FailureKind.UPS else ""
+    return np.asarray(dead | np.array([name == lost for name in record.upses], dtype=bool))
+
+
+def _mean_loss(kept_frac: FloatArray, time_s: FloatArray) -> float:
+    """1 − what was kept, over the time in which that is defined; NaN if it never is."""
+    defined = np.isfinite(kept_frac)
+    total_s = float(time_s[defined].sum())
+    return float(((1.0 - kept_frac[defined]) * time_s[defined]).sum()) / total_s if total_s > 0 else float("nan")
+
+
+def _quantile(values: FloatArray, time_s: FloatArray, frac: float) -> float:
+    """Least value that the series stays at or below for this part of the time."""
+    order = np.argsort(values, kind="stable")
+    passed = np.cumsum(time_s[order])
+    return float(values[order][np.searchsorted(passed, frac * passed[-1] * (1 - _EXCESS))])
 
 
 def _peak(load: FloatArray, limit: FloatArray) -> float:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(limit > 0, load / limit, 0.0)
+    ratio = np.divide(load, limit, out=np.zeros_like(load), where=limit > 0)
     return float(ratio.max(initial=0.0))

@@ -55,6 +55,9 @@ class Policy(Protocol):
 
     name: str
 
+    def adopt(self, vms: Sequence[tuple[Vm, str]], groups: Sequence[Group], now_s: float) -> None:
+        """Take over VMs that run already, on the servers where somebody else has put them."""
+
     def place(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> Mapping[str, str]:
         """Server of each VM that gets one."""
 

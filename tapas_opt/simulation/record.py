@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Incident", "Moment", "Outage", "Record", "Run"]
+from tapas_opt.domain.topology import Topology
+
+__all__ = ["Incident", "Moment", "Outage", "Record", "Run", "stacked"]
 
 FloatArray = NDArray[np.float64]
 
@@ -71,6 +72,9 @@ class Record:
         ``[moment, domain]`` beside the limits in force.
     answered
         How often each mode (``SOLVER``, ``GREEDY``, …) answered each kind of decision.
+    metrics
+        By the names of :mod:`tapas_opt.simulation.metrics`; ``inf`` for what never came about, NaN for what is not
+        defined.
     """
 
     policy: str
@@ -107,15 +111,19 @@ class Run:
     summary: Mapping[str, object]
 
 
-def stacked(moments: Sequence[Moment], **rest: object) -> Record:
-    """Make a record of samples; ``rest`` are the record's other fields."""
-    columns = {name: np.array([getattr(moment, name) for moment in moments]) for name in Moment.__slots__}
-    return Record(**columns, **rest)  # type: ignore[arg-type]
-
-
-def count_modes(answers: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """Count (kind of decision, mode) pairs."""
-    counted: dict[str, dict[str, int]] = {}
-    for (kind, mode), count in Counter(answers).items():
-        counted.setdefault(kind, {})[mode] = count
-    return counted
+def stacked(policy: str, topology: Topology, moments: Sequence[Moment], incidents: Sequence[Incident]) -> Record:
+    """Make a record of samples, in order of time."""
+    columns: dict[str, FloatArray] = {
+        name: np.array([getattr(moment, name) for moment in moments], dtype=np.float64) for name in Moment.__slots__
+    }
+    return Record(
+        policy=policy,
+        rows=topology.rows,
+        upses=topology.upses,
+        aisles=topology.aisles,
+        gpu_limit_c=min(item.gpu_temperature_limit_c for item in topology.site.hardware.values()),
+        incidents=tuple(incidents),
+        answered={},
+        metrics={},
+        **columns,
+    )

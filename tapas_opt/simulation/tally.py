@@ -1,0 +1,78 @@
+"""What is counted and summed up while a policy goes through a day, and cannot be read off its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.plant.truth import Truth
+
+__all__ = ["Tally"]
+
+
+@dataclass
+class Tally:
+    """Counts, sums and extremes of one policy's day; :mod:`tapas_opt.simulation.metrics` says what becomes of them.
+
+    An event is counted once, from its start to its end: per server (throttling), per VM (capping), per element (trips).
+    """
+
+    vms_adopted: int = 0
+    vms_placed: int = 0
+    vms_rejected: int = 0
+    requests_routed: int = 0
+    requests_refused: int = 0
+    configuration_changes: int = 0
+    ups_trips: int = 0
+    breaker_trips: int = 0
+    thermal_throttle_events: int = 0
+    power_throttle_events: int = 0
+    server_s: float = 0.0
+    throttled_server_s: float = 0.0
+    vm_s: float = 0.0
+    capped_vm_s: float = 0.0
+    energy_j: float = 0.0
+    tolerance_used_frac: float = 0.0
+    rise_over_inlet_k: float = 0.0
+    _throttled: NDArray[np.bool_] | None = field(default=None, repr=False)
+    _capped: frozenset[str] = field(default=frozenset(), repr=False)
+    _tripped: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def step(self, truth: Truth, dt_s: float, vms: int, capped: Collection[str]) -> tuple[str, ...]:
+        """Count a step of the room in which these of its ``vms`` were capped; names of what has just tripped."""
+        self._count_throttling(truth, dt_s)
+        self._count_capping(dt_s, vms, frozenset(capped))
+        self.energy_j += float(truth.server_power_w.sum()) * dt_s
+        used = np.concatenate([truth.ups_tolerance_used, truth.pdu_tolerance_used, truth.row_tolerance_used])
+        self.tolerance_used_frac = max(self.tolerance_used_frac, float(used.max(initial=0.0)))
+        rise_k = truth.gpu_temperature_c - truth.inlet_c[:, None]
+        self.rise_over_inlet_k = max(self.rise_over_inlet_k, float(np.nanmax(rise_k)))
+        return self._count_trips(truth)
+
+    def _count_throttling(self, truth: Truth, dt_s: float) -> None:
+        now = np.asarray(truth.throttled.any(axis=1))
+        before = np.zeros_like(now) if self._throttled is None else self._throttled
+        self.thermal_throttle_events += int((now & ~before).sum())
+        self.server_s += dt_s * len(now)
+        self.throttled_server_s += dt_s * float(truth.throttled_frac.max(axis=1).sum())
+        self._throttled = now
+
+    def _count_capping(self, dt_s: float, vms: int, capped: frozenset[str]) -> None:
+        self.power_throttle_events += len(capped - self._capped)
+        self.vm_s += dt_s * vms
+        self.capped_vm_s += dt_s * len(capped)
+        self._capped = capped
+
+    def _count_trips(self, truth: Truth) -> tuple[str, ...]:
+        upses, breakers = truth.tripped_upses, (*truth.tripped_pdus, *truth.tripped_rows)
+        self.ups_trips += self._new(upses)
+        self.breaker_trips += self._new(breakers)
+        tripped = tuple(name for name in (*upses, *breakers) if name not in self._tripped)
+        self._tripped = frozenset((*upses, *breakers))
+        return tripped
+
+    def _new(self, names: Sequence[str]) -> int:
+        return sum(name not in self._tripped for name in names)

@@ -1,0 +1,97 @@
+"""The baseline: spreads VMs, is blind to heat and power, and caps everybody once it is too late."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tapas_opt.control.telemetry import Readings
+from tapas_opt.domain.failure import Failure, FailureKind
+from tapas_opt.domain.topology import topology_of
+from tapas_opt.domain.workload import Vm, VmKind
+from tapas_opt.simulation.baseline import Baseline
+from tapas_opt.simulation.policy import Request
+
+U1, U2 = Failure(FailureKind.UPS, "U1"), Failure(FailureKind.UPS, "U2")
+
+
+def vms(count, first=0, **fields):
+    kind = {"kind": VmKind.SAAS if "endpoint" in fields else VmKind.IAAS, "tenant": "acme"}
+    return [Vm(f"v{i}", **kind, **fields) for i in range(first, first + count)]
+
+
+@pytest.fixture
+def baseline(two_rows):
+    """On ``two_rows``: S1 to S3 in R1, S4 to S6 in R2; a row's budget is 18,000 W."""
+    return Baseline(topology_of(two_rows))
+
+
+def row_power(watts):
+    """All of R1's power on its first server."""
+    return Readings(0.0, server_power_w={"S1": watts, "S4": 1_000.0})
+
+
+def test_vms_are_spread_over_rows(baseline):
+    placed = baseline.place(vms(4), (), 0.0)
+    assert Counter("R1" if server in {"S1", "S2", "S3"} else "R2" for server in placed.values()) == {"R1": 2, "R2": 2}
+
+
+def test_what_does_not_fit_gets_no_server_and_a_server_is_never_shared(baseline):
+    placed = baseline.place(vms(8), (), 0.0)
+    assert len(placed) == 6
+    assert len(set(placed.values())) == 6
+
+
+def test_a_server_is_free_again_after_its_vm_has_left(baseline):
+    baseline.place(vms(6), (), 0.0)
+    baseline.release(["v0"], 1.0)
+    assert baseline.place(vms(1, first=9), (), 2.0) == {"v9": "S1"}
+
+
+def test_adopted_vms_stay_where_they_are_and_are_capped_like_all(baseline):
+    baseline.adopt([(vms(1)[0], "S1")], (), 0.0)
+    assert baseline.place(vms(1, first=1), (), 0.0) == {"v1": "S4"}
+    assert set(baseline.failed(U1, 1.0).frequency_frac_of) == {"v0", "v1"}
+
+
+def test_an_endpoints_requests_are_spread_evenly_over_its_instances(baseline):
+    baseline.place(vms(2, endpoint="chat"), (), 0.0)
+    assert baseline.shares(0.0) == {"chat": {"v0": 0.5, "v1": 0.5}}
+    assert baseline.route([Request("chat", 10, 10), Request("nobody", 10, 10)], 0.0) == 1
+
+
+def test_a_failure_caps_every_clock_until_the_last_one_is_over(baseline):
+    baseline.place(vms(2), (), 0.0)
+    assert baseline.failed(U1, 1.0).frequency_frac_of == {"v0": 0.65, "v1": 0.65}
+    assert not baseline.failed(U2, 2.0), "a second order would only begin the slow caps anew"
+    assert not baseline.cleared(U1, 3.0)
+    assert baseline.cleared(U2, 4.0).frequency_frac_of == {"v0": 1.0, "v1": 1.0}
+
+
+def test_whoever_comes_during_a_failure_is_capped_at_the_next_look(baseline):
+    """Otherwise VMs that arrive in the middle of it would be spared by accident."""
+    baseline.place(vms(1), (), 0.0)
+    baseline.failed(U1, 1.0)
+    baseline.place(vms(1, first=1), (), 2.0)
+    assert baseline.review(3.0).frequency_frac_of == {"v1": 0.65}
+
+
+def test_a_row_over_its_budget_caps_everybody_and_well_below_it_lifts_the_caps(baseline):
+    """18,000 W: capped above it, kept from 95 % (17,100 W) up, lifted below."""
+    baseline.place(vms(2), (), 0.0)
+    baseline.observe(row_power(17_900.0))
+    assert not baseline.review(0.0)
+    baseline.observe(row_power(18_100.0))
+    assert baseline.review(60.0).frequency_frac_of == {"v0": 0.65, "v1": 0.65}
+    baseline.observe(row_power(17_200.0))
+    assert not baseline.review(120.0)
+    baseline.observe(row_power(17_000.0))
+    assert baseline.review(180.0).frequency_frac_of == {"v0": 1.0, "v1": 1.0}
+
+
+def test_a_calm_row_does_not_lift_caps_while_something_is_failed(baseline):
+    baseline.place(vms(1), (), 0.0)
+    baseline.failed(U1, 0.0)
+    baseline.observe(row_power(5_000.0))
+    assert not baseline.review(60.0)

@@ -1,0 +1,35 @@
+"""Samples as a table."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from tapas_opt.domain.site_generator import SiteShape, generate_site
+from tapas_opt.domain.topology import topology_of
+from tapas_opt.simulation.baseline import Baseline
+from tapas_opt.simulation.drill import run_day
+from tapas_opt.simulation.series import write_series
+
+
+@pytest.fixture
+def record(make, room_of, started):
+    site = generate_site(16, name="sixteen", shape=SiteShape(racks_per_row=2, rows_per_aisle=1))
+    day = make(hours=(12.0, 12.5))
+    return run_day(day, room_of(site, day.start_s), Baseline(topology_of(site)), started)
+
+
+def test_the_series_have_a_row_for_each_policy_and_moment_and_a_column_for_each_domain(record, tmp_path):
+    """Half an hour of minutes, told twice; two rows, four UPSs, two aisles."""
+    write_series([record, record], tmp_path / "series.csv.gz")
+    table = pd.read_csv(tmp_path / "series.csv.gz")
+    assert len(table) == 2 * 30
+    assert list(table.columns[:4]) == ["policy", "t_s", "row_power_w[R1]", "row_power_w[R2]"]
+    assert table["ups_power_w[U4]"].tolist() == pytest.approx([*record.ups_power_w[:, 3]] * 2, rel=1e-6)
+    assert {"aisle_capacity_cfm[A2]", "hottest_gpu_c", "served_frac"} <= set(table.columns)
+
+
+def test_the_same_samples_give_the_same_file(record, tmp_path):
+    for name in ("one", "two"):
+        write_series([record], tmp_path / f"{name}.csv.gz")
+    assert (tmp_path / "one.csv.gz").read_bytes() == (tmp_path / "two.csv.gz").read_bytes()
