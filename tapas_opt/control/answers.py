@@ -13,7 +13,16 @@ from tapas_opt.placement.problem import PlacementPlan
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, Stage
 from tapas_opt.routing.problem import RoutingPlan
 
-__all__ = ["Context", "FailureAnswer", "PlacementAnswer", "Proposal", "RoutesAnswer", "ServerVerdict", "SyncAnswer"]
+__all__ = [
+    "Context",
+    "DomainLoad",
+    "FailureAnswer",
+    "PlacementAnswer",
+    "Proposal",
+    "RoutesAnswer",
+    "ServerVerdict",
+    "SyncAnswer",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +116,14 @@ class SyncAnswer:
     moved: tuple[str, ...]
     removed: tuple[str, ...]
     events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainLoad:
+    """How much of the budget or capacity of one domain (row, UPS, aisle, …) is drawn."""
+
+    constraint: Constraint
+    name: str
+    load: float
+    limit: float
+    unit: str

@@ -13,9 +13,18 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from tapas_opt.budgets.numbers import budget_numbers
 from tapas_opt.control import events as happened
 from tapas_opt.control.actuation import Actuation
-from tapas_opt.control.answers import Context, FailureAnswer, PlacementAnswer, Proposal, ServerVerdict, SyncAnswer
+from tapas_opt.control.answers import (
+    Context,
+    DomainLoad,
+    FailureAnswer,
+    PlacementAnswer,
+    Proposal,
+    ServerVerdict,
+    SyncAnswer,
+)
 from tapas_opt.control.fleet import Basis, Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast, Profiles
 from tapas_opt.control.placing import placement_problem
@@ -75,7 +84,15 @@ PROPOSALS_KEPT = 100
 
 
 class Controller:
-    """Decides; see the module. Public methods are safe to call from several threads."""
+    """Decides; see the module. Public methods are safe to call from several threads.
+
+    Parameters
+    ----------
+    workers
+        Processes for the solvers of placement and of settled reconfiguration.
+    urgent_workers
+        Those of failures, stage Now and the routing plan, which must not wait behind the former; the same if not given.
+    """
 
     def __init__(
         self,
@@ -84,6 +101,7 @@ class Controller:
         profiles: Profiles,
         *,
         workers: Workers | None = None,
+        urgent_workers: Workers | None = None,
         settings: Settings | None = None,
         actuation: Actuation | None = None,
     ) -> None:
@@ -95,6 +113,7 @@ class Controller:
         self.latest = Latest()
         self.router = Router(self.settings.seed)
         self._workers = workers
+        self._urgent_workers = urgent_workers or workers
         self._actuation = actuation or Actuation()
         self._proposals: OrderedDict[str, Proposal] = OrderedDict()
         self._plan_number = count(1)
@@ -268,7 +287,12 @@ class Controller:
         return (happened.FailureCleared(label),)
 
     def plan_reconfiguration(self, stage: Stage, *, now_s: float, deadline_s: float) -> Proposal:
-        """Plan the next choice of every SaaS instance under the present failures; nothing is applied."""
+        """Plan the next choice of every SaaS instance under the present failures; nothing is applied.
+
+        For stage Now the solver gets no longer than for a failure, which would have to wait for it.
+        """
+        if stage is Stage.NOW:
+            deadline_s = min(deadline_s, self.settings.emergency_s)
         with self.lock:
             failures = tuple(self.fleet.failures.values())
             problem, context = self._reconfiguration(stage, failures, now_s)
@@ -320,9 +344,23 @@ class Controller:
             every_s=self.settings.route_every_s,
             deadline_s=deadline_s,
             solver=self.settings.solver,
-            workers=self._workers,
+            workers=self._urgent_workers,
         )
         return True
+
+    # How it stands.
+
+    def domain_loads(self, now_s: float) -> tuple[DomainLoad, ...]:
+        """What every budget carries in this hour and the next, without margins."""
+        with self.lock:
+            forecast = self._forecast_next_hour(tuple(self.fleet.failures.values()), now_s, warmer_c=0.0)
+            power, airflow = forecast.present_draw(frozenset())
+            numbers = budget_numbers(self.fleet.topology, forecast.effect, ("now",), power, airflow, {})
+        return tuple(
+            DomainLoad(family.constraint, name, float(load), float(limit), family.unit)
+            for family in numbers.families
+            for name, load, limit in zip(family.domains, family.base[:, 0], family.limit[:, 0], strict=True)
+        )
 
     # Problems, for those who judge plans by themselves.
 
@@ -371,11 +409,14 @@ class Controller:
         failures = tuple(self.fleet.failures.values())
         return Forecast(self.fleet, self.models, self.profiles, self.latest, now_s, outdoor_c, failures)
 
-    def _forecast_next_hour(self, failures: tuple[Failure, ...], now_s: float) -> Forecast:
+    def _forecast_next_hour(
+        self, failures: tuple[Failure, ...], now_s: float, warmer_c: float | None = None
+    ) -> Forecast:
         """At the weather now and a little more; at the warmest known where nothing was measured."""
+        rise_c = self.settings.outdoor_rise_c if warmer_c is None else warmer_c
         measured_c = self.latest.outdoor_c(self.fleet.topology, now_s)
         warmest_c = self.models.inlet_temperature.feature("outdoor_c").highest
-        outdoor_c = warmest_c if measured_c is None else measured_c + self.settings.outdoor_rise_c
+        outdoor_c = warmest_c if measured_c is None else measured_c + rise_c
         return Forecast(self.fleet, self.models, self.profiles, self.latest, now_s, outdoor_c, failures)
 
     def _placement(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> tuple[PlacementProblem, Context]:
@@ -433,13 +474,14 @@ class Controller:
         return not report.ok or result.objective < report.objective * (1.0 - self.settings.gain_frac)
 
     def _solve(self, problem: Any, deadline_s: float, settings: Settings) -> Result[Any]:
+        urgent = isinstance(problem, ReconfigurationProblem) and problem.stage is Stage.NOW
         return solve(
             problem,
             solver=settings.solver,
             deadline_s=deadline_s,
             gap_frac=settings.gap_frac,
             seed=settings.seed,
-            workers=self._workers,
+            workers=self._urgent_workers if urgent else self._workers,
         )
 
 

@@ -27,6 +27,8 @@ class Limits:
     ----------
     work
         Commands and plans, which may solve.
+    urgent
+        What an emergency needs, which must not wait behind the former.
     quick
         Route and queries.
     streams
@@ -34,11 +36,13 @@ class Limits:
     """
 
     work: tuple[int, int] = (4, 64)
+    urgent: tuple[int, int] = (4, 64)
     quick: tuple[int, int] = (8, 256)
     streams: tuple[int, int] = (16, 0)
 
 
 _REFUSALS_WAITING = 1_000
+_URGENT = ("ReportFailure", "ClearFailure", "ApplyPlan", "AcknowledgeConfiguration", "SetMode", "SetServerState")
 _QUICK = ("Route", "Get", "List", "RankServers")
 _STREAMS = ("PushTelemetry", "CompleteRequests")
 
@@ -80,6 +84,7 @@ class Admission(grpc.ServerInterceptor):
         self.open = False
         self.pools: Mapping[str, BoundedPool] = {
             "work": BoundedPool("work", *self.limits.work),
+            "urgent": BoundedPool("urgent", *self.limits.urgent),
             "quick": BoundedPool("quick", *self.limits.quick),
             "streams": BoundedPool("streams", *self.limits.streams),
         }
@@ -89,7 +94,9 @@ class Admission(grpc.ServerInterceptor):
     @property
     def most_calls(self) -> int:
         """More at once than this are cut off by gRPC itself, without a reason."""
-        return sum(sum(pair) for pair in (self.limits.work, self.limits.quick, self.limits.streams)) + _REFUSALS_WAITING
+        limits = self.limits
+        kinds = (limits.work, limits.urgent, limits.quick, limits.streams)
+        return sum(sum(pair) for pair in kinds) + _REFUSALS_WAITING
 
     def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
         """Choose the pool that the call's handler runs in."""
@@ -126,6 +133,8 @@ def _kind(method: str) -> str:
     name = method.rpartition("/")[2]
     if name in _STREAMS:
         return "streams"
+    if name in _URGENT:
+        return "urgent"
     return "quick" if name.startswith(_QUICK) else "work"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 from tapas_opt.api.v1 import (
@@ -14,12 +13,10 @@ from tapas_opt.api.v1 import (
     routing_service_pb2,
     site_service_pb2,
 )
-from tapas_opt.budgets.numbers import budget_numbers
 from tapas_opt.control.answers import Context, PlacementAnswer, Proposal, ServerVerdict
 from tapas_opt.control.controller import Controller
 from tapas_opt.control.events import VmsReserved
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
-from tapas_opt.control.forecast import Forecast
 from tapas_opt.domain.result import Constraint, Result
 from tapas_opt.domain.workload import VmKind
 from tapas_opt.routing.table import RoutingTable
@@ -162,26 +159,19 @@ def snapshot(controller: Controller, now_s: float) -> site_service_pb2.Snapshot:
         vms_running=states.count(VmState.RUNNING),
         failures=[fill(common_pb2.Failure(), failure) for failure in fleet.failures.values()],
         mode=f"OPERATING_MODE_{fleet.mode.name}",
-        domains=_domain_loads(controller, now_s),
+        plan_id=fleet.plan_id,
+        domains=[
+            site_service_pb2.DomainLoad(
+                constraint=f"REASON_{one.constraint.name}",
+                name=one.name,
+                load=one.load,
+                limit=one.limit,
+                unit=one.unit,
+            )
+            for one in controller.domain_loads(now_s)
+        ],
         endpoints=sorted(fleet.endpoints),
     )
-
-
-def _domain_loads(controller: Controller, now_s: float) -> Iterable[site_service_pb2.DomainLoad]:
-    """What every budget carries in this hour and the next, without margins."""
-    fleet, models = controller.fleet, controller.models
-    measured_c = controller.latest.outdoor_c(fleet.topology, now_s)
-    warmest_c = models.inlet_temperature.feature("outdoor_c").highest
-    outdoor_c = warmest_c if measured_c is None else measured_c
-    failures = tuple(fleet.failures.values())
-    forecast = Forecast(fleet, models, controller.profiles, controller.latest, now_s, outdoor_c, failures)
-    power, airflow = forecast.present_draw(frozenset())
-    for family in budget_numbers(fleet.topology, forecast.effect, ("now",), power, airflow, {}).families:
-        for name, load, limit in zip(family.domains, family.base[:, 0], family.limit[:, 0], strict=True):
-            constraint = f"REASON_{family.constraint.name}"
-            yield site_service_pb2.DomainLoad(
-                constraint=constraint, name=name, load=load, limit=limit, unit=family.unit
-            )
 
 
 def _choice(fleet: Fleet, item: FleetVm) -> tuple[str, float]:

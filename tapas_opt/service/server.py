@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 import logging
 import signal
+import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -179,7 +182,13 @@ class ControlLoop(threading.Thread):
         self._complaint = text
 
 
-def load(options: Options, journal: Journal, workers: Workers | None, changed: Callable[[], None]) -> Core:
+def load(
+    options: Options,
+    journal: Journal,
+    changed: Callable[[], None],
+    workers: Workers | None = None,
+    urgent_workers: Workers | None = None,
+) -> Core:
     """Bring the journal's fleet back, or begin one with the site file.
 
     Raises
@@ -198,7 +207,9 @@ def load(options: Options, journal: Journal, workers: Workers | None, changed: C
     begun_with = site or file_site
     assert begun_with is not None
     settings = Settings(route_every_s=options.route_every_s)
-    controller = Controller(begun_with, models, profiles, workers=workers, settings=settings)
+    controller = Controller(
+        begun_with, models, profiles, workers=workers, urgent_workers=urgent_workers, settings=settings
+    )
     newest_s = 0.0
     for entry, events in batches(journal):
         try:
@@ -221,42 +232,73 @@ def load(options: Options, journal: Journal, workers: Workers | None, changed: C
 
 def run(options: Options, ready: Callable[[str, Core], None]) -> None:
     """Serve until SIGTERM or SIGINT; ``ready`` is called with the address once everything is loaded."""
-    stop = threading.Event()
+    with _stop_signals() as told:
+        server = Server(options)
+        server.start()
+        try:
+            with Workers() as workers, Workers() as urgent_workers:
+                _serve(options, server, workers, urgent_workers, told, ready)
+        finally:
+            server.stop()
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
 
-    before = [signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
-    server = Server(options)
-    server.start()
-    try:
-        with Workers() as workers:
-            _serve(options, server, workers, stop, ready)
-    finally:
-        server.stop()
-        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
-            signal.signal(number, handler)
+@contextmanager
+def _stop_signals() -> Iterator[socket.socket]:
+    """A socket that can be read from once SIGTERM or SIGINT has come.
+
+    A handler runs in the main thread alone, and a main thread that waits for a lock sleeps on when another thread is
+    the one that is interrupted. Whichever thread it is, it writes to this socket.
+    """
+    told, tell = socket.socketpair()
+    tell.setblocking(False)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    with told, tell:
+        before = [signal.signal(number, _nothing_more) for number in numbers]
+        written_before = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+        try:
+            yield told
+        finally:
+            signal.set_wakeup_fd(written_before)
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+
+def _nothing_more(_number: int, _frame: FrameType | None) -> None:
+    """The handler that a signal needs so that it is written to the socket."""
 
 
 def _serve(
-    options: Options, server: Server, workers: Workers, stop: threading.Event, ready: Callable[[str, Core], None]
+    options: Options,
+    server: Server,
+    workers: Workers,
+    urgent_workers: Workers,
+    told_to_stop: socket.socket,
+    ready: Callable[[str, Core], None],
 ) -> None:
     journal = Journal(journal_url(options.state))
     cores: list[Core] = []
     loop = ControlLoop(lambda: cores[0])
     try:
-        core = load(options, journal, workers, loop.wake)
+        core = load(options, journal, loop.wake, workers, urgent_workers)
         cores.append(core)
-        workers["highs"].wait_until_ready(WARM_UP_S)  # the first placement should not wait for its solver to start
+        _warm_up(workers, urgent_workers)
         loop.once()
         loop.start()
         server.serve(core)
         ready(server.address, core)
-        stop.wait()
+        told_to_stop.recv(1)
         server.stop()
         loop.stop()
     finally:
         journal.close()
+
+
+def _warm_up(*sets: Workers) -> None:
+    """The first decision should not wait for its solver to start."""
+    until = time.monotonic() + WARM_UP_S
+    starting = [workers["highs"] for workers in sets]  # all at once
+    for worker in starting:
+        worker.wait_until_ready(max(0.0, until - time.monotonic()))
 
 
 def _require_private(host: str, any_address: bool) -> None:

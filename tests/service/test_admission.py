@@ -13,16 +13,19 @@ from tapas_opt.service.admission import Admission, BoundedPool, Limits
 
 
 class Site(site_service_pb2_grpc.SiteServiceServicer):
-    """SetMode works until it is let go; GetSite answers at once."""
+    """ApplySite works until it is let go; SetMode and GetSite answer at once."""
 
     def __init__(self):
         self.working = threading.Semaphore(0)
         self.let_go = threading.Event()
 
-    def SetMode(self, request, context):  # noqa: N802
+    def ApplySite(self, request, context):  # noqa: N802
         self.working.release()
         self.let_go.wait(10)
-        return site_service_pb2.SetModeResponse()
+        return site_service_pb2.ApplySiteResponse()
+
+    def SetMode(self, request, context):  # noqa: N802
+        return site_service_pb2.SetModeResponse(mode="OPERATING_MODE_SHADOW")
 
     def GetSite(self, request, context):  # noqa: N802
         return site_service_pb2.GetSiteResponse(name="demo")
@@ -61,18 +64,19 @@ def reason_and_retry_s(call):
 def test_a_call_beyond_the_queue_is_refused_with_a_time_to_retry_and_those_before_it_are_served(site, admission, stub):
     """One works, one waits: the third is refused, and a query is answered all the while."""
     admission.open = True
-    first = stub.SetMode.future(site_service_pb2.SetModeRequest())
+    first = stub.ApplySite.future(site_service_pb2.ApplySiteRequest())
     assert site.working.acquire(timeout=5)
-    second = stub.SetMode.future(site_service_pb2.SetModeRequest())
+    second = stub.ApplySite.future(site_service_pb2.ApplySiteRequest())
     while not admission.pools["work"].full:
         pass
     with pytest.raises(grpc.RpcError) as refused:
-        stub.SetMode(site_service_pb2.SetModeRequest(), timeout=5)
+        stub.ApplySite(site_service_pb2.ApplySiteRequest(), timeout=5)
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert reason_and_retry_s(refused.value) == ("OVERLOADED", 1)
     assert stub.GetSite(site_service_pb2.GetSiteRequest(), timeout=5).name == "demo"
+    assert stub.SetMode(site_service_pb2.SetModeRequest(), timeout=5).mode  # as every call of an emergency
     site.let_go.set()
-    assert first.result(5) == second.result(5) == site_service_pb2.SetModeResponse()
+    assert first.result(5) == second.result(5) == site_service_pb2.ApplySiteResponse()
 
 
 def test_room_is_given_back_when_calls_end(site, admission, stub):
@@ -80,19 +84,19 @@ def test_room_is_given_back_when_calls_end(site, admission, stub):
     admission.open = True
     site.let_go.set()
     for _ in range(20):
-        stub.SetMode(site_service_pb2.SetModeRequest(), timeout=5)
+        stub.ApplySite(site_service_pb2.ApplySiteRequest(), timeout=5)
 
 
 def test_a_call_that_was_cancelled_while_it_waited_gives_its_room_back(site, admission, stub):
     admission.open = True
-    first = stub.SetMode.future(site_service_pb2.SetModeRequest())
+    first = stub.ApplySite.future(site_service_pb2.ApplySiteRequest())
     assert site.working.acquire(timeout=5)
-    waiting = stub.SetMode.future(site_service_pb2.SetModeRequest())
+    waiting = stub.ApplySite.future(site_service_pb2.ApplySiteRequest())
     while not admission.pools["work"].full:
         pass
     waiting.cancel()
     site.let_go.set()
-    assert first.result(5) == stub.SetMode(site_service_pb2.SetModeRequest(), timeout=5)
+    assert first.result(5) == stub.ApplySite(site_service_pb2.ApplySiteRequest(), timeout=5)
 
 
 def test_before_the_journal_is_read_calls_are_told_to_come_back(stub):

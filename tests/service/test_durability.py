@@ -3,6 +3,8 @@
 import resource
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -131,6 +133,22 @@ def test_sigterm_lets_a_call_under_way_end_takes_no_new_one_and_exits_0(start):
     assert pushed[0].accepted == 2
     assert process._end() == 0
     assert process.errors() == ""
+
+
+def test_a_signal_that_interrupts_another_thread_stops_the_server_too(repository, tmp_path):
+    """Which thread it interrupts is the system's choice; the main one, asleep on a lock, would not notice."""
+    lines = (
+        "import signal, threading",
+        "from pathlib import Path",
+        "from tapas_opt.service.server import Options, run",
+        "def to_itself(): signal.pthread_kill(threading.get_ident(), signal.SIGTERM)",
+        "def ready(address, core): threading.Timer(0.2, to_itself).start()",
+        f"data, models = Path({str(repository)!r}) / 'data' / 'demo', Path({str(repository)!r}) / 'models' / 'demo'",
+        f"files = (data / 'site.yaml', models, data / 'profiles.csv', {str(tmp_path / 'state.sqlite')!r})",
+        "run(Options(*files, port=0), ready)",
+    )
+    stopped = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, timeout=20, check=False)
+    assert (stopped.returncode, stopped.stderr) == (0, b"")
 
 
 def test_an_expired_reservation_is_released_and_that_is_journaled(start):

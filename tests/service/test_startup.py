@@ -65,7 +65,7 @@ def test_health_turns_serving_only_once_the_journal_is_loaded(options, journal):
         assert {check(request, timeout=5).status for request in requests} == {NOT_SERVING}
         with pytest.raises(ServerUnreachable, match="still loading"):
             client.snapshot()
-        server.serve(load(options, journal, None, nothing))
+        server.serve(load(options, journal, nothing))
         assert {check(request, timeout=5).status for request in requests} == {SERVING}
         assert client.snapshot().site_name == "demo"
     server.stop()
@@ -105,18 +105,18 @@ def test_a_port_in_use_is_refused(options):
 
 
 def test_a_journal_about_another_site_is_refused_when_a_site_was_asked_for(options, journal, tmp_path):
-    load(options, journal, None, nothing)
+    load(options, journal, nothing)
     other = tmp_path / "site.yaml"
     other.write_text(options.site.read_text().replace("power_budget_w: 208000.0", "power_budget_w: 190000.0"))
-    load(replace(options, site=other), journal, None, nothing)  # not asked for: the journal knows better
+    load(replace(options, site=other), journal, nothing)  # not asked for: the journal knows better
     with pytest.raises(Conflict, match="is about another site than"):
-        load(replace(options, site=other, site_given=True), journal, None, nothing)
+        load(replace(options, site=other, site_given=True), journal, nothing)
 
 
 def test_a_journal_that_contradicts_itself_is_refused(options, journal):
     """Confirming a VM that was never placed cannot have happened."""
-    load(options, journal, None, nothing)
+    load(options, journal, nothing)
     events = '{"events": [{"kind": "vms_confirmed", "names": ["ghost"]}]}'
     journal.append(Entry(0, "x", "ConfirmVms", "", events, b"", 0.0))
     with pytest.raises(JournalFailed, match=r"contradicts itself: entry 2 \(ConfirmVms\)"):
-        load(options, journal, None, nothing)
+        load(options, journal, nothing)
