@@ -238,10 +238,16 @@ def _better(incumbent: Result[Any], found: Found, report: CheckReport | None, se
         mode = _mode(found.plan, Mode.SOLVER)
         incumbent = replace(incumbent, plan=found.plan, mode=mode, solver=search.engine, checked=report)
         why = ""
-    bound = min(max(incumbent.bound, found.bound), incumbent.objective)
+    bound = _believed(found.bound, incumbent, search.gap_frac)
     result = replace(incumbent, bound=bound, fallback=why)
     near_enough = result.gap_frac <= search.gap_frac or result.objective - bound <= ABSOLUTE_GAP
     return replace(result, status=Status.OPTIMAL if near_enough else Status.FEASIBLE)
+
+
+def _believed(bound: float, incumbent: Result[Any], gap_frac: float) -> float:
+    """The better of two bounds; one that lies above a verified plan is a bound of nothing, and proves nothing."""
+    most = incumbent.objective * (1.0 + gap_frac) + ABSOLUTE_GAP
+    return min(max(incumbent.bound, bound), incumbent.objective) if bound <= most else incumbent.bound
 
 
 def exact(problem: Any, start: Any, search: Search) -> Found:

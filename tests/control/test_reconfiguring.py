@@ -1,0 +1,145 @@
+"""From a fleet, a forecast and a stage to a reconfiguration problem."""
+
+import numpy as np
+import pytest
+
+from tapas_opt.control import events as happened
+from tapas_opt.control.actuation import Actuation
+from tapas_opt.control.reconfiguring import AISLE_TOLERANCE_S, PARKED, options_of, reconfiguration_problem
+from tapas_opt.control.telemetry import Readings
+from tapas_opt.domain.failure import Failure, FailureKind
+from tapas_opt.domain.result import Constraint
+from tapas_opt.domain.workload import Endpoint, Slo
+from tapas_opt.reconfiguration.problem import Stage
+
+
+@pytest.fixture
+def problem_of(controller, forecast_of):
+    def problem(*failures, stage=Stage.NOW, **fields):
+        return reconfiguration_problem(forecast_of(controller.fleet, *failures, **fields), stage, Actuation())
+
+    return problem
+
+
+def number_of(problem, choice):
+    return problem.choices.names.index(choice)
+
+
+def limits(problem, constraint):
+    return next(f for f in problem.budgets.families if f.constraint is constraint)
+
+
+def test_every_profile_at_every_level_is_an_option_and_so_is_parking(profiles):
+    """100 configurations at no load, half and full, and parked once, at the end."""
+    options = options_of(profiles)
+    assert len(options) == 3 * 100 + 1
+    assert [option.name for option in options if option.profile is None] == [PARKED] == [options[-1].name]
+
+
+def test_only_instances_with_power_may_change(problem_of, saas, iaas, run):
+    """Opaque VMs are in nobody's hands; racks on U1 and U2 alone are dark when both are lost."""
+    run(saas(40))
+    run(iaas(40), first=40)
+    assert problem_of().instances == tuple(sorted(f"c{n}" for n in range(40)))
+    lit = problem_of(Failure(FailureKind.UPS, "U1"), Failure(FailureKind.UPS, "U2"))
+    assert 0 < len(lit.instances) < 40
+    assert set(lit.instances) < {f"c{n}" for n in range(40)}
+
+
+def test_an_empty_fleet_is_a_problem_without_instances(problem_of):
+    """An answer, not an exception."""
+    assert problem_of().instances == ()
+
+
+def test_present_choices_are_read_from_the_fleet(controller, problem_of, chat, saas, run):
+    """As started, as a plan said, and parked."""
+    run(saas(3))
+    half = f"{chat.configuration}@0.5"
+    controller.apply([happened.PlanApplied("p", "now", {"c1": half, "c2": PARKED})])
+    problem = problem_of()
+    assert [problem.choices.names[c] for c in problem.current] == [f"{chat.configuration}@1", half, PARKED]
+
+
+def test_goodput_is_rounded_down_and_draw_up_and_parking_draws_nothing(problem_of, profiles, chat, saas, run):
+    """The profile's numbers, on the conservative side."""
+    run(saas(1))
+    problem = problem_of()
+    profile = profiles.get(chat.configuration, "dgx-a100")
+    full = number_of(problem, f"{chat.configuration}@1")
+    half = number_of(problem, f"{chat.configuration}@0.5")
+    parked = problem.choices.parked
+    assert problem.choices.goodput_tokens_per_s[0, full] == int(profile.goodput_tokens_per_s)
+    assert problem.choices.goodput_tokens_per_s[0, half] == int(profile.goodput_tokens_per_s / 2)
+    assert problem.choices.gpu_power_w[0, full] == np.ceil(profile.hottest_gpu_power_w[-1])
+    assert (problem.choices.power_w[0, parked], problem.choices.airflow_cfm[0, parked]) == (0, 0)
+    assert 0 < problem.choices.power_w[0, half] < problem.choices.power_w[0, full]
+
+
+def test_an_endpoint_bars_what_is_below_its_floor_and_never_parking(controller, problem_of, chat, saas, run):
+    """A floor of 0.9 bars the 7b model of quality 0.8."""
+    small = "llama2-7b-fp16-tp2-b64-f1410@1"
+    run(saas(1))
+    problem = problem_of()
+    assert problem.allowed[0, number_of(problem, small)]
+    controller.apply(controller.put_endpoint(Endpoint("conv", chat.slo, chat.configuration, quality_floor=0.9)))
+    strict = problem_of()
+    assert not strict.allowed[0, number_of(strict, small)]
+    assert strict.allowed[0, strict.choices.parked]
+
+
+def test_what_an_endpoint_prefers_is_no_loss_to_it(controller, problem_of, saas, run):
+    """Whoever asks for the 7b model misses 200 ‰ of the best model's quality, and loses nothing."""
+    small = "llama2-7b-fp16-tp2-b64-f1410"
+    controller.apply(controller.put_endpoint(Endpoint("conv", Slo(2.0, 0.2), small)))
+    run(saas(1))
+    problem = problem_of()
+    assert problem.preferred_loss_permille.tolist() == [200]
+    assert problem.quality_loss_permille()[0, number_of(problem, f"{small}@1")] == 0
+
+
+@pytest.mark.parametrize(("instances", "reloads"), [(1, 1), (9, 1), (20, 2), (40, 4)])
+def test_a_tenth_of_the_instances_may_reload_at_once_and_always_one(problem_of, saas, run, instances, reloads):
+    """None at once would be none at all."""
+    run(saas(instances))
+    assert problem_of(stage=Stage.SETTLED).reload_limit == reloads
+
+
+def test_nothing_overloaded_is_borne_for_ever(problem_of, saas, run):
+    """Ten instances on 80 servers overload nothing."""
+    run(saas(10))
+    assert np.isinf(problem_of().instance_tolerance_s).all()
+
+
+def test_instances_below_an_overloaded_ups_have_seconds(controller, problem_of, saas, run):
+    """80 servers at 6.4 kW; with U1 lost, U2 to U4 bear 512 / 3 = 171 kW of 104 kW, far beyond 1.5: 3 s or less."""
+    run(saas(80))
+    readings = Readings(0.0, server_power_w=dict.fromkeys(controller.fleet.topology.servers, 6_400.0))
+    tolerance = problem_of(Failure(FailureKind.UPS, "U1"), readings=readings).instance_tolerance_s
+    assert (tolerance <= 3.0).all()
+
+
+def test_an_aisle_short_of_air_is_borne_for_a_minute(controller, problem_of, saas, run):
+    """Three of four air handlers lost: what is left cannot carry the aisles, and no breaker sees it."""
+    run(saas(80))
+    lost = [Failure(FailureKind.AHU, f"AHU{n}") for n in (1, 2, 3)]
+    readings = Readings(0.0, server_power_w=dict.fromkeys(controller.fleet.topology.servers, 1_500.0))
+    assert set(problem_of(*lost, readings=readings).instance_tolerance_s) == {AISLE_TOLERANCE_S}
+
+
+def test_now_acts_on_what_is_drawn_and_settled_on_what_may_come(controller, problem_of, saas, iaas, run):
+    """Opaque VMs draw 500 W this second; within the hour they may draw what is predicted."""
+    run(saas(10))
+    run(iaas(40), first=40)
+    readings = Readings(0.0, server_power_w=dict.fromkeys(controller.fleet.topology.servers, 500.0))
+    now, settled = (problem_of(stage=stage, readings=readings) for stage in Stage)
+    constraint = Constraint.ROW_POWER_BUDGET
+    assert limits(now, constraint).base[1, 0] < limits(settled, constraint).base[1, 0]
+
+
+def test_missing_telemetry_costs_margin(controller, problem_of, saas, run):
+    """The same site measured all over may fill its rows further."""
+    run(saas(10))
+    readings = Readings(0.0, server_power_w=dict.fromkeys(controller.fleet.topology.servers, 2_000.0))
+    measured, blind = problem_of(readings=readings), problem_of()
+    constraint = Constraint.ROW_POWER_BUDGET
+    assert (limits(measured, constraint).limit > limits(blind, constraint).limit).all()

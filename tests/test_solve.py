@@ -1,0 +1,402 @@
+"""One door to every solver: greedy first, a solver's answer when it is better, and always the checker's word.
+
+Three tiny problems, one of each kind, every one solved by every solver that can answer it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import tapas_opt.placement.greedy as placement_greedy
+from tapas_opt import solve as door
+from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
+from tapas_opt.domain.result import Constraint, Mode, Status
+from tapas_opt.errors import InvalidInput, PlanRefused
+from tapas_opt.mip.result import MipStatus
+from tapas_opt.mip.worker import Worker, Workers
+from tapas_opt.placement.problem import PlacementPlan, PlacementPrices, PlacementProblem
+from tapas_opt.reconfiguration.problem import Choices, ReconfigurationPrices, ReconfigurationProblem, Stage
+from tapas_opt.routing.problem import RoutingPrices, RoutingProblem
+from tapas_opt.solve import KINDS, SOLVERS, WORKER_OF, Found, solve
+
+EXACT = {"placement": ("highs", "cpsat", "pyomo-highs"), "routing": ("highs", "pyomo-highs")}
+EXACT["reconfiguration"] = EXACT["placement"]
+
+GENEROUS_S = 30.0
+"""A deadline that no tiny problem comes near, however slow the machine."""
+
+
+def budgets(constraint: Constraint, limits: dict[str, tuple[int, int]], member: list[int]) -> BudgetNumbers:
+    """One family in one slot: ``{domain: (limit, base)}`` and the domain of each server."""
+    limit, base = np.array(list(limits.values())).T
+    places = np.array(member)[:, None]
+    family = BudgetFamily(
+        constraint, "W", tuple(limits), places, np.full_like(places, 1000), limit[:, None], base[:, None]
+    )
+    return BudgetNumbers(("now",), (family,))
+
+
+def two_rows_that_feed_unequally() -> PlacementProblem:
+    """V1 to V3 draw 6, 4 and 4 kW; row R1 (S1, S2) feeds 8 kW and R2 (S3, S4) 6 kW. A VM is worth 20,000.
+
+    Best is 4 + 4 in R1 and 6 in R2: no VM is left. Whoever puts the 6 kW into R1 first leaves one of 4 kW.
+    """
+    ones = np.ones(3, dtype=np.int64)
+    return PlacementProblem(
+        vms=("V1", "V2", "V3"),
+        servers=("S1", "S2", "S3", "S4"),
+        vm_type=np.array([0, 1, 1]),
+        vm_priority=ones,
+        vm_group=-ones,
+        type_power_w=np.array([[[6_000]], [[4_000]]]),
+        type_airflow_cfm=np.zeros((2, 1, 1), dtype=np.int64),
+        type_gpu_power_w=np.full((2, 1), 400),
+        type_fits=np.ones((2, 1), dtype=bool),
+        server_hardware=np.zeros(4, dtype=np.int64),
+        server_available=np.ones(4, dtype=bool),
+        server_ceiling_w=np.array([450, 450, 440, 440]),
+        groups=(),
+        budgets=budgets(Constraint.ROW_POWER_BUDGET, {"R1": (8_000, 0), "R2": (6_000, 0)}, [0, 0, 1, 1]),
+        prices=PlacementPrices(unplaced_vm=20_000, peak_permille={}, lost_slack_w=1, spare_ceiling_10w=0),
+    )
+
+
+def two_instances() -> RoutingProblem:
+    """A and B carry 1,000 tokens/s each, 1,500 are asked; the upper half of A costs 40, of B 60; R1 feeds both.
+
+    Cheapest is both lower halves (10 + 10) and the upper half of A (40): 60, and nothing is left.
+    """
+    return RoutingProblem(
+        instances=("A", "B"),
+        servers=("S1", "S2"),
+        instance_server=np.array([0, 1]),
+        instance_endpoint=np.array([0, 0]),
+        endpoints=("conv",),
+        classes=("conv/short",),
+        class_endpoint=np.array([0]),
+        class_tokens_per_s=np.array([1_500]),
+        class_work_permille=np.array([1_000]),
+        instance_goodput=np.array([1_000, 1_000]),
+        breakpoints_permille=np.array([0, 500, 1_000]),
+        latency_cost=np.array([[10, 40], [10, 60]]),
+        power_w=np.array([[500, 500]] * 2),
+        airflow_cfm=np.zeros((2, 2), dtype=np.int64),
+        gpu_power_w=np.zeros((2, 2), dtype=np.int64),
+        gpu_headroom_w=np.array([100, 100]),
+        budgets=budgets(Constraint.ROW_POWER_BUDGET, {"R1": (10_000, 0)}, [0, 0]),
+        prices=RoutingPrices(unserved_tokens_per_s=10, energy_kw=0, peak_permille={}),
+    )
+
+
+def one_ups_left(base_w: int = 0) -> ReconfigurationProblem:
+    """Four instances at 4,000 W on a UPS of 12,000 W; a locked clock gives 800 of 1,000 tokens/s for 3,000 W.
+
+    3,200 tokens/s are asked: four locked clocks are 12,000 W and cost that and 4 × 200 for the changes.
+    """
+    choices = Choices(
+        names=("fast@1", "slow@1", "parked"),
+        configuration=("fast", "slow", None),
+        level=np.array([1.0, 1.0, 0.0]),
+        runs_on=np.ones((1, 3), dtype=bool),
+        goodput_tokens_per_s=np.array([[1_000, 800, 0]]),
+        power_w=np.array([[4_000, 3_000, 0]]),
+        airflow_cfm=np.zeros((1, 3), dtype=np.int64),
+        gpu_power_w=np.array([[400, 300, 60]]),
+        quality_loss_permille=np.zeros(3, dtype=np.int64),
+    )
+    reload = np.array([[False, False, False], [False, False, False], [True, True, False]])
+    return ReconfigurationProblem(
+        stage=Stage.NOW,
+        instances=("I1", "I2", "I3", "I4"),
+        servers=("S1", "S2", "S3", "S4"),
+        endpoints=("chat",),
+        instance_server=np.arange(4),
+        instance_endpoint=np.zeros(4, dtype=np.int64),
+        instance_hardware=np.zeros(4, dtype=np.int64),
+        current=np.zeros(4, dtype=np.int64),
+        choices=choices,
+        allowed=np.ones((1, 3), dtype=bool),
+        delay_s=np.where(reload, 120.0, 1.0),
+        reload=reload,
+        instance_tolerance_s=np.full(4, 10.0),
+        server_ceiling_w=np.full(4, 500),
+        demand_tokens_per_s=np.array([3_200]),
+        budgets=budgets(Constraint.UPS_POWER_CAPACITY, {"U1": (12_000, base_w)}, [0] * 4),
+        prices=ReconfigurationPrices(change=200, reload=2_000),
+    )
+
+
+PROBLEMS = {"placement": two_rows_that_feed_unequally, "routing": two_instances, "reconfiguration": one_ups_left}
+OPTIMUM = {"placement": 10.0, "routing": 60.0, "reconfiguration": 12_800.0}
+"""Of placement: V1 in R2, where it loses 10 W of its comfort of 50 W below 440 W."""
+
+EVERY = [(kind, solver) for kind in PROBLEMS for solver in EXACT[kind]]
+
+
+@pytest.fixture(params=EVERY, ids=[f"{kind}-{solver}" for kind, solver in EVERY])
+def case(request):
+    """Each kind of problem with each solver that answers it exactly, and the optimum."""
+    kind, solver = request.param
+    return PROBLEMS[kind](), solver, OPTIMUM[kind]
+
+
+@pytest.fixture(params=PROBLEMS)
+def kind(request):
+    return request.param
+
+
+def judged(problem, result):
+    """The report of the checker alone on a result's plan."""
+    return KINDS[type(problem)].check.check(problem, result.plan)
+
+
+def test_tables_of_solvers_agree():
+    """A solver that is in one table and not in the other would fail on its first day."""
+    assert {solver for kind in KINDS.values() for solver in kind.exact_solvers} == set(WORKER_OF)
+    assert set(SOLVERS) == {"auto", "greedy", *WORKER_OF}
+    assert {kind.__name__.removesuffix("Problem").lower(): row.exact_solvers for kind, row in KINDS.items()} == EXACT
+
+
+def test_every_solver_finds_the_optimum_and_proves_it(case):
+    """Worked out by hand beside each problem."""
+    problem, solver, optimum = case
+    result = solve(problem, solver=solver, deadline_s=GENEROUS_S)
+    assert result.objective == pytest.approx(optimum)
+    assert (result.status, result.mode, result.solver, result.fallback) == (Status.OPTIMAL, Mode.SOLVER, solver, "")
+    assert result.bound == pytest.approx(optimum, rel=2e-3)
+    assert result.gap_frac <= 1e-3
+    assert min(result.build_s, result.solve_s, result.check_s) > 0
+
+
+def test_greedy_answers_every_kind_and_claims_no_more_than_it_knows(kind):
+    """A lawful plan at once, and 0 as a bound that costs nothing."""
+    problem = PROBLEMS[kind]()
+    result = solve(problem, solver="greedy")
+    assert judged(problem, result).ok
+    assert (result.status, result.mode, result.solver, result.fallback) == (Status.FEASIBLE, Mode.GREEDY, "greedy", "")
+    assert (result.bound, result.gap_frac) == (0.0, 1.0)
+    assert result.objective >= OPTIMUM[kind]
+
+
+def test_a_free_greedy_plan_is_optimal():
+    """Every term is ≥ 0, so nothing is cheaper than nothing."""
+    problem = replace(two_instances(), class_tokens_per_s=np.array([0]))
+    result = solve(problem, solver="greedy")
+    assert (result.objective, result.status, result.gap_frac) == (0.0, Status.OPTIMAL, 0.0)
+
+
+def test_auto_is_greedy_and_then_highs(kind):
+    """Whoever does not care gets the default of the kind."""
+    assert solve(PROBLEMS[kind](), deadline_s=GENEROUS_S).solver == "highs"
+
+
+def test_a_solver_replaces_a_greedy_answer_that_is_worse():
+    """Greedy starts with the 6 kW and leaves a VM; the solver places all three."""
+    problem = two_rows_that_feed_unequally()
+    first, best = (solve(problem, solver=solver, deadline_s=GENEROUS_S) for solver in ("greedy", "highs"))
+    assert first.objective >= best.objective
+    assert best.plan.unplaced == ()
+
+
+def test_why_not_and_binding_come_with_every_answer():
+    """U1 is full to the watt, and 3,200 of 3,300 tokens/s are all it can carry."""
+    problem = replace(one_ups_left(), demand_tokens_per_s=np.array([3_300]))
+    for solver in ("greedy", "highs"):
+        result = solve(problem, solver=solver, deadline_s=GENEROUS_S)
+        assert Constraint.UPS_POWER_CAPACITY in {item.constraint for item in result.binding}
+        assert Constraint.UPS_POWER_CAPACITY in {item.constraint for item in result.why_not}
+
+
+def test_an_unknown_solver_is_refused_with_those_that_can_answer(kind):
+    """CP-SAT counts in whole numbers and routing does not."""
+    for solver in ("gurobi", *({"cpsat"} - set(EXACT[kind]))):
+        with pytest.raises(InvalidInput, match=f"must be one of auto, greedy, {', '.join(EXACT[kind])}"):
+            solve(PROBLEMS[kind](), solver=solver)
+
+
+def test_an_unknown_problem_is_refused_by_its_type():
+    """A plan handed in by mistake."""
+    with pytest.raises(InvalidInput, match="PlacementPlan is none of the three kinds"):
+        solve(PlacementPlan({}, ()))
+
+
+def test_a_broken_greedy_path_is_a_defect_and_said_so(monkeypatch):
+    """12 kW on a row of 8 kW must never reach a caller."""
+    unlawful = PlacementPlan({"V1": "S1", "V2": "S2"}, ("V3",))
+    monkeypatch.setattr(placement_greedy, "greedy", lambda problem: unlawful)
+    with pytest.raises(PlanRefused, match=r"row_power_budget at R1: 2,000 W too much"):
+        solve(two_rows_that_feed_unequally(), solver="highs")
+
+
+# What a solver may do to us.
+
+
+class Diverted:
+    """Takes the place of a solver's worker: a real process that does something else instead."""
+
+    def __init__(self, worker, *instead):
+        self.worker = worker
+        self.instead = instead
+
+    def run(self, function, *args, deadline_s, grace_s):
+        return self.worker.run(*self.instead, deadline_s=deadline_s, grace_s=grace_s)
+
+
+class Handing:
+    """Takes the place of a solver's worker and hands over what it was given."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def run(self, function, *args, deadline_s, grace_s):
+        return self.found
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with Worker() as shared:
+        assert shared.wait_until_ready(60.0)
+        yield shared
+
+
+def assert_greedy_stands(problem, result, why):
+    first = solve(problem, solver="greedy")
+    assert (result.plan, result.objective) == (first.plan, first.objective)
+    assert (result.mode, result.solver) == (first.mode, "greedy")
+    assert why in result.fallback
+
+
+def test_greedy_stands_when_the_solver_hangs(kind, worker):
+    """Its process is ended at the deadline, and the caller waits no longer."""
+    problem, began = PROBLEMS[kind](), time.perf_counter()
+    result = solve(problem, solver="highs", deadline_s=0.5, workers={"highs": Diverted(worker, time.sleep, 60.0)})
+    assert time.perf_counter() - began < 20.0
+    assert_greedy_stands(problem, result, "highs: no answer within")
+    assert result.status is Status.FEASIBLE
+
+
+def test_greedy_stands_when_the_solver_crashes(kind, worker):
+    """A segmentation fault in a library must not be ours."""
+    problem = PROBLEMS[kind]()
+    workers = {"highs": Diverted(worker, os._exit, 3)}
+    result = solve(problem, solver="highs", deadline_s=GENEROUS_S, workers=workers)
+    assert_greedy_stands(problem, result, "highs: ")
+
+
+def test_greedy_stands_when_the_solver_finds_nothing(kind):
+    """Its bound counts all the same: greedy's answer is known to be at most so far from the best."""
+    problem = PROBLEMS[kind]()
+    found = Found(None, OPTIMUM[kind] / 2, MipStatus.NO_SOLUTION, 0.1, 0.2)
+    result = solve(problem, solver="highs", workers={"highs": Handing(found)})
+    assert_greedy_stands(problem, result, "highs found no plan")
+    assert result.bound == OPTIMUM[kind] / 2
+    assert result.gap_frac == pytest.approx(1 - OPTIMUM[kind] / 2 / result.objective)
+
+
+def test_greedy_stands_when_the_solver_lies():
+    """A plan that claims to be optimal and puts 12 kW on a row of 8 kW: the checker has the last word."""
+    problem = two_rows_that_feed_unequally()
+    lie = PlacementPlan({"V1": "S1", "V2": "S2", "V3": "S3"}, ())
+    result = solve(problem, workers={"highs": Handing(Found(lie, 0.0, MipStatus.OPTIMAL, 0.1, 0.1))})
+    assert_greedy_stands(problem, result, "highs's plan was refused: row_power_budget at R1: 2,000 W too much")
+
+
+def test_greedy_stands_when_the_solver_is_worse():
+    """Nothing placed is lawful, and dearer."""
+    problem = two_rows_that_feed_unequally()
+    empty = PlacementPlan({}, problem.vms)
+    result = solve(problem, workers={"highs": Handing(Found(empty, 0.0, MipStatus.FEASIBLE, 0.1, 0.1))})
+    assert_greedy_stands(problem, result, "highs found nothing better in time")
+
+
+@pytest.mark.parametrize("bound", [1e9, np.inf])
+def test_a_bound_above_a_verified_plan_proves_nothing(bound):
+    """Whoever calls a problem infeasible, or dearer than a plan in hand, has not made that plan the best there is."""
+    problem = two_rows_that_feed_unequally()
+    result = solve(problem, workers={"highs": Handing(Found(None, bound, MipStatus.INFEASIBLE, 0.1, 0.1))})
+    assert_greedy_stands(problem, result, "highs found no plan (INFEASIBLE)")
+    assert (result.bound, result.gap_frac, result.status) == (0.0, 1.0, Status.FEASIBLE)
+
+
+def test_a_bound_a_breath_above_the_objective_is_the_objective():
+    """60.00001 for a plan of 60 is how solvers round, and no contradiction."""
+    problem = two_instances()
+    best = solve(problem, solver="highs", deadline_s=GENEROUS_S).plan
+    result = solve(problem, workers={"highs": Handing(Found(best, 60.00001, MipStatus.OPTIMAL, 0.1, 0.1))})
+    assert (result.bound, result.status) == (result.objective, Status.OPTIMAL)
+
+
+@pytest.mark.parametrize(
+    ("gap_frac", "status"), [(0.3, Status.OPTIMAL), (0.25, Status.OPTIMAL), (0.2, Status.FEASIBLE)]
+)
+def test_an_answer_is_optimal_within_the_gap_asked_for(gap_frac, status):
+    """60 with a bound of 45 is a quarter away from it."""
+    problem = two_instances()
+    best = solve(problem, solver="highs", deadline_s=GENEROUS_S).plan
+    handing = Handing(Found(best, 45.0, MipStatus.FEASIBLE, 0.1, 0.1))
+    result = solve(problem, gap_frac=gap_frac, workers={"highs": handing})
+    assert result.gap_frac == pytest.approx(0.25)
+    assert result.status is status
+
+
+def test_real_workers_answer_as_this_process_does(kind):
+    """What is solved is the same, only somewhere else."""
+    with Workers() as workers:
+        result = solve(PROBLEMS[kind](), solver="highs", deadline_s=GENEROUS_S, workers=workers)
+    assert result.objective == pytest.approx(OPTIMUM[kind])
+    assert result.fallback == ""
+
+
+def test_a_deadline_of_nothing_is_answered_all_the_same(case):
+    """An answer that exists beats one that is better and late."""
+    problem, solver, _ = case
+    began = time.perf_counter()
+    result = solve(problem, solver=solver, deadline_s=0.0)
+    assert judged(problem, result).ok
+    assert time.perf_counter() - began < 20.0
+
+
+# Hopeless emergencies.
+
+HOPELESS_BASE_W = 13_000
+"""Others alone draw more than the UPS gives: 1,000 W too much, whatever is parked."""
+
+
+@pytest.mark.parametrize("solver", ["greedy", *EXACT["reconfiguration"]])
+def test_a_hopeless_emergency_is_answered_with_the_least_excess(solver):
+    """Everything is parked for 1,000 W too much; it is declared, and nothing more is allowed."""
+    problem = one_ups_left(HOPELESS_BASE_W)
+    result = solve(problem, solver=solver, deadline_s=GENEROUS_S)
+    assert (result.mode, result.solver) == (Mode.BEST_EFFORT, solver)
+    assert result.plan.excess == {(Constraint.UPS_POWER_CAPACITY, "U1"): 1_000.0}
+    assert set(result.plan.choice_of.values()) == {"parked"}
+    assert judged(problem.with_allowed_excess(result.plan.excess), result).ok
+
+
+@pytest.mark.parametrize("solver", EXACT["reconfiguration"])
+def test_the_second_solve_buys_tokens_within_the_excess_of_the_first(solver):
+    """11,500 W are drawn by others and I1 to I3 cannot change in time: 12,000 W more of them, whatever comes.
+
+    11,500 + 3 × 4,000 − 12,000 = 11,500 W is the least excess; only with I4 parked is it kept.
+    """
+    tolerance = np.array([0.5, 0.5, 0.5, 10.0])
+    problem = replace(one_ups_left(11_500), instance_tolerance_s=tolerance)
+    result = solve(problem, solver=solver, deadline_s=GENEROUS_S)
+    assert result.plan.excess == {(Constraint.UPS_POWER_CAPACITY, "U1"): 11_500.0}
+    assert result.plan.choice_of == {"I1": "fast@1", "I2": "fast@1", "I3": "fast@1", "I4": "parked"}
+    assert result.checked.terms["unserved"] == 200 * 10_000
+
+
+def test_less_excess_outweighs_any_cost(monkeypatch):
+    """Greedy gives up too early; the solver's plan is dearer in tokens and 12,000 W less over the limit."""
+    problem = one_ups_left()
+    monkeypatch.setattr(KINDS[type(problem)].greedy, "greedy", lambda problem: problem.present())
+    result = solve(problem, solver="highs", deadline_s=GENEROUS_S)
+    assert (result.plan.excess, result.mode) == ({}, Mode.SOLVER)
+    assert result.objective == pytest.approx(OPTIMUM["reconfiguration"])
+    assert door.solve is solve
