@@ -28,6 +28,9 @@ GRID_TOLERANCE = 1e-6
 FAULTS_NAMED = 20
 """Wrong numbers in one array beyond these are counted, not named."""
 
+FILLED_BY_SERVERS_ALONE = (Constraint.RACK_POWER_BUDGET, Constraint.AISLE_AIRFLOW_CAPACITY)
+"""What nameplates bound; above racks there is unmetered load that no nameplate states."""
+
 Margins = Mapping[Constraint, FloatArray]
 """By how much, as a fraction, each domain of a family may draw more than its central prediction; absent means 0."""
 
@@ -185,7 +188,8 @@ def budget_numbers(
         row's unmetered load included. A dark server draws nothing.
     margins
         A limit ``L`` with margin ``m`` allows ``⌊L / (1 + m)⌋``: the domain may draw ``1 + m`` of its prediction. A
-        domain that the nameplates of its servers cannot fill needs no margin: no prediction error breaks it.
+        rack's power or an aisle's air that the nameplates of its servers cannot fill needs no margin: no prediction
+        error breaks it.
 
     Raises
     ------
@@ -255,7 +259,8 @@ def _family(
     unused = np.zeros(shape, dtype=np.int64)
     family = BudgetFamily(constraint, unit, names, domains.member, domains.share_permille, unused, unused)
     most = family.drawn_permille(np.repeat(nameplate[:, None], shape[1], axis=1))[:, 0]
-    held_back = np.where(most <= PERMILLE * limit, limit, limit / (1.0 + margin))
+    cannot_fill = (most <= PERMILLE * limit) & (constraint in FILLED_BY_SERVERS_ALONE)
+    held_back = np.where(cannot_fill, limit, limit / (1.0 + margin))
     allowed = np.broadcast_to(_rounded_down(held_back)[:, None], shape).copy()
     return replace(family, limit=allowed, base=-(-family.drawn_permille(draw) // PERMILLE))
 

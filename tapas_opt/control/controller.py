@@ -33,7 +33,7 @@ from tapas_opt.control.requests import endpoint_faults, placed_faults, vm_faults
 from tapas_opt.control.router import Router
 from tapas_opt.control.telemetry import Latest, Readings
 from tapas_opt.domain.failure import Failure, effect_of
-from tapas_opt.domain.result import Result
+from tapas_opt.domain.result import Mode, Result
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint, Group, Vm
@@ -43,7 +43,7 @@ from tapas_opt.mip.worker import Workers
 from tapas_opt.placement import check as placement_check
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem
 from tapas_opt.reconfiguration import check as reconfiguration_check
-from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage
+from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem, Stage
 from tapas_opt.reconfiguration.waves import waves
 from tapas_opt.solve import solve
 
@@ -81,6 +81,9 @@ class Settings:
 
 
 PROPOSALS_KEPT = 100
+
+LATE_GIVES_UP_FRAC = 0.05
+"""Relief in time that may be given up for more relief later, as a part of the excess that remains."""
 
 
 class Controller:
@@ -127,7 +130,7 @@ class Controller:
             before = self.fleet.generation
             self.fleet.apply(events)
             if self.fleet.generation != before:
-                self.router.note_change()
+                self.router.note_change(self.fleet)
 
     def observe(self, readings: Readings) -> None:
         """Take telemetry in."""
@@ -265,13 +268,28 @@ class Controller:
 
     def report_failure(self, failure: Failure, *, now_s: float, deadline_s: float) -> FailureAnswer:
         """Take note of a failure and plan what to do this second; publish it where the mode is ``act``."""
+        return self._failure_answer(failure, now_s, deadline_s, self.settings.solver)
+
+    def settled_failure(self, answer: FailureAnswer, failure: Failure, *, now_s: float) -> FailureAnswer:
+        """The answer, or, if what it was planned on has changed since, a greedy one for the fleet as it is.
+
+        Call it with the lock held, right before the events are made durable: two failures may come at once.
+        """
+        if answer.proposal is None or answer.proposal.basis == self.fleet.basis(self._failures_with(failure)):
+            return answer
+        return self._failure_answer(failure, now_s, 0.0, "greedy")
+
+    def _failures_with(self, failure: Failure) -> tuple[Failure, ...]:
+        known = (known for label, known in self.fleet.failures.items() if label != failure.label)
+        return (*known, failure)
+
+    def _failure_answer(self, failure: Failure, now_s: float, deadline_s: float, solver: str) -> FailureAnswer:
         with self.lock:
-            known = tuple(f for label, f in self.fleet.failures.items() if label != failure.label)
-            failures = (*known, failure)
+            failures = self._failures_with(failure)
             effect_of(self.fleet.topology, failures)
             problem, context = self._reconfiguration(Stage.NOW, failures, now_s)
             basis = self.fleet.basis(failures)
-        hurried = replace(self.settings, gap_frac=self.settings.emergency_gap_frac)
+        hurried = replace(self.settings, gap_frac=self.settings.emergency_gap_frac, solver=solver)
         proposal = self._proposed(problem, context, basis, min(deadline_s, hurried.emergency_s), hurried)
         published = self.fleet.mode is happened.OperatingMode.ACT and proposal.needed
         noted: tuple[happened.Event, ...] = (happened.FailureReported(failure),)
@@ -451,9 +469,11 @@ class Controller:
     def _proposed(
         self, problem: ReconfigurationProblem, context: Context, basis: Basis, deadline_s: float, settings: Settings
     ) -> Proposal:
-        result = self._solve(problem, deadline_s, settings)
+        result: Result[ReconfigurationPlan] = self._solve(problem, deadline_s, settings)
         if problem.stage is Stage.SETTLED:
             result = replace(result, plan=waves(problem, result.plan))
+        elif result.plan.excess:
+            result = self._late_relief(problem, result, deadline_s, settings)
         now = problem.present().choice_of
         changes = {name: choice for name, choice in result.plan.choice_of.items() if choice != now[name]}
         needed = bool(changes) and self._worth_it(problem, result)
@@ -464,6 +484,25 @@ class Controller:
             while len(self._proposals) > PROPOSALS_KEPT:
                 self._proposals.popitem(last=False)
         return proposal
+
+    def _late_relief(
+        self,
+        problem: ReconfigurationProblem,
+        in_time: Result[ReconfigurationPlan],
+        deadline_s: float,
+        settings: Settings,
+    ) -> Result[ReconfigurationPlan]:
+        """Where what acts in time leaves a domain over its limit, late relief is better than none.
+
+        It is taken unless it gives up relief in time for relief later; the excess declared is what remains in time.
+        """
+        late = self._solve(problem.allowing_late_relief(), deadline_s, settings)
+        until_then = problem.excess_of(problem.chosen(late.plan))
+        given_up = sum(until_then.values()) > sum(in_time.plan.excess.values()) * (1.0 + LATE_GIVES_UP_FRAC)
+        if given_up or sum(late.plan.excess.values()) >= sum(in_time.plan.excess.values()):
+            return in_time
+        why = "no knob in time is enough: what is declared stays over its limit until slower ones act"
+        return replace(late, plan=replace(late.plan, excess=until_then), mode=Mode.BEST_EFFORT, fallback=why)
 
     def _worth_it(self, problem: ReconfigurationProblem, result: Result[Any]) -> bool:
         """The running plan breaks something, or the gain exceeds the price of the changes by the margin set."""

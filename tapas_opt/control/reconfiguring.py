@@ -12,6 +12,7 @@ from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, budget_number
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast, Profiles, choice_name
+from tapas_opt.control.routes import FILL_FRAC
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site import ToleranceCurve
@@ -61,7 +62,7 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
         instance_tolerance_s=_tolerance_s(forecast)[on_server],
         server_ceiling_w=forecast.ceiling_w,
         demand_tokens_per_s=np.array(
-            [int(np.ceil(forecast.coming_demand_tokens_per_s(name))) for name in endpoints], dtype=np.int64
+            [int(np.ceil(forecast.coming_demand_tokens_per_s(name) / FILL_FRAC)) for name in endpoints], dtype=np.int64
         ),
         preferred_loss_permille=_preferred_loss(forecast, endpoints),
         budgets=_budgets(forecast, stage, frozenset(placed.vm.name for placed in instances)),

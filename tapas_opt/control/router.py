@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tapas_opt.control.answers import Context, RoutesAnswer
@@ -57,6 +57,7 @@ class Router:
         self._changed = True
         self._tokens: dict[str, dict[str, float]] = {}
         self._servers: Mapping[str, str] = {}
+        self._drained: set[str] = set()
         self._picker: Picker | None = None
         self.answer: RoutesAnswer | None = None
 
@@ -65,9 +66,13 @@ class Router:
         """The table in force, if there ever was one."""
         return None if self._picker is None else self._picker.table
 
-    def note_change(self) -> None:
-        """The fleet is not what the plan in force was made for."""
+    def note_change(self, fleet: Fleet) -> None:
+        """The fleet is not what the plan in force was made for; instances that are gone get nothing more from it."""
         self._changed = True
+        for name in self._servers.keys() - fleet.vms.keys() - self._drained:
+            if self._picker is not None:
+                self._picker.drain(name)
+            self._drained.add(name)
 
     def due(self, now_s: float, every_s: float) -> bool:
         """Whether the plan is missing, outdated by a change, or old."""
@@ -77,7 +82,7 @@ class Router:
     def problem(self, forecast: Forecast) -> RoutingProblem:
         """The routing problem of the moment; call it with the fleet locked."""
         self._changed = False
-        self._servers = {name: placed.server for name, placed in forecast.fleet.vms.items()}
+        self._serve_again(self._drained & forecast.fleet.vms.keys())
         return routing_problem(forecast, self._mix(forecast.fleet))
 
     def plan(
@@ -104,10 +109,12 @@ class Router:
             thresholds={name: _thresholds(name) for name in problem.endpoints},
         )
         self.answer = RoutesAnswer(result, result.mode, context)
+        self._servers = dict(zip(problem.instances, (problem.servers[s] for s in problem.instance_server), strict=True))
         if self._picker is None:
             self._picker = Picker(table)
         else:
             self._picker.replace(table)
+        self._serve_again(self._drained - self._servers.keys())
 
     def route(
         self, endpoint: str, prompt_tokens: float, output_tokens: float, session: str | None, *, now_s: float
@@ -138,6 +145,13 @@ class Router:
         return RouteAnswer(
             pick.instance, server, pick.request_class, pick.pending_tokens, pick.mode, pick.snapshot, age_s
         )
+
+    def _serve_again(self, names: Collection[str]) -> None:
+        """Stop draining: a VM of that name is back, or no table names it any more."""
+        for name in names:
+            if self._picker is not None:
+                self._picker.serve(name)
+        self._drained -= set(names)
 
     def complete(self, instance: str, tokens: float) -> None:
         """A request of so many pending tokens has ended at an instance."""

@@ -15,7 +15,7 @@ from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.learn.curve import convex_majorant
 from tapas_opt.routing.problem import RoutingProblem, whole_segments
 
-__all__ = ["Mix", "routing_problem"]
+__all__ = ["FILL_FRAC", "Mix", "routing_problem"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -121,7 +121,8 @@ def write_profiles(path: Path, profiles: Sequence[Profile]) -> None:
         for profile in profiles:
             cells = [getattr(profile.configuration, name) for name in _CONFIGURATION_COLUMNS]
             cells += [getattr(profile, name) for name in _PROFILE_COLUMNS]
-            writer.writerow(["|".join(f"{x:.12g}" for x in cell) if isinstance(cell, tuple) else cell for cell in cells])
+            texts = ["|".join(f"{x:.12g}" for x in cell) if isinstance(cell, tuple) else cell for cell in cells]
+            writer.writerow(texts)
 
 
 def _missing_columns(rows: list[dict[str, str]]) -> list[Fault]:

@@ -103,7 +103,7 @@ class ReconfigurationPrices:
     unserved_token_per_s: int = 10_000
     quality_permille_token_per_s: int = 10
     energy_w: int = 1
-    change: int = 1_000
+    change: int = 3_000
     reload: int = 50_000
 
 
@@ -196,6 +196,10 @@ class ReconfigurationProblem:
         """The second of the two solves: cost, with no domain further over its limit than ``excess`` says."""
         allowed = {key: int(np.ceil(amount)) for key, amount in excess.items() if amount > 0}
         return replace(self, aim=Aim.COST, allowed_excess=allowed)
+
+    def allowing_late_relief(self) -> ReconfigurationProblem:
+        """The same problem where every knob counts in full, however late: for when nothing in time is enough."""
+        return replace(self, instance_tolerance_s=np.full(len(self.instances), np.inf))
 
     def allows(self, plan: ReconfigurationPlan) -> bool:
         """Whether the excess that a plan declares is within what this problem allows."""

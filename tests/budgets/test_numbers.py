@@ -55,7 +55,7 @@ def test_a_margin_lowers_the_limit(two_rows, at_3_kw, family_of):
     assert row.limit.ravel().tolist() == [17_142, 17_142]
 
 
-def test_a_domain_that_the_nameplates_of_its_servers_cannot_fill_needs_no_margin(two_rows, at_3_kw, family_of):
+def test_a_rack_that_the_nameplates_of_its_servers_cannot_fill_needs_no_margin(two_rows, at_3_kw, family_of):
     """A rack's one DGX A100 is rated 6,500 W and fed 6,500 W: no error of a prediction breaks it; 6,499 W would be.
 
     A row of three such, 19,500 W, can fill its 18,000 W and keeps its margin.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from grpc import ServicerContext
@@ -48,11 +49,12 @@ class ReconfigurationServicer:
                 answer = core.controller.report_failure(failure, now_s=now_s, deadline_s=budget_s)
 
                 def settle() -> Decided:
+                    settled = core.controller.settled_failure(answer, failure, now_s=now_s)
                     response = ReportFailureResponse(failure=failure.label)
-                    if answer.proposal is not None:
-                        plan = respond.plan(core.controller, answer.proposal, published=answer.published)
+                    if settled.proposal is not None:
+                        plan = respond.plan(core.controller, settled.proposal, published=settled.published)
                         response.plan.CopyFrom(plan)
-                    return Decided(answer.events, response)
+                    return Decided(settled.events, response)
 
                 return settle
 
@@ -128,6 +130,8 @@ class ReconfigurationServicer:
             core, read = self._core(), convert.Request(request)
             read.mutation()
             vm = read.name("vm")
+            if not math.isfinite(request.freed_w):
+                read.fault("freed_w", f"{request.freed_w}: must be a finite number; leave it out if it is not known")
             read.done()
             freed_w = request.freed_w if request.HasField("freed_w") else None
             response = AcknowledgeConfigurationResponse(generation=request.generation)
