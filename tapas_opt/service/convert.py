@@ -27,6 +27,9 @@ __all__ = ["Request", "fill", "member_name", "placed_vms", "plain", "readings"]
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
+LONGEST_SHOWN = 80
+"""Characters of a wrong name or id that are repeated to its sender."""
+
 _IN_CAPITALS = {"DecisionMode", "DecisionStatus"}
 """Enums whose values the domain writes in capitals."""
 
@@ -117,7 +120,10 @@ class Request:
         try:
             uuid.UUID(text)
         except ValueError:
-            self.fault("request_id", f"{text!r}: must be a UUID, the same one whenever this request is repeated")
+            self.fault(
+                "request_id",
+                f"{text[:LONGEST_SHOWN]!r}: must be a UUID, the same one whenever this request is repeated",
+            )
 
     def name(self, field: str) -> str:
         """Read a name that must be given."""
@@ -219,6 +225,10 @@ _BELIEVED = {
 """What a sensor may physically say."""
 
 
+BEYOND_NAMEPLATE = 1.5
+"""A server that draws more than so many times its nameplate has a broken meter; believed, it would close its row."""
+
+
 def readings(
     request: telemetry_service_pb2.PushTelemetryRequest, topology: Topology, endpoints: Mapping[str, object]
 ) -> tuple[Readings, int, list[str]]:
@@ -227,18 +237,26 @@ def readings(
     known = {"room": set(topology.rooms), "server": set(topology.servers), "ups": set(topology.upses)}
     known["endpoint"] = set(endpoints)
     refused = []
+    nameplate_w = _nameplates_w(topology) if request.servers else {}
     for kind, name, quantity, value in _values(request):
         column = _BELIEVED[quantity]
+        highest = column.highest
+        if quantity == "server_power_w" and name in nameplate_w:
+            highest = BEYOND_NAMEPLATE * nameplate_w[name]
         if name not in known[kind]:
-            refused.append(f"{kind} {name!r} does not exist")
-        elif not column.lowest <= value <= column.highest:
-            refused.append(
-                f"{kind} {name}: {quantity} {value:g} is not between {column.lowest:g} and {column.highest:g}"
-            )
+            refused.append(f"{kind} {name[:LONGEST_SHOWN]!r} does not exist")
+        elif not column.lowest <= value <= highest:
+            refused.append(f"{kind} {name}: {quantity} {value:g} is not between {column.lowest:g} and {highest:g}")
         else:
             quantities[quantity][name] = value
     accepted = sum(len(values) for values in quantities.values())
     return Readings(request.observed_at_s, **quantities), accepted, refused
+
+
+def _nameplates_w(topology: Topology) -> dict[str, float]:
+    hardware = (topology.site.hardware[name] for name in topology.hardware)
+    most_w = [item.max_power_w for item in hardware]
+    return {name: most_w[kind] for name, kind in zip(topology.servers, topology.server_hardware.tolist(), strict=True)}
 
 
 def _values(request: telemetry_service_pb2.PushTelemetryRequest) -> Iterator[tuple[str, str, str, float]]:

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.errors import Conflict, InvalidInput, JournalFailed, TapasError
 from tapas_opt.learn.models import LearnedModels
-from tapas_opt.mip.worker import Workers
+from tapas_opt.mip.worker import Worker, Workers
 from tapas_opt.service.admission import Admission, Limits
 from tapas_opt.service.clock import Clock, SystemClock, TelemetryClock
 from tapas_opt.service.core import Core
@@ -279,9 +279,10 @@ def _serve(
     cores: list[Core] = []
     loop = ControlLoop(lambda: cores[0])
     try:
+        starting = [each["highs"] for each in (workers, urgent_workers)]  # while the journal is read
         core = load(options, journal, loop.wake, workers, urgent_workers)
         cores.append(core)
-        _warm_up(workers, urgent_workers)
+        _wait_until_warm(starting)
         loop.once()
         loop.start()
         server.serve(core)
@@ -293,10 +294,9 @@ def _serve(
         journal.close()
 
 
-def _warm_up(*sets: Workers) -> None:
+def _wait_until_warm(starting: Sequence[Worker]) -> None:
     """The first decision should not wait for its solver to start."""
     until = time.monotonic() + WARM_UP_S
-    starting = [workers["highs"] for workers in sets]  # all at once
     for worker in starting:
         worker.wait_until_ready(max(0.0, until - time.monotonic()))
 

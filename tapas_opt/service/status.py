@@ -23,9 +23,12 @@ DOMAIN = "tapas-opt"
 
 _LOG = logging.getLogger(__name__)
 
-_DETAILS_ROOM_BYTES = 4_000
-"""Status details travel in a header, and clients refuse headers above 8 KiB."""
-_LONGEST_MESSAGE = 1_500
+_MESSAGE_ROOM = 1_200
+_VIOLATIONS_ROOM_BYTES = 3_000
+_NAME_ROOM = _VIOLATION_ROOM = 300
+"""Message and details travel in headers, the details in base64 and with the message in them once more; clients refuse
+headers above 8 KiB, and then see neither."""
+
 _LOADING = "NOT_YET"
 
 
@@ -71,6 +74,8 @@ def answering(context: grpc.ServicerContext) -> Iterator[None]:
 def status_of(error: errors.TapasError) -> status_pb2.Status:
     """State an error as ``google.rpc.Status``: ``ErrorInfo``, every field violation, and when to retry."""
     row = TABLE[type(error)]
+    if isinstance(error, errors.NotFound):
+        error = errors.NotFound(error.kind, _cut(error.name, _NAME_ROOM), error.hint)
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=row.reason, domain=DOMAIN, metadata=_metadata(error)),
     ]
@@ -125,8 +130,14 @@ def _by_code(call: grpc.Call, address: str) -> errors.TapasError:
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return errors.ServerUnreachable(f"what answers at {address} is no tapas-opt server, or an older one: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return errors.TapasError(f"the server at {address} refuses more work for now: {details}")
+        return _too_much(details, address)
     return errors.TapasError(f"the server at {address} failed: {code.name}: {details}")
+
+
+def _too_much(details: str, address: str) -> errors.TapasError:
+    if "larger than max" in details:
+        return errors.InvalidInput.one("request", "size", f"is too large; send less at once ({details})")
+    return errors.TapasError(f"the server at {address} refuses more work for now: {details}")
 
 
 def _metadata(error: errors.TapasError) -> dict[str, str]:
@@ -141,8 +152,8 @@ def _bad_request(faults: tuple[errors.Fault, ...]) -> error_details_pb2.BadReque
     """All violations that a header can carry; if any do not fit, the last one says how many."""
     found = error_details_pb2.BadRequest()
     for number, fault in enumerate(faults):
-        found.field_violations.add(field=fault.where, description=fault.what)
-        if found.ByteSize() > _DETAILS_ROOM_BYTES:
+        found.field_violations.add(field=fault.where, description=_cut(fault.what, _VIOLATION_ROOM))
+        if found.ByteSize() > _VIOLATIONS_ROOM_BYTES:
             del found.field_violations[-1]
             found.field_violations.add(field="…", description=f"{len(faults) - number} faults more")
             break
@@ -151,11 +162,18 @@ def _bad_request(faults: tuple[errors.Fault, ...]) -> error_details_pb2.BadReque
 
 def _message(error: errors.TapasError) -> str:
     text = str(error)
-    if len(text) <= _LONGEST_MESSAGE:
-        return text
-    if isinstance(error, errors.InvalidInput):
-        return f"{error.subject}: {len(error.faults)} faults, the first: {error.faults[0]}"[:_LONGEST_MESSAGE]
-    return text[:_LONGEST_MESSAGE] + "…"
+    if isinstance(error, errors.InvalidInput) and len(error.faults) > 1 and _cut(text, _MESSAGE_ROOM) != text:
+        text = f"{error.subject}: {len(error.faults)} faults, the first: {error.faults[0]}"
+    return _cut(text, _MESSAGE_ROOM)
+
+
+def _cut(text: str, room: int) -> str:
+    """As much as fits into so much of a header, where each byte that is not printable ASCII takes three."""
+    for end, character in enumerate(text):
+        room -= 1 if " " <= character <= "~" else 3 * len(character.encode())
+        if room < 0:
+            return text[:end] + "…"
+    return text
 
 
 def _duration(seconds: float) -> Duration:

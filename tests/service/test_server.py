@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from uuid import uuid4
 
 import grpc
 import pytest
@@ -13,6 +14,8 @@ from grpc_status import rpc_status
 
 from tapas_opt.api.v1 import common_pb2, placement_service_pb2, placement_service_pb2_grpc
 from tapas_opt.api.v1.fleet_service_pb2 import ListVmsRequest
+from tapas_opt.api.v1.reconfiguration_service_pb2 import ApplyPlanRequest
+from tapas_opt.api.v1.reconfiguration_service_pb2_grpc import ReconfigurationServiceStub
 from tapas_opt.client import Acknowledgement, Client, Completion
 from tapas_opt.control.events import OperatingMode, ServerState
 from tapas_opt.control.telemetry import Readings
@@ -183,6 +186,7 @@ def test_a_plan_is_applied_once_nothing_has_changed_and_refused_otherwise(client
         client.apply_plan(stale.plan_id, stale.etag, "alice")
     fresh = client.plan_reconfiguration(Stage.SETTLED)
     assert client.apply_plan(fresh.plan_id, fresh.etag, "alice") == len(fresh.changes)
+    assert client.snapshot().plan_id == fresh.plan_id
     for wave in sorted({change.wave for change in fresh.changes}):
         _carry_out(client, {change.vm: change.to_configuration for change in fresh.changes if change.wave == wave})
 
@@ -265,6 +269,22 @@ def test_in_mode_advise_a_failure_publishes_nothing(client, served):
     assert plan is None or not plan.published
     assert client.snapshot().mode is OperatingMode.ADVISE
     client.clear_failure("ahu:AHU1")
+    client.set_mode(OperatingMode.ACT)
+
+
+def test_in_mode_shadow_a_plan_is_made_but_not_applied(server, client, served):
+    """Whoever only watches must not be able to change anything by mistake."""
+    client.set_mode(OperatingMode.SHADOW)
+    plan = client.report_failure(Failure(FailureKind.UPS, "U1"))
+    assert not plan.published
+    before = client.configurations()
+    request = ApplyPlanRequest(request_id=str(uuid4()), plan_id=plan.plan_id, etag=plan.etag, approver="alice")
+    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as refused:
+        ReconfigurationServiceStub(channel).ApplyPlan(request, timeout=5)
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.value.details() == f"plan {plan.plan_id} is not applied in mode shadow; set mode advise or act"
+    assert client.configurations() == before
+    client.clear_failure("ups:U1")
     client.set_mode(OperatingMode.ACT)
 
 

@@ -22,6 +22,7 @@ from tapas_opt.api.v1.fleet_service_pb2 import (
 from tapas_opt.control.controller import Controller
 from tapas_opt.control.events import VmOnServer
 from tapas_opt.control.fleet import VmState
+from tapas_opt.errors import InvalidInput
 from tapas_opt.service import convert, respond
 from tapas_opt.service.core import Core
 from tapas_opt.service.ledger import Decided
@@ -56,6 +57,8 @@ class FleetServicer:
         with answering(context):
             core, read = self._core(), convert.Request(request)
             read.mutation()
+            if not request.vms:
+                read.fault("vms", "is empty: give at least one VM")
             vms, groups = convert.placed_vms(read, request.vms), read.groups(request.groups)
             read.done()
             response = AdoptVmsResponse(adopted=len(vms))
@@ -88,6 +91,8 @@ class FleetServicer:
             controller, read = self._core().controller, convert.Request(request)
             if not 0 <= request.page_size <= LARGEST_PAGE:
                 read.fault("page_size", f"{request.page_size}: must be 0 (for {USUAL_PAGE}) to {LARGEST_PAGE}")
+            if request.state and request.state not in _VM_STATES:
+                read.fault("state", f"{request.state}: no such state; leave it out for all")
             read.done()
             size = request.page_size or USUAL_PAGE
             with controller.lock:
@@ -106,6 +111,9 @@ class FleetServicer:
 
 def _synced(controller: Controller, vms: Sequence[VmOnServer]) -> Decided:
     known = {name: item.server for name, item in controller.fleet.vms.items()}
+    if known and not vms:
+        what = f"is empty, which would release all {len(known)} VMs; release them by name if they are gone"
+        raise InvalidInput.one("SyncVmsRequest", "vms", what)
     actual = {item.vm.name: item.server for item in vms}
     answer = controller.sync(vms)
     kinds = (("UNKNOWN_HERE", answer.added), ("MOVED", answer.moved), ("GONE", answer.removed))

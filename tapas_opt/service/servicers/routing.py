@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -66,9 +67,7 @@ class RoutingServicer:
                 if request.instance not in controller.fleet.vms:
                     unknown += 1
                     continue
-                tokens = float(request.prompt_tokens + request.output_tokens)
-                pending = request.pending_tokens if request.HasField("pending_tokens") else tokens
-                controller.router.complete(request.instance, max(0.0, pending))
+                controller.router.complete(request.instance, _pending_tokens(request))
                 accepted += 1
             return CompleteRequestsResponse(accepted=accepted, unknown=unknown)
 
@@ -86,6 +85,16 @@ def _lengths(request: RouteRequest) -> tuple[float, float]:
     prompt = float(request.prompt_tokens) if request.HasField("prompt_tokens") else USUAL_PROMPT_TOKENS
     output = float(request.output_tokens) if request.HasField("output_tokens") else USUAL_OUTPUT_TOKENS
     return prompt, output
+
+
+def _pending_tokens(request: CompleteRequestsRequest) -> float:
+    read = convert.Request(request)
+    for field in ("pending_tokens", "prompt_tokens", "output_tokens"):
+        if not 0 <= getattr(request, field) < math.inf:
+            read.fault(field, f"{getattr(request, field)}: must be a finite number of at least 0")
+    read.done()
+    tokens = float(request.prompt_tokens + request.output_tokens)
+    return request.pending_tokens if request.HasField("pending_tokens") else tokens
 
 
 def _routed(core: Core, request: RouteRequest, prompt: float, output: float) -> Any:

@@ -95,5 +95,5 @@ class SiteServicer:
 def _yaml(text: str) -> object:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-01 looks like a date
         raise InvalidInput.one("site_yaml", "site_yaml", f"is not YAML: {' '.join(str(error).split())}") from error

@@ -28,16 +28,19 @@ class TelemetryServicer:
     ) -> PushTelemetryResponse:
         """Take readings in; what cannot be believed is refused, and the rest is taken."""
         with answering(context):
-            core, accepted, refusals = self._core(), 0, list[str]()
+            core, accepted, refused = self._core(), 0, 0
+            shown: list[str] = []
             for request in request_iterator:
                 at_s = request.observed_at_s
                 if not (math.isfinite(at_s) and at_s > 0 and core.clock.observed(at_s)):
-                    refusals.append(f"observed_at_s {at_s:g} is missing or in the future")
+                    refused += 1
+                    shown = [*shown, f"observed_at_s {at_s:g} is missing or in the future"][:REFUSALS_SHOWN]
                     continue
                 fleet = core.controller.fleet
-                readings, taken, refused = convert.readings(request, fleet.topology, fleet.endpoints)
+                readings, taken, refusals = convert.readings(request, fleet.topology, fleet.endpoints)
                 core.controller.observe(readings)
                 accepted += taken
-                refusals += refused
+                refused += len(refusals)
+                shown = [*shown, *refusals][:REFUSALS_SHOWN]
             core.changed()
-            return PushTelemetryResponse(accepted=accepted, refused=len(refusals), refusals=refusals[:REFUSALS_SHOWN])
+            return PushTelemetryResponse(accepted=accepted, refused=refused, refusals=shown)
