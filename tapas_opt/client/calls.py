@@ -44,7 +44,7 @@ from tapas_opt.control.events import OperatingMode, ServerState
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.workload import Endpoint, Group, Vm
-from tapas_opt.errors import DeadlinePassed, ServerUnreachable
+from tapas_opt.errors import DeadlinePassed, InvalidInput, ServerUnreachable
 from tapas_opt.reconfiguration.problem import Stage
 from tapas_opt.service import convert
 from tapas_opt.service.status import error_of
@@ -243,9 +243,12 @@ class Client:
         self, endpoint: str, prompt_tokens: int | None = None, output_tokens: int | None = None, session: str = ""
     ) -> Routed:
         """Pick the instance for one request."""
-        request = routing_service_pb2.RouteRequest(
-            endpoint=endpoint, prompt_tokens=prompt_tokens, output_tokens=output_tokens, session=session
-        )
+        try:
+            request = routing_service_pb2.RouteRequest(
+                endpoint=endpoint, prompt_tokens=prompt_tokens, output_tokens=output_tokens, session=session
+            )
+        except ValueError as error:  # beyond 32 bits
+            raise InvalidInput.one("route", "tokens", str(error).lower()) from None
         return messages.read(Routed, self._call(self._routing.Route, request))
 
     def routing_table(self) -> RoutingTable:

@@ -75,6 +75,7 @@ def test_a_failure_is_reported_and_cleared(client):
         (("fail", "ups:U99"), "ups 'U99' does not exist; the site has U1, U2, U3, U4"),
         (("place", "bad name", "--tenant", "acme"), "vms[0].name: 'bad name': must be letters"),
         (("route", "nobody"), "endpoint 'nobody' does not exist"),
+        (("route", "nobody", "--prompt-tokens", "99999999999"), "tokens: value out of range: 99999999999"),
         (("apply", "none", "--etag", "x", "--approver", "alice"), "plan 'none' does not exist"),
     ],
 )
