@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tapas_opt.control.controller import Controller
+from tapas_opt.control.controller import Controller, Settings
 from tapas_opt.control.events import EndpointPut, VmOnServer, VmsAdopted
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.result import Mode
@@ -45,7 +45,10 @@ def test_a_failure_and_the_routes_are_solved_while_a_placement_is(
 ):
     """Two instances of one endpoint, and a UPS that fails: greedy alone would be the answer of a busy solver."""
     models = LearnedModels.load(repository / "models" / "demo")
-    controller = Controller(demo_site, models, profiles, workers=busy_workers, urgent_workers=urgent_workers)
+    patient = Settings(emergency_s=10.0)  # the machine may be busy too, but not for a minute
+    controller = Controller(
+        demo_site, models, profiles, workers=busy_workers, urgent_workers=urgent_workers, settings=patient
+    )
     instances = [VmOnServer(Vm(f"chat-{i}", VmKind.SAAS, "acme", "chat"), f"R1-K1-S{i}") for i in (1, 2)]
     controller.apply([EndpointPut(chat), VmsAdopted(tuple(instances))])
     placed = controller.place([Vm("one", VmKind.IAAS, "acme")], (), now_s=0.0, deadline_s=0.1)
@@ -53,5 +56,5 @@ def test_a_failure_and_the_routes_are_solved_while_a_placement_is(
     answer = controller.report_failure(Failure(FailureKind.UPS, "U1"), now_s=0.0, deadline_s=10.0)
     assert answer.proposal.result.mode is Mode.SOLVER
     controller.apply(answer.events)
-    assert controller.refresh_routes(now_s=0.0)
+    assert controller.refresh_routes(now_s=0.0, deadline_s=10.0)
     assert controller.router.answer.mode is Mode.SOLVER
