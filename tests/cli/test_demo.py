@@ -121,7 +121,8 @@ def test_hold_leaves_the_server_up_until_ctrl_c_and_then_nothing(tmp_path, termi
     """What it prints first is a table, then a command that works as it is printed; progress is for terminals."""
     errors, written = terminal
     command = [COMMAND, "demo", "--hours", "14.99-15.01", "--hold"]
-    held = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=errors, text=True)
+    able = {**os.environ, "TERM": "xterm"}  # one that cannot move its cursor gets no progress bar
+    held = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=errors, text=True, env=able)
     try:
         lines = []
         while not lines or "tapas-opt client status" not in lines[-1]:
