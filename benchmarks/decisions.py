@@ -7,8 +7,11 @@ mix of VMs and use the demo's models, pooled by hardware; every plan is judged b
 """
 
 import json
+import platform
 import sys
 import time
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from tapas_opt.control.controller import Controller, Settings
@@ -19,6 +22,7 @@ from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.site_generator import generate_site
 from tapas_opt.domain.workload import Endpoint, Slo
 from tapas_opt.learn.models import LearnedModels
+from tapas_opt.mip.machine import cores
 from tapas_opt.mip.worker import Workers
 from tapas_opt.plant.workload import ENDPOINTS, Workload
 from tapas_opt.reconfiguration.problem import Stage
@@ -49,13 +53,9 @@ def controller_of(servers, workers):
 
 
 def problems(controller):
-    arrivals = [Workload(seed=1).vm(f"new-{i:03d}") for i in range(BATCH)]
+    arrivals = [replace(Workload(seed=1).vm(f"new-{i:03d}"), group=None) for i in range(BATCH)]
     failed = [Failure(FailureKind.UPS, controller.fleet.topology.upses[1])]
-    groups = ()
-    yield (
-        "placement of 32",
-        lambda: controller.placement_problem([vm for vm in arrivals if vm.group is None][:BATCH], groups, now_s=PEAK_S),
-    )
+    yield f"placement of {BATCH}", lambda: controller.placement_problem(arrivals, (), now_s=PEAK_S)
     for stage in Stage:
         yield (
             f"reconfiguration {stage}",
@@ -88,11 +88,17 @@ def rows(servers, workers):
             }
 
 
+def machine():
+    packages = {name: version(name) for name in ("tapas-opt", "highspy", "ortools", "pyomo", "numpy")}
+    return {"cores": cores(), "processor": platform.machine(), "python": platform.python_version(), **packages}
+
+
 def main():
     sizes = [int(argument) for argument in sys.argv[1:]] or [80, 1000]
     with Workers() as workers:
         workers["highs"].wait_until_ready(30.0)
-        print(json.dumps({"rows": [row for servers in sizes for row in rows(servers, workers)]}, indent=1))
+        found = [row for servers in sizes for row in rows(servers, workers)]
+    print(json.dumps({"rows": found, "machine": machine()}, indent=1))
 
 
 if __name__ == "__main__":
