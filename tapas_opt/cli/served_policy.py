@@ -24,8 +24,8 @@ __all__ = ["Measured", "ServedPolicy"]
 BATCH = 16
 """VMs asked for in one call."""
 
-LET_GO_S, LOOK_EVERY_S = 5.0, 0.01
-"""How long, and how often, it is looked whether routing has let go of a VM that is about to be ended."""
+CATCH_UP_S, LOOK_EVERY_S = 1.0, 0.01
+"""How long, and how often, it is looked whether the routing plan has followed a change of the fleet."""
 
 
 @dataclass
@@ -84,17 +84,14 @@ class ServedPolicy:
             if answer.server_of:
                 self._client.confirm(sorted(answer.server_of))
             found |= answer.server_of
-        self._refresh()
+        self._catch_up()
         return found
 
     def release(self, names: Sequence[str], now_s: float) -> None:
         """VMs leave; they serve until routing has let go of them."""
         self._client.release(names)
         self.audit.mirror.apply([happened.VmsReleased(tuple(names))])
-        until = time.monotonic() + LET_GO_S
-        while self._routed_to(names) and time.monotonic() < until:
-            time.sleep(LOOK_EVERY_S)
-        self._refresh()
+        self._catch_up()
 
     def observe(self, readings: Readings) -> Orders:
         """Push telemetry, say what became of requests and orders, and ask for the next wave as an agent would."""
@@ -103,10 +100,12 @@ class ServedPolicy:
         if self._done:
             self._client.complete(self._done)
             self._done.clear()
-        self._acknowledge()
-        orders = self._orders("")
-        self._refresh()
-        return orders
+        if self._applied:
+            self._acknowledge()
+            self._catch_up()
+        else:
+            self._refresh()
+        return self._orders("")
 
     def shares(self, now_s: float) -> Shares:
         """The routing table in force, as a gateway would hold it."""
@@ -145,7 +144,7 @@ class ServedPolicy:
         """It is over; the next review lets go."""
         self._client.clear_failure(failure.label)
         self.audit.mirror.apply([happened.FailureCleared(failure.label)])
-        self._refresh()
+        self._catch_up()
         return Orders()
 
     def review(self, now_s: float) -> Orders:
@@ -161,19 +160,14 @@ class ServedPolicy:
         """Remember to acknowledge."""
         self._applied.add(vm)
 
-    def _routed_to(self, names: Sequence[str]) -> bool:
-        """Whether the routing plan in force still sends requests to any of these VMs."""
-        return any(name in entry.shares for entry in self._client.routing_table().classes for name in names)
-
     def _published(self, plan: Plan, now_s: float, why: str) -> Orders:
         """Audit a plan that is in force now, and take its first wave."""
         choice_of = {change.vm: _choice(change.to_configuration, change.load_frac) for change in plan.changes}
         self.audit.planned(plan, choice_of, now_s)
         what = f"{why}: {len(choice_of)} instances change ({plan.decision.mode}, {plan.decision.solver})"
         over = ", ".join(f"{item.name} over by {item.amount:,.0f} {item.unit}" for item in plan.excess)
-        orders = self._orders(f"{what}; {over}" if over else what)
-        self._refresh()
-        return orders
+        self._catch_up()
+        return self._orders(f"{what}; {over}" if over else what)
 
     def _orders(self, why: str) -> Orders:
         """What VMs should run now and did not before."""
@@ -187,12 +181,19 @@ class ServedPolicy:
         return Orders(choice_of, why=why)
 
     def _acknowledge(self) -> None:
-        if not self._applied:
-            return
         for desired in self._client.configurations():
             if desired.vm in self._applied and desired.acknowledged_generation < desired.generation:
                 self._client.acknowledge(Acknowledgement(desired.vm, desired.generation))
         self._applied.clear()
+
+    def _catch_up(self) -> None:
+        """Give routing the blink that it takes to follow a change: it would be far less than a step of the drill."""
+        until = time.monotonic() + CATCH_UP_S
+        present = self._client.snapshot().fingerprint
+        while self._client.routing_table().snapshot_fingerprint != present and time.monotonic() < until:
+            time.sleep(LOOK_EVERY_S)
+            present = self._client.snapshot().fingerprint
+        self._refresh()
 
     def _refresh(self) -> None:
         """Shares by endpoint, each request class weighted by the tokens it has brought so far."""

@@ -52,6 +52,8 @@ class _Change:
         Instances still to change, in the order in which they are asked.
     drawn
         ``[domain]`` thousandths of a unit, the higher draw of whoever is changing.
+    falling
+        ``[domain]`` what the wave in the making will have taken away when it arrives (at most 0).
     slack
         ``[endpoint]`` goodput beyond demand.
     """
@@ -60,6 +62,7 @@ class _Change:
     domains: Domains
     target: IntArray
     drawn: IntArray
+    falling: IntArray
     slack: IntArray
     waiting: list[int] = field(default_factory=list)
 
@@ -95,6 +98,7 @@ def _begin(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> _Chang
         domains=domains,
         target=problem.chosen(plan),
         drawn=np.zeros(len(domains.room_permille), dtype=np.int64),
+        falling=np.zeros(len(domains.room_permille), dtype=np.int64),
         slack=-problem.demand_tokens_per_s,
     )
     present = [change.table(table, problem.current) for table in (choices.power_w, choices.airflow_cfm)]
@@ -163,14 +167,15 @@ def _waits(change: _Change, i: int, before: _Before) -> bool:
     """Whether it would leave demand unserved, and waiting may help.
 
     It helps while the endpoint has slack that others use meanwhile. Where demand goes unserved anyway only those that
-    take goodput away wait, for those that add some; above an overloaded domain nobody waits.
+    take goodput away wait, for those that add some. Who relieves an overloaded domain does not wait, unless those in
+    the wave already will have relieved it.
     """
     endpoint = change.problem.instance_endpoint[i]
     old, _, new = change.goodput(i)
     if _lost(change, i) == 0 or (before.slack[endpoint] < 0 and (new >= old or not before.more_comes[endpoint])):
         return False
     member = change.domains.member[i]
-    over = change.drawn[member] > change.domains.room_permille[member]
+    over = (change.drawn + change.falling)[member] > change.domains.room_permille[member]
     return not bool((over & (change.rise(i, arriving=True) < 0)).any())
 
 
@@ -182,6 +187,7 @@ def _fits(change: _Change, i: int) -> bool:
 def _start(change: _Change, i: int) -> None:
     old, during, _ = change.goodput(i)
     np.add.at(change.drawn, change.domains.member[i], change.rise(i, arriving=False))
+    np.add.at(change.falling, change.domains.member[i], change.rise(i, arriving=True))
     change.slack[change.problem.instance_endpoint[i]] -= old - during
 
 
@@ -190,6 +196,7 @@ def _arrive(change: _Change, wave: list[int]) -> None:
         _, during, new = change.goodput(i)
         np.add.at(change.drawn, change.domains.member[i], change.rise(i, arriving=True))
         change.slack[change.problem.instance_endpoint[i]] += new - during
+    change.falling[:] = 0
     gone = set(wave)
     change.waiting = [i for i in change.waiting if i not in gone]
 

@@ -49,6 +49,14 @@ def test_a_spare_arrives_before_others_leave(room):
     assert wave_shortfalls(problem, plan) == (0, 0)
 
 
+def test_no_more_goes_at_once_than_relieves(room):
+    """12,000 W at a limit of 10,600: I1 at half load draws 1,500 W less, which is enough; I2 serves a little longer."""
+    problem = room(current=[BIG, BIG, BIG], demand=2_900, limit_w=10_600, stage=Stage.SETTLED, reload_limit=1)
+    plan = waves(problem, problem.plan([HALF, PARKED, SMALL]))
+    assert plan.waves[0] == ("I1",)
+    assert plan.choice_of == {"I1": "big@0.5", "I2": "parked", "I3": "small@1"}
+
+
 def test_with_no_slack_left_waiting_saves_nothing(room):
     """3,000 tokens/s are asked and 2,000 served: each reload loses its 1,000 whenever it comes, so all go at once."""
     problem = room(current=[BIG, BIG], demand=3_000, limit_w=20_000, stage=Stage.SETTLED)
