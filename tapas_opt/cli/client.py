@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Call a running server.")
+app = typer.Typer(no_args_is_help=True, help="Call a running server.", epilog="Example: tapas-opt client status")
 
 Address = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the server listens.")]
 Timeout = Annotated[float, typer.Option(min=0.01, metavar="SECONDS", help="How long to wait for the answer.")]

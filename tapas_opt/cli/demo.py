@@ -51,7 +51,7 @@ SHOWN = (
 def demo(
     trace: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="LLM requests, one CSV per endpoint; generated ones if not given."),
+        typer.Option(metavar="DIR", help="LLM requests, one CSV per endpoint; the demo's if not given."),
     ] = None,
     site: Annotated[Path | None, typer.Option(metavar="FILE", help="A site file; the demo's if not given.")] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="The run's folder below runs/.")] = "demo",

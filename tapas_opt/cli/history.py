@@ -19,7 +19,11 @@ from tapas_opt.cli.paths import demo_data
 
 __all__ = ["app", "generate"]
 
-app = typer.Typer(no_args_is_help=True, help="Make history to learn from.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make history to learn from.",
+    epilog="Example: tapas-opt history generate --out runs/history",
+)
 
 
 @app.callback()

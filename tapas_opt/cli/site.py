@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "generate", "show", "validate"]
 
-app = typer.Typer(no_args_is_help=True, help="Make a site file, check it, show it.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make a site file, check it, show it.",
+    epilog="Example: tapas-opt site show data/demo/site.yaml",
+)
 
 SiteFile = Annotated[Path, typer.Argument(metavar="FILE", help="A site file (YAML).")]
 

@@ -15,7 +15,11 @@ from tapas_opt.cli.output import AsJson, console, print_result
 
 __all__ = ["app", "export", "verify"]
 
-app = typer.Typer(no_args_is_help=True, help="Look after the journal of a server.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look after the journal of a server.",
+    epilog="Example: tapas-opt state verify runs/serve/state.sqlite",
+)
 
 StateFile = Annotated[str, typer.Argument(metavar="FILE", help="The journal: a SQLite file or a database URL.")]
 
