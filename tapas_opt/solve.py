@@ -154,7 +154,7 @@ def _greedy(kind: Kind, problem: Any, seed: int) -> Result[Any]:
         raise PlanRefused("the greedy plan was refused: " + "; ".join(str(item) for item in report.violations[:5]))
     return Result(
         plan=plan,
-        status=Status.OPTIMAL if report.objective == 0 else Status.FEASIBLE,
+        status=Status.OPTIMAL if report.objective == 0 and _excess(plan) == 0 else Status.FEASIBLE,
         mode=_mode(plan, Mode.GREEDY),
         solver="greedy",
         checked=report,
@@ -201,6 +201,7 @@ class Found:
     status: MipStatus
     build_s: float
     solve_s: float
+    excess_proven: bool = True
 
 
 def _improved(kind: Kind, problem: Any, incumbent: Result[Any], search: Search, workers: Workers | None) -> Result[Any]:
@@ -241,6 +242,7 @@ def _better(incumbent: Result[Any], found: Found, report: CheckReport | None, se
     bound = _believed(found.bound, incumbent, search.gap_frac)
     result = replace(incumbent, bound=bound, fallback=why)
     near_enough = result.gap_frac <= search.gap_frac or result.objective - bound <= ABSOLUTE_GAP
+    near_enough = near_enough and (found.excess_proven or _excess(result.plan) == 0)
     return replace(result, status=Status.OPTIMAL if near_enough else Status.FEASIBLE)
 
 
@@ -257,11 +259,14 @@ def exact(problem: Any, start: Any, search: Search) -> Found:
     within that excess.
     """
     until = time.perf_counter() + search.deadline_s
+    proven = True
     if isinstance(problem, ReconfigurationProblem) and problem.aim is Aim.COST and _excess(start) > 0:
         least = _solved(problem.minimising_excess(), start, replace(search, deadline_s=search.deadline_s / 2))
+        proven = least.status is MipStatus.OPTIMAL
         start = start if least.plan is None else least.plan
         problem = problem.with_allowed_excess(start.excess)
-    return _solved(problem, start, replace(search, deadline_s=until - time.perf_counter()))
+    found = _solved(problem, start, replace(search, deadline_s=until - time.perf_counter()))
+    return replace(found, excess_proven=proven)
 
 
 def _solved(problem: Any, start: Any, search: Search) -> Found:

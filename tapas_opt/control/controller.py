@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 from tapas_opt.budgets.numbers import budget_numbers
 from tapas_opt.control import events as happened
@@ -119,6 +120,7 @@ class Controller:
         self._urgent_workers = urgent_workers or workers
         self._actuation = actuation or Actuation()
         self._proposals: OrderedDict[str, Proposal] = OrderedDict()
+        self._boot = uuid4().hex[:8]  # a plan is forgotten at a restart, and so must its id be
         self._plan_number = count(1)
         models.check_covers(self.fleet.topology)
 
@@ -194,13 +196,19 @@ class Controller:
         return (*(happened.GroupPut(group) for group in groups), happened.VmsAdopted(tuple(vms)))
 
     def sync(self, vms: Sequence[happened.VmOnServer]) -> SyncAnswer:
-        """Take a full list as the truth; say how it differs from what was known, and make it so."""
+        """Take a list of all that runs as the truth; say how it differs from what was known, and make it so.
+
+        A reservation that has not been confirmed need not be on the list, unless another VM is on its server. A VM of
+        a known name that is another one counts as moved.
+        """
         with self.lock:
-            known = {name: placed.server for name, placed in self.fleet.vms.items()}
-            listed = {item.vm.name: item.server for item in vms}
-            removed = tuple(sorted(known.keys() - listed.keys()))
+            known = self.fleet.vms
+            listed = {item.vm.name: item for item in vms}
+            taken = {item.server for item in vms}
+            waiting = {n for n, p in known.items() if p.state is VmState.RESERVED and p.server not in taken}
+            removed = tuple(sorted(known.keys() - listed.keys() - waiting))
             added = tuple(sorted(listed.keys() - known.keys()))
-            moved = tuple(sorted(name for name in listed.keys() & known.keys() if listed[name] != known[name]))
+            moved = tuple(sorted(n for n in listed.keys() & known.keys() if _differs(self.fleet, listed[n])))
             held = {name for name, placed in self.fleet.vms.items() if placed.state is VmState.RESERVED}
             running = tuple(sorted((held & listed.keys()) - {*moved}))
             there = [item for item in vms if item.vm.name in {*added, *moved}]
@@ -355,15 +363,11 @@ class Controller:
                 return False
             problem = self.router.problem(self._forecast_next_hour(tuple(self.fleet.failures.values()), now_s))
             context = self._context(now_s)
-        self.router.plan(
-            problem,
-            context,
-            now_s=now_s,
-            every_s=self.settings.route_every_s,
-            deadline_s=deadline_s,
-            solver=self.settings.solver,
-            workers=self._urgent_workers,
+        plan = self.router.plan(
+            problem, deadline_s=deadline_s, solver=self.settings.solver, workers=self._urgent_workers
         )
+        with self.lock:
+            self.router.use(problem, plan, context, fleet=self.fleet, now_s=now_s, every_s=self.settings.route_every_s)
         return True
 
     # How it stands.
@@ -478,7 +482,7 @@ class Controller:
         changes = {name: choice for name, choice in result.plan.choice_of.items() if choice != now[name]}
         needed = bool(changes) and self._worth_it(problem, result)
         with self.lock:
-            plan_id = f"{problem.stage}-{context.etag}-{next(self._plan_number)}"
+            plan_id = f"{problem.stage}-{context.etag}-{self._boot}-{next(self._plan_number)}"
             proposal = Proposal(plan_id, problem.stage, changes, needed, result, context, basis)
             self._proposals[plan_id] = proposal
             while len(self._proposals) > PROPOSALS_KEPT:
@@ -545,3 +549,10 @@ def _verdict(problem: PlacementProblem, server: int) -> ServerVerdict:
     report = placement_check.check(problem, plan)
     reasons = tuple(dict.fromkeys(violation.constraint for violation in report.violations))
     return ServerVerdict(problem.servers[server], report.ok, report.objective, reasons)
+
+
+def _differs(fleet: Fleet, item: happened.VmOnServer) -> bool:
+    """Whether the VM known by this name is on another server, or is another VM."""
+    known = fleet.vms[item.vm.name]
+    same = replace(item.vm, configuration=item.vm.configuration or known.vm.configuration) == known.vm
+    return known.server != item.server or not same

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import singledispatchmethod
@@ -134,6 +134,18 @@ class Fleet:
         self.topology: Topology = topology_of(site)
         self._server_number = {name: i for i, name in enumerate(self.topology.servers)}
 
+    def _as_born(self, vm: Vm) -> Vm:
+        """With the configuration that it starts with: a later change of its endpoint changes nothing that runs."""
+        if vm.configuration is not None or vm.endpoint not in self.endpoints:
+            return vm
+        return replace(vm, configuration=self.endpoints[vm.endpoint].configuration)
+
+    def _forget_waves_of(self, names: Collection[str]) -> None:
+        """A plan was made for the VMs that were there, not for others that bear their names."""
+        self._waves_left = tuple(
+            {name: choice for name, choice in wave.items() if name not in names} for wave in self._waves_left
+        )
+
     @singledispatchmethod
     def _add(self, event: object) -> None:
         raise TypeError(f"no such event: {event!r}")
@@ -141,10 +153,12 @@ class Fleet:
     @_add.register
     def _(self, event: happened.SiteApplied) -> None:
         self._use(event.site)
+        self._waves_left = ()
 
     @_add.register
     def _(self, event: happened.EndpointPut) -> None:
         self.endpoints[event.endpoint.name] = event.endpoint
+        self._waves_left = ()
 
     @_add.register
     def _(self, event: happened.GroupPut) -> None:
@@ -152,13 +166,14 @@ class Fleet:
 
     @_add.register
     def _(self, event: happened.VmsAdopted) -> None:
+        self._forget_waves_of([item.vm.name for item in event.vms])
         for item in event.vms:
-            self.vms[item.vm.name] = FleetVm(item.vm, item.server, VmState.RUNNING)
+            self.vms[item.vm.name] = FleetVm(self._as_born(item.vm), item.server, VmState.RUNNING)
 
     @_add.register
     def _(self, event: happened.VmsReserved) -> None:
         for item in event.vms:
-            self.vms[item.vm.name] = FleetVm(item.vm, item.server, VmState.RESERVED, event.expires_at_s)
+            self.vms[item.vm.name] = FleetVm(self._as_born(item.vm), item.server, VmState.RESERVED, event.expires_at_s)
 
     @_add.register
     def _(self, event: happened.VmsConfirmed) -> None:
@@ -167,6 +182,7 @@ class Fleet:
 
     @_add.register
     def _(self, event: happened.VmsReleased) -> None:
+        self._forget_waves_of(event.names)
         for name in event.names:
             self.vms.pop(name, None)
 
@@ -177,10 +193,12 @@ class Fleet:
     @_add.register
     def _(self, event: happened.FailureReported) -> None:
         self.failures[event.failure.label] = event.failure
+        self._waves_left = ()
 
     @_add.register
     def _(self, event: happened.FailureCleared) -> None:
         self.failures.pop(event.label, None)
+        self._waves_left = ()
 
     @_add.register
     def _(self, event: happened.PlanApplied) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,14 @@ from tapas_opt.budgets.numbers import budget_numbers
 from tapas_opt.control.events import ServerState
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast
+from tapas_opt.domain.failure import Effect, effect_of
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.domain.workload import Group, SpreadOver, Vm
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
 
 __all__ = ["placement_problem"]
 
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
@@ -30,7 +33,7 @@ def placement_problem(forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Gr
     topology = fleet.topology
     hours, slots = forecast.hours_of_day()
     base_power, base_airflow = forecast.server_draw(hours)
-    numbers = budget_numbers(topology, forecast.effect, slots, base_power, base_airflow, forecast.margins)
+    numbers = budget_numbers(topology, _lasting(forecast), slots, base_power, base_airflow, forecast.margins)
     types = _types(vms)
     power, airflow, gpu_power, fits = _type_arrays(forecast, [vm for _, vm in types.values()], hours)
     spread = _groups(fleet, vms, groups)
@@ -50,6 +53,29 @@ def placement_problem(forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Gr
         server_ceiling_w=_useful_ceiling_w(forecast),
         groups=spread,
         budgets=numbers.tolerating_present_excess(),
+    )
+
+
+def _lasting(forecast: Forecast) -> Effect:
+    """What holds now and after the present failures are over: a VM stays for weeks.
+
+    VMs on dark servers will draw again and a released reserve will be held back again; what has failed is not counted
+    on meanwhile. A feed carries the larger of its two shares.
+    """
+    now, normal = forecast.effect, effect_of(forecast.fleet.topology)
+
+    def lesser(failed: FloatArray, whole: FloatArray) -> FloatArray:
+        return np.where(failed > 0, np.minimum(failed, whole), whole)
+
+    return replace(
+        now,
+        server_dark=normal.server_dark,
+        feed_permille=np.maximum(now.feed_permille, normal.feed_permille),
+        row_budget_w=lesser(now.row_budget_w, normal.row_budget_w),
+        pdu_capacity_w=lesser(now.pdu_capacity_w, normal.pdu_capacity_w),
+        ups_capacity_w=lesser(now.ups_capacity_w, normal.ups_capacity_w),
+        aisle_airflow_capacity_cfm=lesser(now.aisle_airflow_capacity_cfm, normal.aisle_airflow_capacity_cfm),
+        aisle_heat_capacity_w=lesser(now.aisle_heat_capacity_w, normal.aisle_heat_capacity_w),
     )
 
 

@@ -12,7 +12,7 @@ from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, budget_number
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast, Profiles, choice_name
-from tapas_opt.control.routes import FILL_FRAC
+from tapas_opt.control.routes import FILL_FRAC, is_loading
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site import ToleranceCurve
@@ -66,7 +66,7 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
         ),
         preferred_loss_permille=_preferred_loss(forecast, endpoints),
         budgets=_budgets(forecast, stage, frozenset(placed.vm.name for placed in instances)),
-        reload_limit=max(1, int(RELOADS_AT_ONCE_FRAC * len(instances))),
+        reload_limit=max(0, max(1, int(RELOADS_AT_ONCE_FRAC * len(instances))) - _loading(forecast, instances)),
     )
 
 
@@ -117,6 +117,14 @@ def _choices(forecast: Forecast, options: Sequence[Option]) -> Choices:
             dtype=np.int64,
         ),
     )
+
+
+def _loading(forecast: Forecast, instances: Sequence[FleetVm]) -> int:
+    """How many load weights already: so many fewer may begin."""
+    topology = forecast.fleet.topology
+    servers = [forecast.fleet.server_number(placed.server) for placed in instances]
+    on = [topology.hardware[topology.server_hardware[s]] for s in servers]
+    return sum(is_loading(forecast, placed, hardware) for placed, hardware in zip(instances, on, strict=True))
 
 
 def _loss_permille(quality: float) -> int:

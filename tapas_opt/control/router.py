@@ -11,11 +11,11 @@ from tapas_opt.control.answers import Context, RoutesAnswer
 from tapas_opt.control.fleet import Fleet
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.routes import Mix, routing_problem
-from tapas_opt.domain.result import Mode
+from tapas_opt.domain.result import Mode, Result
 from tapas_opt.errors import NoInstance, NotFound
 from tapas_opt.mip.worker import Workers
 from tapas_opt.routing.pick import LengthThresholds, Pick, Picker, RoutingTable, request_class_of, routing_table
-from tapas_opt.routing.problem import RoutingProblem
+from tapas_opt.routing.problem import RoutingPlan, RoutingProblem
 from tapas_opt.solve import solve
 
 __all__ = ["RouteAnswer", "Router"]
@@ -69,10 +69,7 @@ class Router:
     def note_change(self, fleet: Fleet) -> None:
         """The fleet is not what the plan in force was made for; instances that are gone get nothing more from it."""
         self._changed = True
-        for name in self._servers.keys() - fleet.vms.keys() - self._drained:
-            if self._picker is not None:
-                self._picker.drain(name)
-            self._drained.add(name)
+        self._drain(self._servers.keys() - fleet.vms.keys() - self._drained)
 
     def due(self, now_s: float, every_s: float) -> bool:
         """Whether the plan is missing, outdated by a change, or old."""
@@ -86,19 +83,23 @@ class Router:
         return routing_problem(forecast, self._mix(forecast.fleet))
 
     def plan(
+        self, problem: RoutingProblem, *, deadline_s: float, solver: str, workers: Workers | None
+    ) -> Result[RoutingPlan]:
+        """Solve the problem; needs no lock."""
+        usual = "auto" if solver in ("cpsat", "decomposition") else solver
+        return solve(problem, solver=usual, deadline_s=deadline_s, workers=workers)
+
+    def use(
         self,
         problem: RoutingProblem,
+        result: Result[RoutingPlan],
         context: Context,
         *,
+        fleet: Fleet,
         now_s: float,
         every_s: float,
-        deadline_s: float,
-        solver: str,
-        workers: Workers | None,
     ) -> None:
-        """Solve the problem and put the plan in force."""
-        usual = "auto" if solver in ("cpsat", "decomposition") else solver
-        result = solve(problem, solver=usual, deadline_s=deadline_s, workers=workers)
+        """Put a plan in force; call it with the fleet locked. VMs that have gone since get nothing from it."""
         table = routing_table(
             problem,
             result.plan,
@@ -109,12 +110,13 @@ class Router:
             thresholds={name: _thresholds(name) for name in problem.endpoints},
         )
         self.answer = RoutesAnswer(result, result.mode, context)
-        self._servers = dict(zip(problem.instances, (problem.servers[s] for s in problem.instance_server), strict=True))
         if self._picker is None:
             self._picker = Picker(table)
         else:
             self._picker.replace(table)
+        self._servers = dict(zip(problem.instances, (problem.servers[s] for s in problem.instance_server), strict=True))
         self._serve_again(self._drained - self._servers.keys())
+        self._drain(self._servers.keys() - fleet.vms.keys() - self._drained)
 
     def route(
         self, endpoint: str, prompt_tokens: float, output_tokens: float, session: str | None, *, now_s: float
@@ -145,6 +147,13 @@ class Router:
         return RouteAnswer(
             pick.instance, server, pick.request_class, pick.pending_tokens, pick.mode, pick.snapshot, age_s
         )
+
+    def _drain(self, names: Collection[str]) -> None:
+        """Give instances that are gone nothing more; the table in force still names them."""
+        for name in names:
+            if self._picker is not None:
+                self._picker.drain(name)
+        self._drained |= set(names)
 
     def _serve_again(self, names: Collection[str]) -> None:
         """Stop draining: a VM of that name is back, or no table names it any more."""

@@ -15,7 +15,7 @@ from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.learn.curve import convex_majorant
 from tapas_opt.routing.problem import RoutingProblem, whole_segments
 
-__all__ = ["FILL_FRAC", "Mix", "routing_problem"]
+__all__ = ["FILL_FRAC", "Mix", "is_loading", "routing_problem"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -106,7 +106,7 @@ def _curves(forecast: Forecast, placed: Sequence[FleetVm], on_server: IntArray) 
     for vm, server in zip(placed, on_server.tolist(), strict=True):
         hardware = topology.hardware[topology.server_hardware[server]]
         profile, level = forecast.running(vm, hardware)
-        if profile is None or level == 0.0 or dark[server] or _loading(forecast, vm, hardware):
+        if profile is None or level == 0.0 or dark[server] or is_loading(forecast, vm, hardware):
             found.append(_closed(forecast, hardware))
             continue
         key = (profile.configuration.name, hardware, level)
@@ -116,7 +116,7 @@ def _curves(forecast: Forecast, placed: Sequence[FleetVm], on_server: IntArray) 
     return found
 
 
-def _loading(forecast: Forecast, placed: FleetVm, hardware: str) -> bool:
+def is_loading(forecast: Forecast, placed: FleetVm, hardware: str) -> bool:
     """Whether its agent has yet to say that the weights of what it shall run are loaded."""
     (before, _), (after, _) = forecast.serving(placed, hardware), forecast.running(placed, hardware)
     if after is None:

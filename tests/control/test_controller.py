@@ -518,3 +518,54 @@ def test_relief_that_comes_late_is_better_than_none(make, chat, iaas, saas):
     assert answer.proposal.changes
     assert answer.proposal.result.mode is Mode.BEST_EFFORT
     assert "no knob in time" in answer.proposal.result.fallback
+
+
+def test_a_reservation_need_not_be_on_the_list_of_what_runs(controller, iaas, run):
+    """Its VM has not booted; it still holds its server, until it expires."""
+    run(iaas(1), first=40)
+    reserved = placed(controller, iaas(1, name="waiting"), now_s=0.0)
+    there = controller.fleet.vm("i0")
+    answer = controller.sync([happened.VmOnServer(there.vm, there.server)])
+    assert answer.removed == ()
+    instead = happened.VmOnServer(iaas(1, name="other")[0], reserved.result.plan.server_of["waiting"])
+    assert controller.sync([happened.VmOnServer(there.vm, there.server), instead]).removed == ("waiting",)
+
+
+def test_a_vm_that_is_another_one_is_believed_to_be(controller, saas, iaas, run):
+    """An opaque VM under the name of an instance must not be reconfigured as one."""
+    run(saas(1))
+    server = controller.fleet.vm("c0").server
+    answer = controller.sync([happened.VmOnServer(iaas(1, name="c0")[0], server)])
+    controller.apply(answer.events)
+    assert answer.moved == ("c0",)
+    assert controller.fleet.vm("c0").vm.kind is VmKind.IAAS
+
+
+@pytest.mark.parametrize("failure", [U1_LOST, Failure(FailureKind.PDU, "U1-P1", 0.5), Failure(FailureKind.AHU, "AHU1")])
+def test_a_placement_under_a_failure_also_holds_when_it_is_over(busy, iaas, failure):
+    """A VM stays for weeks, a failure for an hour: no domain has more room because something else has failed."""
+    vms = iaas(1, name="new")
+    busy.apply(busy.set_mode(OperatingMode.ADVISE))  # nothing that runs is changed
+    before = busy.placement_problem(vms, (), now_s=0.0).budgets
+    failed(busy, failure)
+    during = busy.placement_problem(vms, (), now_s=0.0).budgets
+    for whole, broken in zip(before.families, during.families, strict=True):
+        assert (broken.room <= whole.room).all()
+
+
+def test_a_vm_released_while_routes_are_planned_gets_no_request(busy, monkeypatch):
+    """The plan was made for it, and comes into force after it has gone: the release stands, and so does the plan."""
+    plan = busy.router.plan
+
+    def slowly(*args, **kwargs):
+        result = plan(*args, **kwargs)
+        busy.apply(busy.release(["c0"]))
+        return result
+
+    busy.refresh_routes(now_s=0.0)
+    monkeypatch.setattr(busy.router, "plan", slowly)
+    busy.router.note_change(busy.fleet)
+    busy.refresh_routes(now_s=1.0)
+    picked = {busy.router.route("conv", 500, 100, None, now_s=1.0).instance for _ in range(200)}
+    assert picked
+    assert "c0" not in picked

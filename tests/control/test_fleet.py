@@ -183,3 +183,40 @@ def test_a_plan_stands_on_site_endpoints_failures_and_vms_alone(three_run):
     assert three_run.basis([Failure(FailureKind.UPS, "U1")]) != before
     three_run.apply([happened.VmsAdopted((on("d", "S4"),))])
     assert three_run.basis(()) != before
+
+
+@pytest.fixture
+def two_waves(three_run):
+    """``a`` shall change first, then ``b``."""
+    three_run.apply([happened.PlanApplied("p", "settled", {"a": "x@1", "b": "y@1"}, "", (("a",), ("b",)))])
+    three_run.apply([happened.ConfigurationAcknowledged("a", 2)])
+    assert three_run.wave_done()
+    return three_run
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        happened.FailureReported(Failure(FailureKind.UPS, "U1")),
+        happened.FailureCleared("ups:U1"),
+        happened.EndpointPut(Endpoint("chat", Slo(1.0, 0.1), "z")),
+    ],
+)
+def test_waves_that_have_not_begun_are_dropped_when_what_they_were_planned_on_changes(two_waves, event):
+    """A wave planned for four UPSs would overload the three that are left."""
+    two_waves.apply([event])
+    assert not two_waves.wave_done()
+
+
+def test_a_wave_is_not_for_another_vm_that_bears_a_released_name(two_waves):
+    """``b`` left, and somebody else's ``b`` came."""
+    stranger = happened.VmOnServer(Vm("b", VmKind.IAAS, "other"), "S2")
+    two_waves.apply([happened.VmsReleased(("b",)), happened.VmsAdopted((stranger,)), happened.WaveStarted()])
+    assert two_waves.vm("b").choice is None
+
+
+def test_what_runs_does_not_follow_its_endpoint(fleet):
+    """A VM starts with its endpoint's configuration of that day; only a plan changes it, with a generation."""
+    fleet.apply([happened.EndpointPut(Endpoint("chat", Slo(1.0, 0.1), "old")), happened.VmsAdopted((on("a", "S1"),))])
+    fleet.apply([happened.EndpointPut(Endpoint("chat", Slo(1.0, 0.1), "new"))])
+    assert fleet.vm("a").vm.configuration == "old"
