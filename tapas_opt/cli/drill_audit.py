@@ -54,5 +54,11 @@ class Audit:
         self._judge(report.violations)
         self._judge([f"{c} at {d}: {w:,.0f} over" for (c, d), w in excess.items() if w > declared.get((c, d), 0.0) + 1])
 
+    def acknowledged(self, vm: str) -> None:
+        """A VM runs what it was last told to."""
+        known = self.mirror.fleet.vms.get(vm)
+        if known is not None:
+            self.mirror.apply([happened.ConfigurationAcknowledged(vm, known.generation)])
+
     def _judge(self, violations: Sequence[object]) -> None:
         self.violations += [str(item) for item in violations]

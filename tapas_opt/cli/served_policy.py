@@ -184,6 +184,7 @@ class ServedPolicy:
         for desired in self._client.configurations():
             if desired.vm in self._applied and desired.acknowledged_generation < desired.generation:
                 self._client.acknowledge(Acknowledgement(desired.vm, desired.generation))
+                self.audit.acknowledged(desired.vm)
         self._applied.clear()
 
     def _catch_up(self) -> None:
