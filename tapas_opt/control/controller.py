@@ -205,11 +205,11 @@ class Controller:
             known = self.fleet.vms
             listed = {item.vm.name: item for item in vms}
             taken = {item.server for item in vms}
-            waiting = {n for n, p in known.items() if p.state is VmState.RESERVED and p.server not in taken}
+            held = {name for name, placed in known.items() if placed.state is VmState.RESERVED}
+            waiting = {name for name in held if known[name].server not in taken}
             removed = tuple(sorted(known.keys() - listed.keys() - waiting))
             added = tuple(sorted(listed.keys() - known.keys()))
             moved = tuple(sorted(n for n in listed.keys() & known.keys() if _differs(self.fleet, listed[n])))
-            held = {name for name, placed in self.fleet.vms.items() if placed.state is VmState.RESERVED}
             running = tuple(sorted((held & listed.keys()) - {*moved}))
             there = [item for item in vms if item.vm.name in {*added, *moved}]
             faults = placed_faults(self.fleet, self.profiles, there, (), leaving={*removed, *moved})
