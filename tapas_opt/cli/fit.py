@@ -32,12 +32,13 @@ def fit(
     from tapas_opt.domain.topology import topology_of
     from tapas_opt.learn.fit import fit as learn
     from tapas_opt.telemetry.history import read_history
+    from tapas_opt.telemetry.panel import panel_of
 
     topology = topology_of(read_site(demo_data() / "site.yaml" if site is None else site))
     with _progress(as_json) as tell:
         tell("reading history")
         readings = read_history(history)
-        learned = learn(readings.tables, topology, tell)
+        learned = learn(panel_of(readings.tables, topology), tell)
     learned.save(models)
     pooled = learned.check_covers(topology)
     data = {

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from tapas_opt.domain.topology import Topology
+from tapas_opt.domain.panel import Panel
 from tapas_opt.learn.artefact import Artefact, Training
 from tapas_opt.learn.fitting.domain import fit_domain_margin, fit_row_overhead, server_sums
 from tapas_opt.learn.fitting.fitted import Fitted, settled
 from tapas_opt.learn.fitting.gpu_temperature import fit_gpu_temperature
 from tapas_opt.learn.fitting.inlet import fit_inlet
 from tapas_opt.learn.fitting.load import fit_vm_load
-from tapas_opt.learn.fitting.panel import Panel, panel_of
 from tapas_opt.learn.fitting.power import fit_gpu_power, fit_surface
 from tapas_opt.learn.fitting.split import split_days
 from tapas_opt.learn.models import LearnedModels
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["fit"]
 
 
-def fit(
-    tables: Mapping[str, pd.DataFrame], topology: Topology, progress: Callable[[str], None] = lambda model: None
-) -> LearnedModels:
-    """Learn all models of a site from the tables of its history (``domain.history.TABLES``).
+def fit(panel: Panel, progress: Callable[[str], None] = lambda model: None) -> LearnedModels:
+    """Learn all models of a site from its history.
 
     Parameters
     ----------
@@ -38,9 +32,8 @@ def fit(
     Raises
     ------
     InvalidInput
-        If the history is of another site, shorter than four days, or has no reading where one is needed.
+        If the history is shorter than four days, or has no reading where one is needed.
     """
-    panel = panel_of(tables, topology)
     split = split_days(panel.day)
     training = _training(panel, split.fit)
 

@@ -29,6 +29,11 @@ def run(folder, *arguments, timeout=90):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
 
 
+def listen_to_signals():
+    """In the child: a shell that runs the tests in the background has its children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def children(pid):
     """Processes that were started by this one, by themselves."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -122,7 +127,15 @@ def test_hold_leaves_the_server_up_until_ctrl_c_and_then_nothing(tmp_path, termi
     errors, written = terminal
     command = [COMMAND, "demo", "--hours", "14.99-15.01", "--hold"]
     able = {**os.environ, "TERM": "xterm"}  # one that cannot move its cursor gets no progress bar
-    held = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=errors, text=True, env=able)
+    held = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        env=able,
+        preexec_fn=listen_to_signals,  # noqa: PLW1509  nothing else runs between fork and exec
+    )
     try:
         lines = []
         while not lines or "tapas-opt client status" not in lines[-1]:
@@ -152,7 +165,12 @@ def test_hold_leaves_the_server_up_until_ctrl_c_and_then_nothing(tmp_path, termi
 def test_a_signal_in_the_middle_leaves_no_server_behind(tmp_path, number, code):
     """Also SIGTERM, which ends a Python process on the spot unless somebody sees to it."""
     process = subprocess.Popen(
-        [COMMAND, "demo", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [COMMAND, "demo", "--json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen_to_signals,  # noqa: PLW1509  nothing else runs between fork and exec
     )
     try:
         (server,) = when(lambda: children(process.pid))

@@ -13,6 +13,7 @@ from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.learn.fit import fit
 from tapas_opt.learn.models import LearnedModels
+from tapas_opt.telemetry.panel import panel_of
 
 KNOWN = SimpleNamespace(
     outdoor_slope=0.5,  # °C per °C between 15 and 25 °C outside, flat elsewhere
@@ -129,5 +130,5 @@ _FITTED: dict[str, LearnedModels] = {}
 def learned(topology: Topology) -> LearnedModels:
     """Eight days of `two_rows`, learned once."""
     if not _FITTED:
-        _FITTED["two_rows"] = fit(synthetic_history(topology), topology)
+        _FITTED["two_rows"] = fit(panel_of(synthetic_history(topology), topology))
     return _FITTED["two_rows"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tapas_opt.domain.panel import NO_VM
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import InvalidInput
 from tapas_opt.learn.fit import fit
-from tapas_opt.learn.fitting.panel import NO_VM, panel_of
+from tapas_opt.telemetry.panel import panel_of
 
 TEMPERATURES = (("gpu_temperature", "gpu"), ("gpu_memory_temperature", "memory"))
 
@@ -85,7 +86,7 @@ def test_errors_are_those_of_the_sensors_and_coverage_is_at_least_promised(learn
 @pytest.mark.parametrize("seed", range(2, 5))
 def test_margins_keep_their_promise_on_other_histories(make_history, topology, seed):
     """99 % of 96 GPU-days, 12 server-days and 36 domain-days: one or two misses are chance, more are not."""
-    errors = fit(make_history(topology, days=6, seed=seed), topology).errors()
+    errors = fit(panel_of(make_history(topology, days=6, seed=seed), topology)).errors()
     assert errors["gpu_temperature"].coverage >= 0.95
     assert errors["inlet_temperature"].coverage >= 0.9
     assert errors["domain_margin"].coverage >= 0.9
@@ -94,10 +95,10 @@ def test_margins_keep_their_promise_on_other_histories(make_history, topology, s
 def test_the_split_is_by_time(make_history, topology):
     """What happens on the judging days changes errors, and no model."""
     history = make_history(topology)
-    clean = fit(history, topology)
+    clean = fit(panel_of(history, topology))
     late = history["servers"]["t_s"] >= 6 * 86_400
     history["servers"].loc[late, "inlet_c"] += 5.0
-    warmer = fit(history, topology)
+    warmer = fit(panel_of(history, topology))
     assert warmer.inlet_temperature.entries == clean.inlet_temperature.entries
     assert warmer.errors()["inlet_temperature"].mae > clean.errors()["inlet_temperature"].mae + 4
     assert warmer.errors()["inlet_temperature"].coverage == 0.0
@@ -112,7 +113,7 @@ def test_missing_readings_are_left_out_and_never_zero(make_history, topology):
             history[table].loc[rng.random(len(history[table])) < 0.1, column] = np.nan
     history["rows"].loc[rng.random(len(history["rows"])) < 0.1, "meter_power_w"] = np.nan
     history["vms"].loc[rng.random(len(history["vms"])) < 0.1, "load_frac"] = np.nan
-    gappy, whole = fit(history, topology), fit(make_history(topology), topology)
+    gappy, whole = fit(panel_of(history, topology)), fit(panel_of(make_history(topology), topology))
     assert gappy.errors()["gpu_temperature"].rows_train < 0.75 * whole.errors()["gpu_temperature"].rows_train
     assert gappy.gpu_temperature.entries["S1"].b_c_per_w == pytest.approx(
         whole.gpu_temperature.entries["S1"].b_c_per_w, rel=0.01
@@ -128,26 +129,26 @@ def test_a_few_absurd_readings_move_no_coefficient(make_history, topology):
     history = make_history(topology)
     absurd = np.random.default_rng(0).random(len(history["servers"])) < 0.002
     history["servers"].loc[absurd, "inlet_c"] = 59.0
-    entry = fit(history, topology).inlet_temperature.entries["S1"]
+    entry = fit(panel_of(history, topology)).inlet_temperature.entries["S1"]
     assert entry.outdoor_slopes[1] == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_same_history_gives_the_same_files(make_history, topology, tmp_path):
     for folder in ("one", "two"):
-        fit(make_history(topology, days=4), topology).save(tmp_path / folder)
+        fit(panel_of(make_history(topology, days=4), topology)).save(tmp_path / folder)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
 def test_three_days_are_refused_in_one_sentence(make_history, topology):
     with pytest.raises(InvalidInput, match=r"history: servers.t_s: covers 3 days; at least 4 are needed") as refused:
-        fit(make_history(topology, days=3), topology)
+        fit(panel_of(make_history(topology, days=3), topology))
     assert len(refused.value.faults) == 1
 
 
 def test_the_history_of_another_site_is_refused(make_history, topology, demo_site):
     with pytest.raises(InvalidInput, match=r"none is of site"):
-        fit(make_history(topology), topology_of(demo_site))
+        fit(panel_of(make_history(topology), topology_of(demo_site)))
 
 
 def test_a_slot_without_reading_is_nan_in_the_panel(make_history, topology):

@@ -8,6 +8,7 @@ import pytest
 from tapas_opt.learn.fit import fit
 from tapas_opt.learn.fitting.load import _fitted_weeks, _Readings
 from tapas_opt.learn.load import hour_of_week
+from tapas_opt.telemetry.panel import panel_of
 
 
 def with_short_template(history, hours):
@@ -22,7 +23,7 @@ def with_short_template(history, hours):
 
 def test_a_template_seen_for_a_day_stands_between_its_own_and_the_parents_load(make_history, topology):
     """Its own load is 0. Hours of the week it has not seen lean on its own hours of the day, and on the parent."""
-    learned = fit(with_short_template(make_history(topology), 24), topology)
+    learned = fit(panel_of(with_short_template(make_history(topology), 24), topology))
     own, parent = learned.load_central_frac("short")[:96], learned.load_central_frac("nobody")[:96]
     assert (own > 0.1 * parent).all()
     assert (own < parent).all()

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.failure import PERMILLE, effect_of
+from tapas_opt.domain.panel import NO_VM, Panel
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.learn.artefact import Artefact, Margin
 from tapas_opt.learn.curve import Curve, Surface
 from tapas_opt.learn.domain import MarginEntry, OverheadEntry, domain_key
 from tapas_opt.learn.fitting.fitted import Fitted, errors_of
 from tapas_opt.learn.fitting.margin import DAY_LEVEL, READING_LEVEL, conformal_upper, coverage, day_maxima
-from tapas_opt.learn.fitting.panel import NO_VM, Panel
 from tapas_opt.learn.fitting.split import Split
 from tapas_opt.learn.inlet import InletEntry, InletModel
 from tapas_opt.learn.load import LoadEntry, hour_of_week

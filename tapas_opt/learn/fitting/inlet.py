@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.domain.panel import Panel
 from tapas_opt.learn.artefact import Feature
 from tapas_opt.learn.fitting.fitted import SERVER_DAY, Fitted, errors_of
 from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, coverage, day_maxima, spread_of
-from tapas_opt.learn.fitting.panel import Panel
 from tapas_opt.learn.fitting.rising import RisingFit, fit_rising, seen_range
 from tapas_opt.learn.fitting.split import Split
 from tapas_opt.learn.inlet import InletEntry, outdoor_segments

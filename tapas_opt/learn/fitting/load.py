@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.domain.panel import NO_VM, SLOT_S, Panel
 from tapas_opt.learn.artefact import Feature, Margin
 from tapas_opt.learn.fitting.fitted import Fitted, errors_of
 from tapas_opt.learn.fitting.margin import READING_LEVEL, conformal_upper, coverage
-from tapas_opt.learn.fitting.panel import NO_VM, SLOT_S, Panel
 from tapas_opt.learn.fitting.split import Split
 from tapas_opt.learn.load import HOURS_PER_WEEK, LoadEntry, hour_of_week
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.domain.panel import NO_VM, Panel
 from tapas_opt.learn.artefact import Feature, Margin
 from tapas_opt.learn.curve import Curve, Surface
 from tapas_opt.learn.fitting.fitted import SERVER_DAY, Fitted, errors_of
 from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, coverage, day_maxima
-from tapas_opt.learn.fitting.panel import NO_VM, Panel
 from tapas_opt.learn.fitting.rising import fit_rising, seen_range, segments
 from tapas_opt.learn.fitting.split import Split
 
