@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["TABLES", "Column", "Table"]
+__all__ = ["TABLES", "Column", "Refused", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,31 @@ class Table:
     name: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Readings of one sensor (or of one whole column) that are not believed and count as missing.
+
+    Attributes
+    ----------
+    name
+        Whose readings: a server, ``server/gpu``, a row or a room; empty for the whole column.
+    readings
+        How many.
+    reason
+        One clause that says why, with numbers.
+    """
+
+    table: str
+    column: str
+    name: str
+    readings: int
+    reason: str
+
+    def __str__(self) -> str:
+        whose = f" of {self.name}" if self.name else ""
+        return f"{self.table}.{self.column}{whose}: {self.readings:,} readings refused: {self.reason}"
 
 
 _T = Column("t_s", "float64", 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from tapas_opt.domain.topology import Topology
 __all__ = ["DAY_S", "NO_VM", "SLOT_S", "Panel", "mean_of_present"]
 
 FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 SLOT_S = 300
@@ -30,9 +32,12 @@ class Panel:
     t_s, day
         ``[t]`` start of each slot, and how many whole days after the first it lies.
     load_frac, gpu_power_w, gpu_c, gpu_memory_c
-        ``[t, s, g]``; NaN also where a server has fewer GPUs.
+        ``[t, s, g]``, single precision: sixty million readings of each must fit in memory, and seven digits are more
+        than a sensor has. Whoever sums or fits casts its slice. NaN also where a server has fewer GPUs.
     vm_template, vm_load_frac
         ``[t, s]`` number in ``templates`` of the VM that the server runs or :data:`NO_VM`, and that VM's load.
+    vm_configuration
+        ``[t, s]`` number in ``configurations`` of what that VM runs; :data:`NO_VM` without a VM or where it is unknown.
     room_load_frac
         ``[t, m]`` power of a room's servers over their nameplates, of those servers that reported.
     """
@@ -44,14 +49,16 @@ class Panel:
     inlet_c: FloatArray
     server_power_w: FloatArray
     airflow_cfm: FloatArray
-    load_frac: FloatArray
-    gpu_power_w: FloatArray
-    gpu_c: FloatArray
-    gpu_memory_c: FloatArray
+    load_frac: Float32Array
+    gpu_power_w: Float32Array
+    gpu_c: Float32Array
+    gpu_memory_c: Float32Array
     meter_w: FloatArray
     templates: tuple[str, ...]
     vm_template: IntArray
     vm_load_frac: FloatArray
+    configurations: tuple[str, ...]
+    vm_configuration: IntArray
     room_load_frac: FloatArray
 
     @property
@@ -64,9 +71,10 @@ class Panel:
         """A hash over the readings, so that a model can say what it was learned from."""
         digest = hashlib.sha256()
         for values in (self.t_s, self.outdoor_c, self.inlet_c, self.server_power_w, self.airflow_cfm, self.meter_w):
-            digest.update(np.ascontiguousarray(values).tobytes())
-        for values in (self.gpu_power_w, self.gpu_c, self.gpu_memory_c, self.vm_load_frac):
-            digest.update(np.ascontiguousarray(values).tobytes())
+            digest.update(np.ascontiguousarray(values).data)
+        digest.update(np.ascontiguousarray(self.vm_load_frac).data)
+        for readings in (self.load_frac, self.gpu_power_w, self.gpu_c, self.gpu_memory_c):
+            digest.update(np.ascontiguousarray(readings).data)
         return digest.hexdigest()[:16]
 
     def of_hardware(self, hardware: str) -> IntArray:
@@ -74,9 +82,15 @@ class Panel:
         return np.flatnonzero(self.topology.server_hardware == self.topology.hardware.index(hardware))
 
 
-def mean_of_present(values: FloatArray) -> FloatArray:
-    """Mean over the last axis of what is not NaN; NaN where nothing is."""
-    present = np.isfinite(values)
-    total = np.where(present, values, 0.0).sum(axis=-1)
-    count = present.sum(axis=-1)
+def mean_of_present(values: NDArray[np.floating[Any]]) -> FloatArray:
+    """Mean over the last axis of what is not NaN, in double precision; NaN where nothing is.
+
+    One entry of the last axis at a time, so that no copy of a large array is made.
+    """
+    total, count = np.zeros(values.shape[:-1]), np.zeros(values.shape[:-1])
+    for last in range(values.shape[-1]):
+        one = values[..., last]
+        present = np.isfinite(one)
+        total += np.where(present, one, 0.0)
+        count += present
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))

@@ -12,10 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from tapas_opt.domain.history import TABLES, Column, Table
+from tapas_opt.domain.history import TABLES, Column, Refused, Table
+from tapas_opt.domain.panel import Panel
+from tapas_opt.domain.topology import Topology
 from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.telemetry.panel import panel_of
 
-__all__ = ["History", "read_history"]
+__all__ = ["GatedHistory", "History", "read_history", "read_panel"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -35,6 +38,63 @@ class History:
     tables: Mapping[str, pd.DataFrame]
     gated: Mapping[str, int]
     dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class GatedHistory:
+    """A history laid out, and everything in it that was not believed.
+
+    Attributes
+    ----------
+    gated
+        Readings outside their physical range, now NaN, counted by ``table.column``.
+    dropped
+        Rows whose key was missing, impossible or already there, counted by table.
+    refused
+        Sensors that are not believed although their readings lie in range: stuck, off their peers, denied by others.
+    missing
+        Optional tables (``rows``) and columns (``gpus.memory_temperature_c``) that the folder does not have.
+    """
+
+    panel: Panel
+    gated: Mapping[str, int]
+    dropped: Mapping[str, int]
+    refused: tuple[Refused, ...]
+    missing: tuple[str, ...]
+
+
+def read_panel(
+    folder: Path,
+    topology: Topology,
+    *,
+    since_s: float | None = None,
+    until_s: float | None = None,
+    truth: bool = False,
+    progress: Callable[[str], None] = lambda table: None,
+) -> GatedHistory:
+    """Read the history in ``folder`` into a panel of the site, a piece of a table at a time.
+
+    Parameters
+    ----------
+    since_s, until_s
+        Only readings with ``since_s <= t_s < until_s``; days are counted from the first of them.
+    truth
+        Read ``truth_<table>`` instead (but for ``vms``), and believe it: only impossible readings are refused.
+    progress
+        Called with the name of each table when it has been read.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every required table and column that is missing or of the wrong type; or if the window holds no
+        reading of a server of the site.
+    """
+    history = read_history(folder)
+    lo, hi = (-np.inf if since_s is None else since_s), (np.inf if until_s is None else until_s)
+    tables = {name: t[(t["t_s"] >= lo) & (t["t_s"] < hi)] for name, t in history.tables.items()}
+    for name in tables:
+        progress(name)
+    return GatedHistory(panel_of(tables, topology), history.gated, history.dropped, refused=(), missing=())
 
 
 def read_history(folder: Path) -> History:

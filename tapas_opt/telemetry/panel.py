@@ -46,12 +46,13 @@ def panel_of(tables: Mapping[str, pd.DataFrame], topology: Topology) -> Panel:
     def of_servers(column: str) -> FloatArray:
         return _dense(per_server, servers[column], at, s)
 
-    def of_gpus(column: str) -> FloatArray:
-        return _dense(per_gpu, gpus[column], at_gpu, in_server, g)
+    def of_gpus(column: str) -> NDArray[np.float32]:
+        return _dense(per_gpu, gpus[column], at_gpu, in_server, g).astype(np.float32)
 
     t_s = grid.first_s + SLOT_S * np.arange(grid.slots, dtype=np.float64)
     power = of_servers("power_w")
     templates, vm_template, vm_load = _vms(grid, tables["vms"], topology)
+    configurations, vm_configuration = _configurations(grid, tables["vms"], topology)
     return Panel(
         topology=topology,
         t_s=t_s,
@@ -68,6 +69,8 @@ def panel_of(tables: Mapping[str, pd.DataFrame], topology: Topology) -> Panel:
         templates=templates,
         vm_template=vm_template,
         vm_load_frac=vm_load,
+        configurations=configurations,
+        vm_configuration=vm_configuration,
         room_load_frac=_room_load(power, topology),
     )
 
@@ -123,6 +126,18 @@ def _vms(grid: _Grid, vms: pd.DataFrame, topology: Topology) -> tuple[tuple[str,
     known = (at >= 0) & (s >= 0)
     code[at[known], s[known]] = template.codes.to_numpy()[known]
     return templates, code, _dense(shape, vms["load_frac"], at, s)
+
+
+def _configurations(grid: _Grid, vms: pd.DataFrame, topology: Topology) -> tuple[tuple[str, ...], IntArray]:
+    """Configurations that occur, where the history states them, and which one each server's VM runs when."""
+    code = np.full((grid.slots, len(topology.servers)), NO_VM, dtype=np.int64)
+    if "configuration" not in vms:
+        return (), code
+    stated = vms["configuration"].astype("category").cat
+    at, s = grid.rows(vms, "server", topology.servers)
+    known = (at >= 0) & (s >= 0)
+    code[at[known], s[known]] = stated.codes.to_numpy()[known]
+    return tuple(str(name) for name in stated.categories), code
 
 
 def _room_load(power_w: FloatArray, topology: Topology) -> FloatArray:

@@ -53,7 +53,7 @@ class _Fleet:
         return GpuEntry(self.hardware, a, b, c, tuple(margin_c.tolist()), *self.highest)
 
 
-def fit_gpu_temperature(name: str, temperature_c: FloatArray, panel: Panel, split: Split) -> Fitted:
+def fit_gpu_temperature(name: str, temperature_c: NDArray[np.float32], panel: Panel, split: Split) -> Fitted:
     """``T_gpu = a·T_in + b·P_gpu + c`` for each GPU, from the readings ``temperature_c`` ``[t, s, g]``.
 
     Residuals are divided by each GPU's own spread, and their day maxima pooled by hardware, for the margin. A GPU that
@@ -64,9 +64,8 @@ def fit_gpu_temperature(name: str, temperature_c: FloatArray, panel: Panel, spli
     residual, margin = np.full(temperature_c.shape, np.nan), np.full(temperature_c.shape[1:], np.nan)
     for hardware in panel.topology.hardware:
         servers, gpus = panel.of_hardware(hardware), panel.topology.site.hardware[hardware].gpus
-        fleet = _fit_fleet(
-            hardware, _features(panel)[:, servers, :gpus], temperature_c[:, servers, :gpus], panel, split
-        )
+        readings = temperature_c[:, servers, :gpus].astype(np.float64)
+        fleet = _fit_fleet(hardware, _features(panel)[:, servers, :gpus], readings, panel, split)
         if fleet is None:
             continue
         pooled[hardware] = fleet.pooled_entry()

@@ -134,7 +134,7 @@ def _between(values: FloatArray, low: float, high: float) -> int:
     return int(((values > low) & (values <= high)).sum())
 
 
-def _idle_power_w(power_w: FloatArray, busy: BoolArray, otherwise: float) -> float:
+def _idle_power_w(power_w: NDArray[np.float32], busy: BoolArray, otherwise: float) -> float:
     """Median power of GPUs whose server runs no VM; of the least loaded ones where every server always runs one."""
     idle = power_w[~np.broadcast_to(busy, power_w.shape) & np.isfinite(power_w)]
     return float(np.median(idle)) if idle.size else float(otherwise)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class RisingFit:
         return np.asarray(x @ self.slopes + self.intercept)
 
 
-def fit_rising(x: FloatArray, y: FloatArray) -> RisingFit | None:
+def fit_rising(x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]) -> RisingFit | None:
     """Least squares with slopes ≥ 0, once more without readings far off; None with too few readings.
 
     Rows of ``x`` ``[n, feature]`` or ``y`` ``[n]`` with a NaN are left out. A reading is far off when it lies
@@ -44,11 +45,11 @@ def fit_rising(x: FloatArray, y: FloatArray) -> RisingFit | None:
         return None
     if known.size > MOST_ROWS:
         known = np.sort(np.random.default_rng(0).choice(known, MOST_ROWS, replace=False))
-    x, y = x[known], y[known]
-    first = _least_squares(x, y)
-    off = np.abs(y - first.at(x))
+    rows, values = x[known].astype(np.float64), y[known].astype(np.float64)
+    first = _least_squares(rows, values)
+    off = np.abs(values - first.at(rows))
     near = off <= OUTLIER_FACTOR * max(float(np.quantile(off, 0.95)), SMALLEST_RESIDUAL)
-    return first if near.all() else _least_squares(x[near], y[near])
+    return first if near.all() else _least_squares(rows[near], values[near])
 
 
 def _least_squares(x: FloatArray, y: FloatArray) -> RisingFit:
@@ -58,12 +59,12 @@ def _least_squares(x: FloatArray, y: FloatArray) -> RisingFit:
     return RisingFit(np.asarray(fitted.coef_, dtype=np.float64), float(fitted.intercept_))
 
 
-def segments(x: FloatArray, knots: FloatArray) -> FloatArray:
+def segments(x: NDArray[np.floating[Any]], knots: FloatArray) -> FloatArray:
     """``[..., knots − 1]`` how far x has come in each interval between knots; slopes of these make a rising curve."""
-    return np.asarray(np.clip(x[..., None], knots[:-1], knots[1:]) - knots[:-1])
+    return np.asarray(np.clip(x[..., None], knots[:-1], knots[1:]) - knots[:-1], dtype=np.float64)
 
 
-def seen_range(values: FloatArray) -> tuple[float, float]:
+def seen_range(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
     """Range of what was seen, but for the outermost thousandths."""
     low, high = np.quantile(values[np.isfinite(values)], SEEN_QUANTILES)
     return float(low), float(high)
