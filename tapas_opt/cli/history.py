@@ -41,6 +41,9 @@ def generate(
     step: Annotated[float, typer.Option(help="Seconds between samples.")] = 300.0,
     seed: Annotated[int, typer.Option(min=0, help="Draws weather, VMs, load and sensor noise.")] = 1,
     truth: Annotated[bool, typer.Option("--truth", help="Also write truth_*.parquet, without noise or gaps.")] = False,
+    bad_sensors: Annotated[
+        float, typer.Option(metavar="FRAC", help="Share of sensors that stick, drift, fall silent or worse.")
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a site full of VMs and record its sensors: rooms, servers, gpus, rows and vms as parquet tables."""
@@ -51,9 +54,17 @@ def generate(
     started = time.perf_counter()
     with _progress(as_json) as tell:
         summary = generate_history(
-            read_site(file), out=out, days=days, step_s=step, seed=seed, with_truth=truth, progress=tell
+            read_site(file),
+            out=out,
+            days=days,
+            step_s=step,
+            seed=seed,
+            with_truth=truth,
+            bad_sensor_frac=bad_sensors,
+            progress=tell,
         )
     asked = {"folder": str(out), "site": str(file), "days": days, "step_s": step, "seed": seed}
+    asked |= {"bad_sensor_frac": bad_sensors}
     wall_s = round(time.perf_counter() - started, 1)
     print_result(asked | asdict(summary) | {"wall_s": wall_s}, as_json, _say_written)
 

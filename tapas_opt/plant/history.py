@@ -33,7 +33,7 @@ INTERNAL_STEP_S = 60.0
 CAP_ABOVE_FRAC, CAP_STEP, CAP_RELEASE, CAP_FLOOR = 0.97, 0.05, 0.01, 0.2
 DROPOUT_FRAC = 0.001
 _KINDS = {"str": pa.dictionary(pa.int32(), pa.string()), "int64": pa.int64(), "float64": pa.float32()}
-_TRUE_TABLES = ("rooms", "servers", "gpus", "rows")
+_MEASURED = ("rooms", "servers", "gpus", "rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ def generate_history(
     step_s: float = 300.0,
     seed: int = 1,
     with_truth: bool = False,
+    bad_sensor_frac: float = 0.0,
     progress: Callable[[float], None] | None = None,
 ) -> HistorySummary:
     """Let VMs live on a site for some days, and record what its sensors say.
@@ -86,19 +87,26 @@ def generate_history(
     step_s
         Time between samples.
     with_truth
-        Also write ``truth_<table>.parquet``: the same columns without noise and without gaps.
+        Also write ``truth_<table>.parquet``: the same columns without noise and without gaps; and, where there are any,
+        ``truth_bad_sensors.parquet``, which :meth:`BadSensors.table` describes.
+    bad_sensor_frac
+        Share of sensors that misbehave for a part of the time, as :mod:`tapas_opt.plant.bad_sensors` has it. With them,
+        as large a share of the sensors' rows is sent a second time at the end of the day, and another only then. All
+        other sensors read exactly what they do without bad ones.
     progress
         Told the share that is done, after every simulated hour.
 
     Raises
     ------
     InvalidInput
-        If days or step are not positive, or the folder already holds something.
+        If days or step are not positive, the share is none, or the folder already holds something.
     """
-    _judge(days, step_s, out)
+    _judge(days, step_s, bad_sensor_frac, out)
     topology = topology_of(site)
-    run = _Run(topology, seed, step_s)
-    true_tables = [f"truth_{name}" for name in _TRUE_TABLES] if with_truth else []
+    changed = {"bad_sensor_frac": bad_sensor_frac, "bad_sensor_horizon_s": days * DAY_S}
+    run = _Run(topology, seed, step_s, replace(Parameters(), sensor_dropout_frac=DROPOUT_FRAC, **changed))
+    sender = _Sender(seed, bad_sensor_frac)
+    true_tables = [f"truth_{name}" for name in _MEASURED] if with_truth else []
     with ExitStack() as stack:
         writers = {name: stack.enter_context(_writer(out, name)) for name in (*TABLES, *true_tables)}
         samples = max(int(days * DAY_S // step_s), 1)
@@ -110,19 +118,24 @@ def generate_history(
                 if progress is not None and sample % 12 == 0:
                     progress(sample / samples)
             for name, table in day.tables():
-                writers[name].write_table(table)
-                run.rows[name] = run.rows.get(name, 0) + table.num_rows
+                sent = sender.send(table) if name in _MEASURED else table
+                writers[name].write_table(sent)
+                run.rows[name] = run.rows.get(name, 0) + sent.num_rows
+    if with_truth and run.plant.bad_sensors is not None:
+        pq.write_table(pa.table(dict(run.plant.bad_sensors.table())), out / "truth_bad_sensors.parquet")
     if progress is not None:
         progress(1.0)
     return run.summary()
 
 
-def _judge(days: float, step_s: float, out: Path) -> None:
+def _judge(days: float, step_s: float, bad_sensor_frac: float, out: Path) -> None:
     faults = [
         Fault(name, f"{value}: must be a number above 0")
         for name, value in (("days", days), ("step_s", step_s))
         if not (isfinite(value) and value > 0)
     ]
+    if not 0 <= bad_sensor_frac <= 1:
+        faults.append(Fault("bad_sensor_frac", f"{bad_sensor_frac}: must be a share, from 0 to 1"))
     try:
         if out.exists() and any(out.iterdir()):
             faults.append(Fault("out", f"{out}: already holds files; name a new or empty folder"))
@@ -137,8 +150,8 @@ def _judge(days: float, step_s: float, out: Path) -> None:
 class _Run:
     """The simulation behind a history: plant, VMs and what has been seen so far."""
 
-    def __init__(self, topology: Topology, seed: int, step_s: float) -> None:
-        self.plant = Plant(topology, seed=seed, parameters=replace(Parameters(), sensor_dropout_frac=DROPOUT_FRAC))
+    def __init__(self, topology: Topology, seed: int, step_s: float, parameters: Parameters) -> None:
+        self.plant = Plant(topology, seed=seed, parameters=parameters)
         self.rows: dict[str, int] = {}
         self._topology = topology
         self._workload = Workload(seed=seed)
@@ -209,6 +222,21 @@ def _configurations(topology: Topology) -> dict[str, Configuration]:
         for name in topology.hardware
         for profile in measure_profiles(topology.site.hardware[name], name)
     }
+
+
+class _Sender:
+    """What sends a day's rows: some late, some twice."""
+
+    def __init__(self, seed: int, bad_frac: float) -> None:
+        self._bad_frac = bad_frac
+        self._random = np.random.default_rng([seed, 25])
+
+    def send(self, table: pa.Table) -> pa.Table:
+        """The rows in the order in which they arrive."""
+        if self._bad_frac <= 0:
+            return table
+        late, again = self._random.random((2, table.num_rows)) < self._bad_frac
+        return table.take(np.concatenate([np.flatnonzero(~late), np.flatnonzero(late), np.flatnonzero(again)]))
 
 
 class _Day:

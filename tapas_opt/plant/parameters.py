@@ -64,6 +64,8 @@ class Parameters:
         Longest step of the internal integration; shorter than the fan loop's oscillation.
     sensor_dropout_frac
         Share of readings that are missing.
+    bad_sensor_frac, bad_sensor_horizon_s
+        Share of sensors that go bad, and the time within which they do (four weeks: a month of history).
     """
 
     front_rise_k: float = 40.0
@@ -106,3 +108,5 @@ class Parameters:
     distribution_loss_frac: float = 0.015
     max_substep_s: float = 15.0
     sensor_dropout_frac: float = 0.0
+    bad_sensor_frac: float = 0.0
+    bad_sensor_horizon_s: float = 28 * 86_400.0

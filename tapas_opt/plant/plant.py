@@ -17,6 +17,7 @@ from tapas_opt.domain.failure import Effect, Failure
 from tapas_opt.domain.topology import Topology
 from tapas_opt.errors import InvalidInput
 from tapas_opt.plant import physics
+from tapas_opt.plant.bad_sensors import BadSensors
 from tapas_opt.plant.machines import machines_of
 from tapas_opt.plant.parameters import Parameters
 from tapas_opt.plant.power_chain import PowerChain
@@ -55,6 +56,11 @@ class Plant:
         Time at which it starts; 0 is a Monday at midnight.
     outdoor
         Outdoor temperature (°C) by time (s), where it should not be the seed's own weather.
+
+    Attributes
+    ----------
+    bad_sensors
+        Those that are bad; None where all are good.
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class Plant:
         self._outdoor = outdoor or Weather(seed).outdoor_c
         self._chain = PowerChain(topology, p)
         self._sensors = Sensors(self.machines, seed, p)
+        self.bad_sensors = BadSensors(topology, self.machines, seed, start_s, p) if p.bad_sensor_frac > 0 else None
         self._room_budget_w = physics.summed(
             topology.row_budget_w, topology.aisle_room[topology.row_aisle], len(topology.rooms)
         )
@@ -128,8 +135,9 @@ class Plant:
         return self.truth
 
     def read(self) -> Readings:
-        """What the sensors say about the last step: noisy, rounded, sometimes missing."""
-        return self._sensors.read(self.truth)
+        """What the sensors say about the last step: noisy, rounded, sometimes missing; the bad ones say anything."""
+        readings = self._sensors.read(self.truth)
+        return readings if self.bad_sensors is None else self.bad_sensors.of(readings)
 
     def _start_cold(self) -> None:
         """Idle, at the temperature of supply air, at the present outdoor temperature."""

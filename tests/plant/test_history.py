@@ -121,8 +121,8 @@ def test_bad_arguments_are_all_named_and_nothing_is_written(two_rows, tmp_path):
     """A folder with content is never mixed with another history."""
     (tmp_path / "precious.txt").write_text("keep")
     with pytest.raises(InvalidInput) as refused:
-        generate_history(two_rows, out=tmp_path, days=0, step_s=float("nan"))
-    assert [fault.where for fault in refused.value.faults] == ["days", "step_s", "out"]
+        generate_history(two_rows, out=tmp_path, days=0, step_s=float("nan"), bad_sensor_frac=1.5)
+    assert [fault.where for fault in refused.value.faults] == ["days", "step_s", "bad_sensor_frac", "out"]
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
     with pytest.raises(InvalidInput, match="cannot be written"):
         generate_history(two_rows, out=tmp_path / "precious.txt", days=1)
