@@ -34,8 +34,9 @@ class Panel:
     load_frac, gpu_power_w, gpu_c, gpu_memory_c
         ``[t, s, g]``, single precision: sixty million readings of each must fit in memory, and seven digits are more
         than a sensor has. Whoever sums or fits casts its slice. NaN also where a server has fewer GPUs.
-    vm_template, vm_load_frac
-        ``[t, s]`` number in ``templates`` of the VM that the server runs or :data:`NO_VM`, and that VM's load.
+    vm, vm_template, vm_load_frac
+        ``[t, s]`` number in ``vms`` of the VM that the server runs or :data:`NO_VM`, number of its template in
+        ``templates``, and its load.
     vm_configuration
         ``[t, s]`` number in ``configurations`` of what that VM runs; :data:`NO_VM` without a VM or where it is unknown.
     room_load_frac
@@ -54,6 +55,8 @@ class Panel:
     gpu_c: Float32Array
     gpu_memory_c: Float32Array
     meter_w: FloatArray
+    vms: tuple[str, ...]
+    vm: NDArray[np.int32]
     templates: tuple[str, ...]
     vm_template: IntArray
     vm_load_frac: FloatArray

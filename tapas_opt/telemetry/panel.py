@@ -52,6 +52,7 @@ def panel_of(tables: Mapping[str, pd.DataFrame], topology: Topology) -> Panel:
     t_s = grid.first_s + SLOT_S * np.arange(grid.slots, dtype=np.float64)
     power = of_servers("power_w")
     templates, vm_template, vm_load = _vms(grid, tables["vms"], topology)
+    vms, vm = _vm_names(grid, tables["vms"], topology)
     configurations, vm_configuration = _configurations(grid, tables["vms"], topology)
     return Panel(
         topology=topology,
@@ -66,6 +67,8 @@ def panel_of(tables: Mapping[str, pd.DataFrame], topology: Topology) -> Panel:
         gpu_c=of_gpus("temperature_c"),
         gpu_memory_c=of_gpus("memory_temperature_c"),
         meter_w=_by_name(grid, tables["rows"], "row", topology.rows, "meter_power_w"),
+        vms=vms,
+        vm=vm,
         templates=templates,
         vm_template=vm_template,
         vm_load_frac=vm_load,
@@ -126,6 +129,16 @@ def _vms(grid: _Grid, vms: pd.DataFrame, topology: Topology) -> tuple[tuple[str,
     known = (at >= 0) & (s >= 0)
     code[at[known], s[known]] = template.codes.to_numpy()[known]
     return templates, code, _dense(shape, vms["load_frac"], at, s)
+
+
+def _vm_names(grid: _Grid, vms: pd.DataFrame, topology: Topology) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """VMs that occur, and which one each server runs when."""
+    name = vms["vm"].astype("category").cat
+    number = np.full((grid.slots, len(topology.servers)), NO_VM, dtype=np.int32)
+    at, s = grid.rows(vms, "server", topology.servers)
+    known = (at >= 0) & (s >= 0)
+    number[at[known], s[known]] = name.codes.to_numpy()[known]
+    return tuple(str(vm) for vm in name.categories), number
 
 
 def _configurations(grid: _Grid, vms: pd.DataFrame, topology: Topology) -> tuple[tuple[str, ...], IntArray]:
