@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tapas_opt import __version__
-from tapas_opt.cli import client, demo, fit, history, serve, site, state
+from tapas_opt.cli import bench, client, demo, fit, history, serve, site, state
 from tapas_opt.cli.output import exit_code
 from tapas_opt.errors import TapasError
 
@@ -33,6 +33,9 @@ app.command("demo", epilog="Example: tapas-opt demo --trace data/demo/trace")(de
 app.add_typer(site.app, name="site")
 app.add_typer(history.app, name="history")
 app.command("fit", epilog="Example: tapas-opt fit --history runs/history --models models/demo")(fit.fit)
+app.command(
+    "bench", epilog="Example: tapas-opt bench --suite inlet-temperature --path DIR --train-until 2021-07-01 --json"
+)(bench.bench)
 app.command("serve", epilog="Example: tapas-opt serve --port 0")(serve.serve)
 app.add_typer(client.app, name="client")
 app.add_typer(state.app, name="state")
