@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 
 from tapas_opt.api.v1 import common_pb2, routing_service_pb2, telemetry_service_pb2
 from tapas_opt.client.answers import Completion
-from tapas_opt.control.telemetry import Readings
+from tapas_opt.control.telemetry import PER_GPU, Readings
 from tapas_opt.domain.workload import Vm
 from tapas_opt.service import convert
 
@@ -44,18 +45,35 @@ def readings(batch: Readings) -> telemetry_service_pb2.PushTelemetryRequest:
     request = telemetry_service_pb2.PushTelemetryRequest(observed_at_s=batch.observed_at_s)
     for room, value in batch.outdoor_c.items():
         request.rooms.add(room=room, outdoor_c=value)
-    for server in sorted({*batch.server_power_w, *batch.inlet_c, *batch.hottest_gpu_c}):
-        request.servers.add(
+    of_gpus = {quantity.removeprefix("gpu_"): getattr(batch, quantity) for quantity in PER_GPU}
+    measured = (batch.server_power_w, batch.inlet_c, batch.airflow_cfm, batch.hottest_gpu_c, *of_gpus.values())
+    for server in sorted({name for values in measured for name in values}):
+        message = request.servers.add(
             server=server,
             power_w=batch.server_power_w.get(server),
             inlet_c=batch.inlet_c.get(server),
+            airflow_cfm=batch.airflow_cfm.get(server),
             hottest_gpu_c=batch.hottest_gpu_c.get(server),
         )
+        message.gpus.extend(_gpus({field: values[server] for field, values in of_gpus.items() if server in values}))
+    for row, value in batch.row_power_w.items():
+        request.rows.add(row=row, meter_power_w=value)
+    for pdu, value in batch.pdu_power_w.items():
+        request.pdus.add(pdu=pdu, power_w=value)
     for ups, value in batch.ups_power_w.items():
         request.upses.add(ups=ups, power_w=value)
     for endpoint, value in batch.endpoint_tokens_per_s.items():
         request.endpoints.add(endpoint=endpoint, tokens_per_s=value)
     return request
+
+
+def _gpus(of_server: Mapping[str, Sequence[float]]) -> Iterator[telemetry_service_pb2.GpuReading]:
+    """One message for each GPU of which anything was measured."""
+    for number in range(max((len(values) for values in of_server.values()), default=0)):
+        known = {field: values[number] for field, values in of_server.items() if number < len(values)}
+        known = {field: value for field, value in known.items() if math.isfinite(value)}
+        if known:
+            yield telemetry_service_pb2.GpuReading(gpu=number, **known)
 
 
 @cache

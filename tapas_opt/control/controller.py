@@ -32,7 +32,7 @@ from tapas_opt.control.placing import placement_problem
 from tapas_opt.control.reconfiguring import reconfiguration_problem
 from tapas_opt.control.requests import endpoint_faults, placed_faults, vm_faults
 from tapas_opt.control.router import Router
-from tapas_opt.control.telemetry import Latest, Readings
+from tapas_opt.control.telemetry import Late, Latest, Readings
 from tapas_opt.domain.failure import Failure, effect_of
 from tapas_opt.domain.result import Mode, Result
 from tapas_opt.domain.site import Site
@@ -134,10 +134,10 @@ class Controller:
             if self.fleet.generation != before:
                 self.router.note_change(self.fleet)
 
-    def observe(self, readings: Readings) -> None:
-        """Take telemetry in."""
+    def observe(self, readings: Readings) -> list[Late]:
+        """Take telemetry in; return what of it says nothing new."""
         with self.lock:
-            self.latest.take(readings)
+            return self.latest.take(readings)
 
     def tick(self, now_s: float) -> tuple[happened.Event, ...]:
         """What nobody has to ask for: reservations expire, and the next wave of a plan starts when one is done.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -11,18 +11,15 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from pydantic import TypeAdapter
 
-from tapas_opt.api.v1 import common_pb2, fleet_service_pb2, telemetry_service_pb2
+from tapas_opt.api.v1 import common_pb2, fleet_service_pb2
 from tapas_opt.control.events import OperatingMode, ServerState, VmOnServer
-from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.fields import Name, field_faults
-from tapas_opt.domain.history import TABLES, Column
-from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint, Group, Vm
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.reconfiguration.problem import Stage
 
-__all__ = ["Request", "fill", "member_name", "placed_vms", "plain", "readings"]
+__all__ = ["Request", "fill", "member_name", "placed_vms", "plain"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -208,73 +205,3 @@ def placed_vms(request: Request, messages: Sequence[common_pb2.PlacedVm]) -> tup
         if vm is not None and server is not None:
             found.append(VmOnServer(vm, server))
     return tuple(found)
-
-
-def _column(table: str, name: str) -> Column:
-    return next(column for column in TABLES[table].columns if column.name == name)
-
-
-_BELIEVED = {
-    "outdoor_c": _column("rooms", "outdoor_c"),
-    "server_power_w": _column("servers", "power_w"),
-    "inlet_c": _column("servers", "inlet_c"),
-    "hottest_gpu_c": _column("gpus", "temperature_c"),
-    "ups_power_w": Column("power_w", "float64", 0, 5e7),
-    "endpoint_tokens_per_s": Column("tokens_per_s", "float64", 0, 1e12),
-}
-"""What a sensor may physically say."""
-
-
-BEYOND_NAMEPLATE = 1.5
-"""A server that draws more than so many times its nameplate has a broken meter; believed, it would close its row."""
-
-
-def readings(
-    request: telemetry_service_pb2.PushTelemetryRequest, topology: Topology, endpoints: Mapping[str, object]
-) -> tuple[Readings, int, list[str]]:
-    """Readings that may be believed, how many they are, and in words those refused."""
-    quantities: dict[str, dict[str, float]] = {quantity: {} for quantity in _BELIEVED}
-    known = {"room": set(topology.rooms), "server": set(topology.servers), "ups": set(topology.upses)}
-    known["endpoint"] = set(endpoints)
-    refused = []
-    nameplate_w = _nameplates_w(topology) if request.servers else {}
-    for kind, name, quantity, value in _values(request):
-        column = _BELIEVED[quantity]
-        highest = column.highest
-        if quantity == "server_power_w" and name in nameplate_w:
-            highest = BEYOND_NAMEPLATE * nameplate_w[name]
-        if name not in known[kind]:
-            refused.append(f"{kind} {name[:LONGEST_SHOWN]!r} does not exist")
-        elif not column.lowest <= value <= highest:
-            refused.append(f"{kind} {name}: {quantity} {value:g} is not between {column.lowest:g} and {highest:g}")
-        else:
-            quantities[quantity][name] = value
-    accepted = sum(len(values) for values in quantities.values())
-    return Readings(request.observed_at_s, **quantities), accepted, refused
-
-
-def _nameplates_w(topology: Topology) -> dict[str, float]:
-    hardware = (topology.site.hardware[name] for name in topology.hardware)
-    most_w = [item.max_power_w for item in hardware]
-    return {name: most_w[kind] for name, kind in zip(topology.servers, topology.server_hardware.tolist(), strict=True)}
-
-
-def _values(request: telemetry_service_pb2.PushTelemetryRequest) -> Iterator[tuple[str, str, str, float]]:
-    """Kind and name of what was measured, the quantity, and its value; what is not set was not measured."""
-    for room in request.rooms:
-        if room.HasField("outdoor_c"):
-            yield "room", room.room, "outdoor_c", room.outdoor_c
-    for server in request.servers:
-        for field, quantity in (
-            ("power_w", "server_power_w"),
-            ("inlet_c", "inlet_c"),
-            ("hottest_gpu_c", "hottest_gpu_c"),
-        ):
-            if server.HasField(field):
-                yield "server", server.server, quantity, getattr(server, field)
-    for ups in request.upses:
-        if ups.HasField("power_w"):
-            yield "ups", ups.ups, "ups_power_w", ups.power_w
-    for endpoint in request.endpoints:
-        if endpoint.HasField("tokens_per_s"):
-            yield "endpoint", endpoint.endpoint, "endpoint_tokens_per_s", endpoint.tokens_per_s

@@ -93,7 +93,7 @@ def test_every_mutation_can_be_repeated_and_tried(method):
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.name)
 def test_physical_numbers_carry_their_unit_in_the_name(message):
     """Numbers whose unit stands in a field beside them, and cost units per hour, need none."""
-    units = ("_s", "_w", "_c", "_frac", "_tokens", "quantile", "_floor")
+    units = ("_s", "_w", "_c", "_cfm", "_frac", "_tokens", "quantile", "_floor")
     free = {"objective", "bound", "cost"} if "unit" not in message.fields_by_name else None
     if free is not None:
         doubles = [f.name for f in message.fields if f.type == FieldDescriptor.TYPE_DOUBLE and f.name not in free]

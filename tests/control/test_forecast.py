@@ -6,7 +6,7 @@ import pytest
 from tapas_opt.control import events as happened
 from tapas_opt.control.fleet import Fleet
 from tapas_opt.control.forecast import MEASURED_MARGIN_FRAC, MOST_GROWTH, choice_name
-from tapas_opt.control.telemetry import FRESH_S, Readings
+from tapas_opt.control.telemetry import STALE_S, Readings
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.result import Constraint
 from tapas_opt.errors import InvalidInput
@@ -103,10 +103,10 @@ def test_a_tenant_named_like_an_endpoint_is_predicted_as_a_tenant(fleet, forecas
 def test_what_is_measured_is_believed_while_it_is_fresh(fleet, forecast_of, models):
     """3,000 W and the row's overhead; one second too old, and the prediction is back."""
     share_w = models.row_overhead_w("R1") / 40
-    fresh, _ = forecast_of(fleet, readings=measured(fleet), now_s=FRESH_S).present_draw(frozenset())
+    fresh, _ = forecast_of(fleet, readings=measured(fleet), now_s=STALE_S).present_draw(frozenset())
     assert fresh[:40, 0] == pytest.approx(np.full(40, 3_000.0 + share_w))
-    stale, _ = forecast_of(fleet, readings=measured(fleet), now_s=FRESH_S + 1).present_draw(frozenset())
-    none, _ = forecast_of(fleet, now_s=FRESH_S + 1).present_draw(frozenset())
+    stale, _ = forecast_of(fleet, readings=measured(fleet), now_s=STALE_S + 1).present_draw(frozenset())
+    none, _ = forecast_of(fleet, now_s=STALE_S + 1).present_draw(frozenset())
     assert (stale == none).all()
 
 
@@ -136,7 +136,7 @@ def test_the_coming_hour_may_bring_more_and_never_less_than_now(fleet, forecast_
 
 
 @pytest.mark.parametrize(
-    ("servers", "age_s", "trusted"), [(80, 0.0, True), (72, FRESH_S, True), (71, 0.0, False), (80, FRESH_S + 1, False)]
+    ("servers", "age_s", "trusted"), [(80, 0.0, True), (72, STALE_S, True), (71, 0.0, False), (80, STALE_S + 1, False)]
 )
 def test_margins_shrink_only_where_nine_tenths_are_measured_now(fleet, forecast_of, servers, age_s, trusted):
     """72 of 80 servers are enough, 71 are not, and old readings are none: then the learned margins hold."""

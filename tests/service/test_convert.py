@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter
 
-from tapas_opt.api.v1 import common_pb2, placement_service_pb2, telemetry_service_pb2
+from tapas_opt.api.v1 import common_pb2, placement_service_pb2
 from tapas_opt.domain.failure import Failure, FailureKind, FailureSource
 from tapas_opt.domain.workload import Group, SpreadOver, Vm, VmKind
 from tapas_opt.errors import InvalidInput
@@ -56,35 +56,3 @@ def test_an_enum_value_of_a_newer_client_is_a_fault_and_not_a_crash():
     request.vms(message.vms)
     with pytest.raises(InvalidInput, match=r"vms\[0\].kind: '77'"):
         request.done()
-
-
-def test_a_reading_that_was_not_sent_is_absent_and_one_of_zero_is_zero(demo_topology):
-    """Missing is never zero: an unset field must not become 0 °C."""
-    message = telemetry_service_pb2.PushTelemetryRequest(
-        observed_at_s=100.0,
-        servers=[telemetry_service_pb2.ServerReading(server="R1-K1-S1", power_w=0.0)],
-        upses=[telemetry_service_pb2.UpsReading(ups="U1")],
-    )
-    readings, accepted, refused = convert.readings(message, demo_topology, {})
-    assert readings.server_power_w == {"R1-K1-S1": 0.0}
-    assert readings.inlet_c == readings.ups_power_w == {}
-    assert (accepted, refused) == (1, [])
-
-
-def test_absurd_readings_and_unknown_names_are_refused_in_words(demo_topology):
-    message = telemetry_service_pb2.PushTelemetryRequest(
-        observed_at_s=100.0,
-        rooms=[telemetry_service_pb2.RoomReading(room="room1", outdoor_c=21.0)],
-        servers=[
-            telemetry_service_pb2.ServerReading(server="R1-K1-S1", inlet_c=999.0, hottest_gpu_c=float("nan")),
-            telemetry_service_pb2.ServerReading(server="R9-K9-S9", power_w=1_000.0),
-        ],
-    )
-    readings, accepted, refused = convert.readings(message, demo_topology, {})
-    assert readings.outdoor_c == {"room1": 21.0}
-    assert accepted == 1
-    assert refused == [
-        "server R1-K1-S1: inlet_c 999 is not between 0 and 60",
-        "server R1-K1-S1: hottest_gpu_c nan is not between 0 and 120",
-        "server 'R9-K9-S9' does not exist",
-    ]

@@ -118,7 +118,7 @@ class DomainLoad(_message.Message):
     def __init__(self, constraint: _Optional[_Union[_common_pb2.Reason, str]] = ..., name: _Optional[str] = ..., load: _Optional[float] = ..., limit: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
-    __slots__ = ("fingerprint", "model_fingerprint", "site_name", "site_etag", "taken_at_s", "telemetry_age_s", "servers", "servers_free", "vms_reserved", "vms_running", "failures", "mode", "plan_id", "domains", "endpoints")
+    __slots__ = ("fingerprint", "model_fingerprint", "site_name", "site_etag", "taken_at_s", "telemetry_age_s", "servers", "servers_free", "vms_reserved", "vms_running", "failures", "mode", "plan_id", "domains", "endpoints", "warnings")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     SITE_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +134,7 @@ class Snapshot(_message.Message):
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
     DOMAINS_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     fingerprint: str
     model_fingerprint: str
     site_name: str
@@ -149,4 +150,5 @@ class Snapshot(_message.Message):
     plan_id: str
     domains: _containers.RepeatedCompositeFieldContainer[DomainLoad]
     endpoints: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., site_name: _Optional[str] = ..., site_etag: _Optional[str] = ..., taken_at_s: _Optional[float] = ..., telemetry_age_s: _Optional[float] = ..., servers: _Optional[int] = ..., servers_free: _Optional[int] = ..., vms_reserved: _Optional[int] = ..., vms_running: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping[str, object]]]] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ..., plan_id: _Optional[str] = ..., domains: _Optional[_Iterable[_Union[DomainLoad, _Mapping[str, object]]]] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., site_name: _Optional[str] = ..., site_etag: _Optional[str] = ..., taken_at_s: _Optional[float] = ..., telemetry_age_s: _Optional[float] = ..., servers: _Optional[int] = ..., servers_free: _Optional[int] = ..., vms_reserved: _Optional[int] = ..., vms_running: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping[str, object]]]] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ..., plan_id: _Optional[str] = ..., domains: _Optional[_Iterable[_Union[DomainLoad, _Mapping[str, object]]]] = ..., endpoints: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...

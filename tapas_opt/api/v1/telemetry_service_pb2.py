@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tapas_opt/api/v1/telemetry_service.proto\x12\x10tapas_opt.api.v1\"\xf0\x01\n\x14PushTelemetryRequest\x12\x15\n\robserved_at_s\x18\x01 \x01(\x01\x12,\n\x05rooms\x18\x02 \x03(\x0b\x32\x1d.tapas_opt.api.v1.RoomReading\x12\x30\n\x07servers\x18\x03 \x03(\x0b\x32\x1f.tapas_opt.api.v1.ServerReading\x12+\n\x05upses\x18\x04 \x03(\x0b\x32\x1c.tapas_opt.api.v1.UpsReading\x12\x34\n\tendpoints\x18\x05 \x03(\x0b\x32!.tapas_opt.api.v1.EndpointReading\"A\n\x0bRoomReading\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x16\n\toutdoor_c\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_outdoor_c\"\x91\x01\n\rServerReading\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07inlet_c\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rhottest_gpu_c\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\n\n\x08_power_wB\n\n\x08_inlet_cB\x10\n\x0e_hottest_gpu_c\";\n\nUpsReading\x12\x0b\n\x03ups\x18\x01 \x01(\t\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_power_w\"O\n\x0f\x45ndpointReading\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x19\n\x0ctokens_per_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_tokens_per_s\"L\n\x15PushTelemetryResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x0f\n\x07refused\x18\x02 \x01(\x05\x12\x10\n\x08refusals\x18\x03 \x03(\t2v\n\x10TelemetryService\x12\x62\n\rPushTelemetry\x12&.tapas_opt.api.v1.PushTelemetryRequest\x1a\'.tapas_opt.api.v1.PushTelemetryResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tapas_opt/api/v1/telemetry_service.proto\x12\x10tapas_opt.api.v1\"\xc8\x02\n\x14PushTelemetryRequest\x12\x15\n\robserved_at_s\x18\x01 \x01(\x01\x12,\n\x05rooms\x18\x02 \x03(\x0b\x32\x1d.tapas_opt.api.v1.RoomReading\x12\x30\n\x07servers\x18\x03 \x03(\x0b\x32\x1f.tapas_opt.api.v1.ServerReading\x12+\n\x05upses\x18\x04 \x03(\x0b\x32\x1c.tapas_opt.api.v1.UpsReading\x12\x34\n\tendpoints\x18\x05 \x03(\x0b\x32!.tapas_opt.api.v1.EndpointReading\x12*\n\x04rows\x18\x06 \x03(\x0b\x32\x1c.tapas_opt.api.v1.RowReading\x12*\n\x04pdus\x18\x07 \x03(\x0b\x32\x1c.tapas_opt.api.v1.PduReading\"A\n\x0bRoomReading\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x16\n\toutdoor_c\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_outdoor_c\"\xe7\x01\n\rServerReading\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07inlet_c\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rhottest_gpu_c\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0b\x61irflow_cfm\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12*\n\x04gpus\x18\x06 \x03(\x0b\x32\x1c.tapas_opt.api.v1.GpuReadingB\n\n\x08_power_wB\n\n\x08_inlet_cB\x10\n\x0e_hottest_gpu_cB\x0e\n\x0c_airflow_cfm\"\xd8\x01\n\nGpuReading\x12\x10\n\x03gpu\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rtemperature_c\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12!\n\x14memory_temperature_c\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x16\n\tload_frac\x18\x05 \x01(\x01H\x04\x88\x01\x01\x42\x06\n\x04_gpuB\n\n\x08_power_wB\x10\n\x0e_temperature_cB\x17\n\x15_memory_temperature_cB\x0c\n\n_load_frac\";\n\nUpsReading\x12\x0b\n\x03ups\x18\x01 \x01(\t\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_power_w\"G\n\nRowReading\x12\x0b\n\x03row\x18\x01 \x01(\t\x12\x1a\n\rmeter_power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x10\n\x0e_meter_power_w\";\n\nPduReading\x12\x0b\n\x03pdu\x18\x01 \x01(\t\x12\x14\n\x07power_w\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_power_w\"O\n\x0f\x45ndpointReading\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x19\n\x0ctokens_per_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_tokens_per_s\"L\n\x15PushTelemetryResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x0f\n\x07refused\x18\x02 \x01(\x05\x12\x10\n\x08refusals\x18\x03 \x03(\t2v\n\x10TelemetryService\x12\x62\n\rPushTelemetry\x12&.tapas_opt.api.v1.PushTelemetryRequest\x1a\'.tapas_opt.api.v1.PushTelemetryResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,17 +32,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tapas_opt.api.v1.telemetry_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PUSHTELEMETRYREQUEST']._serialized_start=63
-  _globals['_PUSHTELEMETRYREQUEST']._serialized_end=303
-  _globals['_ROOMREADING']._serialized_start=305
-  _globals['_ROOMREADING']._serialized_end=370
-  _globals['_SERVERREADING']._serialized_start=373
-  _globals['_SERVERREADING']._serialized_end=518
-  _globals['_UPSREADING']._serialized_start=520
-  _globals['_UPSREADING']._serialized_end=579
-  _globals['_ENDPOINTREADING']._serialized_start=581
-  _globals['_ENDPOINTREADING']._serialized_end=660
-  _globals['_PUSHTELEMETRYRESPONSE']._serialized_start=662
-  _globals['_PUSHTELEMETRYRESPONSE']._serialized_end=738
-  _globals['_TELEMETRYSERVICE']._serialized_start=740
-  _globals['_TELEMETRYSERVICE']._serialized_end=858
+  _globals['_PUSHTELEMETRYREQUEST']._serialized_end=391
+  _globals['_ROOMREADING']._serialized_start=393
+  _globals['_ROOMREADING']._serialized_end=458
+  _globals['_SERVERREADING']._serialized_start=461
+  _globals['_SERVERREADING']._serialized_end=692
+  _globals['_GPUREADING']._serialized_start=695
+  _globals['_GPUREADING']._serialized_end=911
+  _globals['_UPSREADING']._serialized_start=913
+  _globals['_UPSREADING']._serialized_end=972
+  _globals['_ROWREADING']._serialized_start=974
+  _globals['_ROWREADING']._serialized_end=1045
+  _globals['_PDUREADING']._serialized_start=1047
+  _globals['_PDUREADING']._serialized_end=1106
+  _globals['_ENDPOINTREADING']._serialized_start=1108
+  _globals['_ENDPOINTREADING']._serialized_end=1187
+  _globals['_PUSHTELEMETRYRESPONSE']._serialized_start=1189
+  _globals['_PUSHTELEMETRYRESPONSE']._serialized_end=1265
+  _globals['_TELEMETRYSERVICE']._serialized_start=1267
+  _globals['_TELEMETRYSERVICE']._serialized_end=1385
 # @@protoc_insertion_point(module_scope)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from grpc import ServicerContext
 
 from tapas_opt.api.v1.telemetry_service_pb2 import PushTelemetryRequest, PushTelemetryResponse
-from tapas_opt.service import convert
 from tapas_opt.service.core import Core
+from tapas_opt.service.readings import believed
 from tapas_opt.service.status import answering
 
 __all__ = ["TelemetryServicer"]
@@ -37,10 +37,11 @@ class TelemetryServicer:
                     shown = [*shown, f"observed_at_s {at_s:g} is missing or in the future"][:REFUSALS_SHOWN]
                     continue
                 fleet = core.controller.fleet
-                readings, taken, refusals = convert.readings(request, fleet.topology, fleet.endpoints)
-                core.controller.observe(readings)
-                accepted += taken
-                refused += len(refusals)
-                shown = [*shown, *refusals][:REFUSALS_SHOWN]
+                readings, taken, refusals = believed(request, fleet.topology, fleet.endpoints)
+                late = core.controller.observe(readings)
+                nothing_new = sum(one.readings for one in late)
+                accepted += taken - nothing_new
+                refused += len(refusals) + nothing_new
+                shown = [*shown, *refusals, *(one.what for one in late)][:REFUSALS_SHOWN]
             core.changed()
             return PushTelemetryResponse(accepted=accepted, refused=refused, refusals=shown)
