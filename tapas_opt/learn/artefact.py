@@ -66,6 +66,13 @@ class ModelErrors:
         Share of what :class:`Margin` promises about that did stay below the upper value.
     rows_train, rows_test
         Readings in the fitting days and in the judging days.
+    coverage_hottest_days, coverage_top_hours, coverage_row_day
+        Coverage on the hottest fifth of the judging days, in their top 5 % of hours by power, and of row-day maxima;
+        None where the model promises no such thing, or nothing was read.
+    refused_frac
+        Share of the readings due in the judging days that were missing or refused.
+    mae_by_day
+        Mean error of each judging day: how much a day may differ from another before anything has changed.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -75,6 +82,11 @@ class ModelErrors:
     unit: str
     rows_train: Annotated[int, Field(ge=0)]
     rows_test: Annotated[int, Field(ge=0)]
+    coverage_hottest_days: Fraction | None = None
+    coverage_top_hours: Fraction | None = None
+    coverage_row_day: Fraction | None = None
+    refused_frac: Fraction | None = None
+    mae_by_day: tuple[NonNegative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

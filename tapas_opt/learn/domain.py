@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import ConfigDict
 
 from tapas_opt.domain.fields import STRICT, NonNegative
+from tapas_opt.learn.artefact import Finite
 
 __all__ = ["DOMAIN_KINDS", "MarginEntry", "OverheadEntry", "domain_key"]
 
@@ -16,10 +17,11 @@ DOMAIN_KINDS = ("rack", "row", "aisle", "pdu", "ups")
 
 @dataclass(frozen=True, slots=True)
 class OverheadEntry:
-    """Upper value of a row's meter less the sum of its servers: switches and losses, in W."""
+    """A row's meter less the sum of its servers, in W: switches and losses. An upper value, and what is usual."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     overhead_w: NonNegative
+    usual_w: Finite | None = None
 
 
 @dataclass(frozen=True, slots=True)

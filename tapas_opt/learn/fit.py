@@ -9,20 +9,29 @@ import numpy as np
 
 from tapas_opt.domain.panel import Panel
 from tapas_opt.learn.artefact import Artefact, Training
-from tapas_opt.learn.fitting.domain import fit_domain_margin, fit_row_overhead, server_sums
-from tapas_opt.learn.fitting.fitted import Fitted, settled
+from tapas_opt.learn.fitting.domain import fit_domain_margin, fit_row_overhead
+from tapas_opt.learn.fitting.fitted import Fitted, settled, with_errors
 from tapas_opt.learn.fitting.gpu_temperature import fit_gpu_temperature
 from tapas_opt.learn.fitting.inlet import fit_inlet
 from tapas_opt.learn.fitting.load import fit_vm_load
 from tapas_opt.learn.fitting.power import fit_gpu_power, fit_surface
 from tapas_opt.learn.fitting.split import split_days
+from tapas_opt.learn.judge import Judgement, judge
 from tapas_opt.learn.models import LearnedModels
+from tapas_opt.learn.sums import server_sums
 
-__all__ = ["fit"]
+__all__ = ["fit", "fit_and_judge"]
 
 
 def fit(panel: Panel, progress: Callable[[str], None] = lambda model: None) -> LearnedModels:
-    """Learn all models of a site from its history.
+    """Learn all models of a site from its history; see :func:`fit_and_judge`."""
+    return fit_and_judge(panel, progress)[0]
+
+
+def fit_and_judge(
+    panel: Panel, progress: Callable[[str], None] = lambda model: None
+) -> tuple[LearnedModels, dict[str, Judgement]]:
+    """Learn all models of a site from its history, and judge them on the days that they have not seen.
 
     Parameters
     ----------
@@ -48,7 +57,7 @@ def fit(panel: Panel, progress: Callable[[str], None] = lambda model: None) -> L
     vm_load = settle(fit_vm_load(panel, split))
     sums = server_sums(panel, inlet, gpu_power, server_power, airflow, vm_load)
     row_overhead = settle(fit_row_overhead(panel, split, sums))
-    return LearnedModels(
+    learned = LearnedModels(
         inlet_temperature=inlet,
         gpu_temperature=settle(fit_gpu_temperature("gpu_temperature", panel.gpu_c, panel, split)),
         gpu_memory_temperature=settle(fit_gpu_temperature("gpu_memory_temperature", panel.gpu_memory_c, panel, split)),
@@ -59,6 +68,8 @@ def fit(panel: Panel, progress: Callable[[str], None] = lambda model: None) -> L
         row_overhead=row_overhead,
         domain_margin=settle(fit_domain_margin(panel, split, sums, row_overhead)),
     )
+    judged = judge(learned, panel, split.judge)
+    return with_errors(learned, judged), judged
 
 
 def _training(panel: Panel, fitting: np.typing.NDArray[np.bool_]) -> Training:

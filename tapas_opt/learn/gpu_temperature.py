@@ -61,8 +61,15 @@ class GpuTemperatureModel:
         self._inlet_highest = np.array([[entry.inlet_highest_c] for entry in entries])
         self._power_highest = np.array([[entry.gpu_power_highest_w] for entry in entries])
 
+    def central_c(self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> FloatArray:
+        """``[..., server, gpu]`` a·T_in + b·P + c; NaN where a server has fewer GPUs."""
+        number = entry_numbers(topology, self.artefact.entries, self.artefact.pooled)
+        inlet = np.asarray(inlet_c, dtype=np.float64)[..., None]
+        power = np.asarray(gpu_power_w, dtype=np.float64)
+        return np.asarray(self._a[number] * inlet + self._b[number] * power + self._c[number])
+
     def upper_c(self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> FloatArray:
-        """``[server, gpu]`` a·T_in + b·P + c + margin; NaN where a server has fewer GPUs.
+        """``[..., server, gpu]`` a·T_in + b·P + c + margin; NaN where a server has fewer GPUs.
 
         Above the highest inlet temperature and the highest power of the fitting days both slopes count
         :data:`EXTRAPOLATION` times.
@@ -86,7 +93,7 @@ class GpuTemperatureModel:
         return np.asarray(np.nanmin(power, axis=1))
 
     def _without_power(self, number: NDArray[np.int64], inlet_c: ArrayLike) -> FloatArray:
-        inlet = np.broadcast_to(np.asarray(inlet_c, dtype=np.float64), number.shape)[:, None]
+        inlet = np.asarray(inlet_c, dtype=np.float64)[..., None]
         steep = inlet + (EXTRAPOLATION - 1.0) * np.maximum(0.0, inlet - self._inlet_highest[number])
         return np.asarray(self._a[number] * steep + self._c[number] + self._margin[number])
 

@@ -80,18 +80,18 @@ class InletModel:
         return np.asarray(self._base_c[number] + by_outdoor + self._load_c[number] * held_load)
 
     def upper_c(
-        self, topology: Topology, outdoor_c: float, room_load_frac: ArrayLike, supply_rise_c: ArrayLike
+        self, topology: Topology, outdoor_c: ArrayLike, room_load_frac: ArrayLike, supply_rise_c: ArrayLike
     ) -> FloatArray:
-        """``[server]`` central + margin + rise of the supply air of its room.
+        """``[..., server]`` central + margin + rise of its room's supply air, for inputs ``[..., room]`` or numbers.
 
         Above the ranges of the fitting days the margin widens by :data:`OUTDOOR_WIDENING` and by
         ``EXTRAPOLATION × load_c`` per unit beyond.
         """
         number = entry_numbers(topology, self.artefact.entries, self.artefact.pooled)
-        load = np.asarray(room_load_frac, dtype=np.float64)[topology.server_room]
-        rise = np.asarray(supply_rise_c, dtype=np.float64)[topology.server_room]
-        hotter = max(0.0, outdoor_c - self.artefact.feature("outdoor_c").highest)
+        inputs = (np.asarray(value, dtype=np.float64) for value in (outdoor_c, room_load_frac, supply_rise_c))
+        outdoor, load, rise = (value[..., topology.server_room] for value in np.broadcast_arrays(*inputs))
+        hotter = np.maximum(0.0, outdoor - self.artefact.feature("outdoor_c").highest)
         fuller = np.maximum(0.0, load - self.artefact.feature("room_load_frac").highest)
         widening = OUTDOOR_WIDENING * hotter + EXTRAPOLATION * self._load_c[number] * fuller
-        central = self.central_c(number, np.full(load.shape, outdoor_c), load)
+        central = self.central_c(number, outdoor, load)
         return np.asarray(central + self._margin_c[number] + widening + rise)

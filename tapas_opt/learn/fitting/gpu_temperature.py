@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from tapas_opt.domain.panel import Panel
 from tapas_opt.learn.artefact import Feature, Margin
-from tapas_opt.learn.fitting.fitted import Fitted, errors_of
-from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, coverage, day_maxima, spread_of
+from tapas_opt.learn.fitting.fitted import Fitted
+from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, day_maxima, spread_of
 from tapas_opt.learn.fitting.rising import fit_rising, seen_range
 from tapas_opt.learn.fitting.split import Split
 from tapas_opt.learn.gpu_temperature import GpuEntry
@@ -61,7 +61,7 @@ def fit_gpu_temperature(name: str, temperature_c: NDArray[np.float32], panel: Pa
     """
     entries: dict[str, GpuEntry] = {}
     pooled: dict[str, GpuEntry] = {}
-    residual, margin = np.full(temperature_c.shape, np.nan), np.full(temperature_c.shape[1:], np.nan)
+    rows_train = 0
     for hardware in panel.topology.hardware:
         servers, gpus = panel.of_hardware(hardware), panel.topology.site.hardware[hardware].gpus
         readings = temperature_c[:, servers, :gpus].astype(np.float64)
@@ -70,9 +70,7 @@ def fit_gpu_temperature(name: str, temperature_c: NDArray[np.float32], panel: Pa
             continue
         pooled[hardware] = fleet.pooled_entry()
         entries |= {panel.topology.servers[s]: fleet.entry(i) for i, s in enumerate(servers)}
-        residual[:, servers, :gpus], margin[servers, :gpus] = fleet.residual_c, fleet.margin_c
-    worst = day_maxima(residual[split.judge], panel.day[split.judge])
-    rows_train = int(np.isfinite(residual[split.fit]).sum())
+        rows_train += int(np.isfinite(fleet.residual_c[split.fit]).sum())
     return Fitted(
         name=name,
         features=(
@@ -82,7 +80,8 @@ def fit_gpu_temperature(name: str, temperature_c: NDArray[np.float32], panel: Pa
         entries=entries,
         pooled=pooled,
         margin=Margin(DAY_LEVEL, "GPU-day maxima"),
-        errors=errors_of(residual[split.judge], coverage(worst, margin), "°C", rows_train),
+        unit="°C",
+        rows_train=rows_train,
     )
 
 

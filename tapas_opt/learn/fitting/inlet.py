@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from tapas_opt.domain.panel import Panel
 from tapas_opt.learn.artefact import Feature
-from tapas_opt.learn.fitting.fitted import SERVER_DAY, Fitted, errors_of
-from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, coverage, day_maxima, spread_of
+from tapas_opt.learn.fitting.fitted import SERVER_DAY, Fitted
+from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, day_maxima, spread_of
 from tapas_opt.learn.fitting.rising import RisingFit, fit_rising, seen_range
 from tapas_opt.learn.fitting.split import Split
 from tapas_opt.learn.inlet import InletEntry, outdoor_segments
@@ -37,15 +37,14 @@ def fit_inlet(panel: Panel, split: Split) -> Fitted:
         if servers.size:
             margin[servers] = _margins(residual[:, servers], panel, split)
             pooled[name] = _pooled(name, x[:, servers], panel.inlet_c[:, servers], panel, split)
-    worst = day_maxima(residual[split.judge], panel.day[split.judge])
-    rows_train = int(np.isfinite(residual[split.fit]).sum())
     return Fitted(
         name="inlet_temperature",
         features=tuple(_seen(panel, split)),
         entries={panel.topology.servers[s]: _entry(panel, s, fit, margin[s]) for s, fit in fits.items()},
         pooled=pooled,
         margin=SERVER_DAY,
-        errors=errors_of(residual[split.judge], coverage(worst, margin), "°C", rows_train),
+        unit="°C",
+        rows_train=int(np.isfinite(residual[split.fit]).sum()),
     )
 
 

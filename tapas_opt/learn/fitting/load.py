@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from tapas_opt.domain.panel import NO_VM, SLOT_S, Panel
 from tapas_opt.learn.artefact import Feature, Margin
-from tapas_opt.learn.fitting.fitted import Fitted, errors_of
-from tapas_opt.learn.fitting.margin import READING_LEVEL, conformal_upper, coverage
+from tapas_opt.learn.fitting.fitted import Fitted
+from tapas_opt.learn.fitting.margin import READING_LEVEL, conformal_upper
 from tapas_opt.learn.fitting.split import Split
 from tapas_opt.learn.load import HOURS_PER_WEEK, LoadEntry, hour_of_week
 
@@ -67,19 +67,18 @@ def fit_vm_load(panel: Panel, split: Split) -> Fitted:
     :data:`PARENT_VM_HOURS`, towards the template's own hour of the day, and that likewise towards all templates. The
     upper value is central + multiple × spread, the multiple calibrated on later days.
     """
-    fit, calibrate, judge = (_Readings.of(panel, slots) for slots in (split.fit, split.calibrate, split.judge))
+    fit, calibrate = _Readings.of(panel, split.fit), _Readings.of(panel, split.calibrate)
     weeks = _calibrated(_fitted_weeks(fit, len(panel.templates)), calibrate)
     upper = weeks.upper()
     seen = np.unique(fit.template)
-    residual = judge.load - weeks.central[judge.template, judge.hour]
-    covered = coverage(judge.load, upper[judge.template, judge.hour])
     return Fitted(
         name="vm_load",
         features=(Feature("hour_of_week", "h", 0.0, HOURS_PER_WEEK - 1.0),),
         entries={panel.templates[k]: _entry(weeks.central[k], upper[k]) for k in seen},
         pooled={"all": _entry(weeks.central[-1], upper[-1])},
         margin=Margin(READING_LEVEL, "readings"),
-        errors=errors_of(residual, covered, "1", fit.load.size),
+        unit="1",
+        rows_train=fit.load.size,
     )
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tapas_opt.domain.panel import NO_VM, Panel
 from tapas_opt.learn.artefact import Feature, Margin
 from tapas_opt.learn.curve import Curve, Surface
-from tapas_opt.learn.fitting.fitted import SERVER_DAY, Fitted, errors_of
-from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, coverage, day_maxima
+from tapas_opt.learn.fitting.fitted import SERVER_DAY, Fitted
+from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, day_maxima
 from tapas_opt.learn.fitting.rising import fit_rising, seen_range, segments
 from tapas_opt.learn.fitting.split import Split
 
@@ -33,7 +33,6 @@ def fit_gpu_power(panel: Panel, split: Split) -> Fitted:
     load = np.where(busy, panel.load_frac, np.nan)
     entries: dict[str, Curve] = {}
     residual = np.full(panel.gpu_power_w.shape, np.nan)
-    margin = np.full(panel.gpu_power_w.shape[1:], np.nan)
     for name in panel.topology.hardware:
         servers = panel.of_hardware(name)
         x, y = load[:, servers], panel.gpu_power_w[:, servers]
@@ -46,17 +45,16 @@ def fit_gpu_power(panel: Panel, split: Split) -> Fitted:
         curve = Curve(_numbers(knots), _numbers(at_knots), idle, margin_w=0.0)
         residual[:, servers] = y - curve.at(x)
         scores = day_maxima(residual[:, servers][split.calibrate], panel.day[split.calibrate])
-        margin[servers] = upper = max(0.0, conformal_upper(scores.ravel(), DAY_LEVEL))
+        upper = max(0.0, conformal_upper(scores.ravel(), DAY_LEVEL))
         entries[name] = replace(curve, margin_w=upper)
-    worst = day_maxima(residual[split.judge], panel.day[split.judge])
-    rows_train = int(np.isfinite(residual[split.fit]).sum())
     return Fitted(
         name="gpu_power",
         features=(Feature("load_frac", "1", *seen_range(panel.load_frac[split.fit])),),
         entries=entries,
         pooled={},
         margin=Margin(DAY_LEVEL, "GPU-day maxima"),
-        errors=errors_of(residual[split.judge], coverage(worst, margin), "W", rows_train),
+        unit="W",
+        rows_train=int(np.isfinite(residual[split.fit]).sum()),
     )
 
 
@@ -67,7 +65,7 @@ def fit_surface(name: str, unit: str, values: FloatArray, panel: Panel, split: S
     """
     power = panel.server_gpu_power_w
     entries: dict[str, Surface] = {}
-    residual, margin = np.full(values.shape, np.nan), np.full(values.shape[1], np.nan)
+    residual = np.full(values.shape, np.nan)
     for hardware in panel.topology.hardware:
         servers = panel.of_hardware(hardware)
         p, t, y = power[:, servers], panel.inlet_c[:, servers], values[:, servers]
@@ -77,10 +75,8 @@ def fit_surface(name: str, unit: str, values: FloatArray, panel: Panel, split: S
         surface = Surface(*grid, margin=0.0)
         residual[:, servers] = y - surface.at(p, t)
         scores = day_maxima(residual[:, servers][split.calibrate], panel.day[split.calibrate])
-        margin[servers] = upper = max(0.0, conformal_upper(scores.ravel(), DAY_LEVEL))
+        upper = max(0.0, conformal_upper(scores.ravel(), DAY_LEVEL))
         entries[hardware] = replace(surface, margin=upper)
-    worst = day_maxima(residual[split.judge], panel.day[split.judge])
-    rows_train = int(np.isfinite(residual[split.fit]).sum())
     return Fitted(
         name=name,
         features=(
@@ -90,7 +86,8 @@ def fit_surface(name: str, unit: str, values: FloatArray, panel: Panel, split: S
         entries=entries,
         pooled={},
         margin=SERVER_DAY,
-        errors=errors_of(residual[split.judge], coverage(worst, margin), unit, rows_train),
+        unit=unit,
+        rows_train=int(np.isfinite(residual[split.fit]).sum()),
     )
 
 

@@ -1,0 +1,169 @@
+"""Running sums over days, so that a thousand servers' history is never held twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.learn.judging.judgement import DayErrors, Judgement, PlaceErrors
+from tapas_opt.learn.judging.subject import Compared, Subject, highest
+
+__all__ = ["DayTraits", "Tally"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+SAMPLE_PER_DAY = 20_000
+READINGS = "readings"
+
+
+@dataclass(frozen=True)
+class DayTraits:
+    """A judged day: its number, whether it is one of the hottest, and ``[t]`` which hour each slot is in top power.
+
+    ``top_hour`` is −1 in slots of other hours.
+    """
+
+    day: int
+    hottest: bool
+    top_hour: NDArray[np.int64]
+
+
+class _Share:
+    """How many of how many."""
+
+    def __init__(self) -> None:
+        self.covered, self.seen = 0, 0
+
+    def add(self, over: FloatArray) -> None:
+        """Count ``observed − upper``; NaN is nothing seen."""
+        known = np.isfinite(over)
+        self.seen += int(known.sum())
+        self.covered += int((over[known] <= 0.0).sum())
+
+    @property
+    def value(self) -> float | None:
+        return self.covered / self.seen if self.seen else None
+
+
+class Tally:
+    """What is known of one model so far."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        places = len(subject.places)
+        self._rows, self._off, self._signed = (np.zeros(places) for _ in range(3))
+        self._observed = 0.0
+        self._due = 0
+        self._absolute: list[NDArray[np.float32]] = []
+        self._days: list[DayErrors] = []
+        self._all, self._hottest, self._top, self._row_days = _Share(), _Share(), _Share(), _Share()
+        self._beyond: dict[str, tuple[int, int]] = {}
+        self._sample: list[tuple[FloatArray, FloatArray]] = []
+
+    def add(self, compared: Compared, traits: DayTraits) -> None:
+        """Take a day in."""
+        self._due += compared.due
+        self._count_inputs(compared)
+        self._add_errors(compared, traits.day)
+        over = compared.observed - compared.upper
+        if self._subject.artefact.margin.promise == READINGS:
+            self._cover(over, over[traits.top_hour >= 0], traits)
+            return
+        self._cover(highest(over), np.array([highest(slots) for slots in _top_hours(over, traits)]), traits)
+        self._row_days.add(self._over_by_row(compared))
+
+    def judgement(self) -> Judgement:
+        """Everything said of the model."""
+        artefact, rows = self._subject.artefact, int(self._rows.sum())
+        absolute = np.concatenate(self._absolute) if self._absolute else np.zeros(0, dtype=np.float32)
+        sample = np.concatenate([np.zeros((2, 0)), *(np.stack(pair) for pair in self._sample)], axis=1)
+        return Judgement(
+            name=artefact.name,
+            unit=artefact.unit,
+            promise=artefact.margin.promise,
+            level=artefact.margin.level,
+            mae=float(self._off.sum()) / max(rows, 1),
+            bias=float(self._signed.sum()) / max(rows, 1),
+            p95_error=float(np.quantile(absolute, 0.95)) if rows else 0.0,
+            mean_observed=self._observed / max(rows, 1),
+            coverage=1.0 if self._all.value is None else self._all.value,
+            coverage_hottest_days=self._hottest.value,
+            coverage_top_hours=self._top.value,
+            coverage_row_day=self._row_days.value,
+            rows=rows,
+            refused_frac=max(0.0, 1.0 - rows / max(self._due, 1)),
+            by_day=tuple(self._days),
+            by_place=tuple(self._places()),
+            beyond={name: beyond / max(seen, 1) for name, (beyond, seen) in self._beyond.items()},
+            sample=(sample[0], sample[1]),
+        )
+
+    def _add_errors(self, compared: Compared, day: int) -> None:
+        residual = compared.observed - compared.central
+        observed = compared.observed
+        if compared.day_is_one_reading:
+            residual, observed = highest(residual)[None], highest(observed)[None]
+        known = np.isfinite(residual)
+        signed = np.where(known, residual, 0.0)
+        self._rows += known.sum(axis=0)
+        self._signed += signed.sum(axis=0)
+        self._off += np.abs(signed).sum(axis=0)
+        self._observed += float(observed[known].sum())
+        off = np.abs(residual[known])
+        self._absolute.append(off.astype(np.float32))
+        if off.size:
+            self._days.append(DayErrors(day, float(residual[known].mean()), float(off.mean()), int(off.size)))
+        self._draw(*(compared.shown or (compared.central, compared.observed)))
+
+    def _cover(self, over: FloatArray, over_at_top: FloatArray, traits: DayTraits) -> None:
+        self._all.add(over)
+        if traits.hottest:
+            self._hottest.add(over)
+        self._top.add(over_at_top)
+
+    def _over_by_row(self, compared: Compared) -> FloatArray:
+        """``[row]`` highest reading of the day less the highest upper value where there were readings."""
+        known = np.isfinite(compared.observed) & np.isfinite(compared.upper)
+        tops = (
+            np.where(known, values, -np.inf).max(axis=0, initial=-np.inf)
+            for values in (compared.observed, compared.upper)
+        )
+        row, inside = self._subject.row, self._subject.row >= 0
+        observed, upper = (np.full(int(row.max(initial=-1)) + 1, -np.inf) for _ in range(2))
+        for out, top in zip((observed, upper), tops, strict=True):
+            np.maximum.at(out, row[inside], top[inside])
+        seen = np.isfinite(observed)
+        return np.where(seen, np.where(seen, observed, 0.0) - np.where(seen, upper, 0.0), np.nan)
+
+    def _count_inputs(self, compared: Compared) -> None:
+        for feature in self._subject.artefact.features:
+            values = compared.inputs.get(feature.name)
+            if values is None:
+                continue
+            known = values[np.isfinite(values)]
+            beyond = int(((known < feature.lowest) | (known > feature.highest)).sum())
+            before = self._beyond.get(feature.name, (0, 0))
+            self._beyond[feature.name] = (before[0] + beyond, before[1] + known.size)
+
+    def _draw(self, predicted: FloatArray, observed: FloatArray) -> None:
+        known = np.flatnonzero(np.isfinite(predicted) & np.isfinite(observed))
+        chosen = known[:: max(1, -(-known.size // SAMPLE_PER_DAY))]
+        self._sample.append((predicted.ravel()[chosen], observed.ravel()[chosen]))
+
+    def _places(self) -> Iterator[PlaceErrors]:
+        """The GPUs of one server count together."""
+        names, where = np.unique(np.array(self._subject.places), return_inverse=True)
+        rows, off, signed = (
+            np.bincount(where, weights=sums, minlength=names.size) for sums in (self._rows, self._off, self._signed)
+        )
+        for i in np.flatnonzero(rows):
+            yield PlaceErrors(str(names[i]), float(off[i] / rows[i]), float(signed[i] / rows[i]), int(rows[i]))
+
+
+def _top_hours(over: FloatArray, traits: DayTraits) -> Iterator[FloatArray]:
+    for hour in np.unique(traits.top_hour[traits.top_hour >= 0]):
+        yield over[traits.top_hour == hour]
