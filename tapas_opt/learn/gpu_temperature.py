@@ -81,12 +81,15 @@ class GpuTemperatureModel:
         return np.asarray(self._without_power(number, inlet_c) + self._b[number] * steep)
 
     def ceiling_w(self, topology: Topology, inlet_c: ArrayLike, limit_c: ArrayLike) -> FloatArray:
-        """``[server]`` the GPU power at which the first GPU's upper temperature reaches the limit ``[server]``.
+        """``[server]`` the GPU power at which the first GPU's upper temperature reaches its limit.
+
+        Limits are ``[server]`` or ``[server, gpu]``.
 
         ``min over GPUs (T_limit − margin − a·T_in − c) / b``, the exact inverse of :meth:`upper_c`.
         """
         number = entry_numbers(topology, self.artefact.entries, self.artefact.pooled)
-        room_c = np.asarray(limit_c, dtype=np.float64)[:, None] - self._without_power(number, inlet_c)
+        limit = np.asarray(limit_c, dtype=np.float64).reshape(len(number), -1)
+        room_c = limit - self._without_power(number, inlet_c)
         steep = room_c / self._b[number]
         highest = self._power_highest[number]
         power = np.where(steep > highest, highest + (steep - highest) / EXTRAPOLATION, steep)

@@ -20,7 +20,7 @@ from tapas_opt.learn.domain import DOMAIN_KINDS, MarginEntry, OverheadEntry, dom
 from tapas_opt.learn.gpu_temperature import GpuEntry, GpuTemperatureModel
 from tapas_opt.learn.inlet import InletEntry, InletModel
 from tapas_opt.learn.load import LoadEntry
-from tapas_opt.learn.servers import unseen_servers
+from tapas_opt.learn.servers import entry_numbers, unseen_servers
 
 __all__ = ["CEILING_STEP_W", "KINDS", "LearnedModels"]
 
@@ -150,25 +150,61 @@ class LearnedModels:
         """
         return self._inlet.upper_c(topology, outdoor_c, room_load_frac, supply_rise_c)
 
+    def inlet_central_c(
+        self, topology: Topology, outdoor_c: ArrayLike, room_load_frac: ArrayLike, supply_rise_c: ArrayLike
+    ) -> FloatArray:
+        """``[server]`` central inlet temperature for inputs ``[room]``, as :meth:`inlet_upper_c` without any margin."""
+        number = entry_numbers(topology, self.inlet_temperature.entries, self.inlet_temperature.pooled)
+        inputs = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (outdoor_c, room_load_frac)))
+        outdoor, load = (values[topology.server_room] for values in inputs)
+        rise = np.asarray(supply_rise_c, dtype=np.float64)[topology.server_room]
+        return np.asarray(self._inlet.central_c(number, outdoor, load) + rise)
+
     def gpu_power_ceiling_w(
-        self, topology: Topology, outdoor_c: float, room_load_frac: ArrayLike, supply_rise_c: ArrayLike
+        self,
+        topology: Topology,
+        outdoor_c: float,
+        room_load_frac: ArrayLike,
+        supply_rise_c: ArrayLike,
+        *,
+        inlet_more_c: ArrayLike = 0.0,
+        gpu_more_c: ArrayLike = 0.0,
+        gpu_memory_more_c: ArrayLike = 0.0,
     ) -> IntArray:
         """``[server]`` power that none of its GPUs may exceed, in whole steps of :data:`CEILING_STEP_W`, at least 0.
 
-        ``min over GPUs and sensors of (T_limit − margin − a·T_in − c) / b`` at the upper inlet temperature.
+        ``min over GPUs and sensors of (T_limit − more − margin − a·T_in − c) / b`` at the upper inlet temperature.
+
+        Parameters
+        ----------
+        inlet_more_c
+            ``[server]`` by how much the inlet temperature is warmer than its upper value: tracked bias and widening.
+        gpu_more_c, gpu_memory_more_c
+            ``[server, gpu]`` the same of the sensors: they are taken off the limit.
         """
-        inlet = self.inlet_upper_c(topology, outdoor_c, room_load_frac, supply_rise_c)
+        inlet = self.inlet_upper_c(topology, outdoor_c, room_load_frac, supply_rise_c) + np.asarray(inlet_more_c)
         hardware = [topology.site.hardware[name] for name in topology.hardware]
-        core = np.array([item.gpu_temperature_limit_c for item in hardware])[topology.server_hardware]
-        memory = np.array([item.gpu_memory_temperature_limit_c for item in hardware])[topology.server_hardware]
+        core = np.array([item.gpu_temperature_limit_c for item in hardware])[topology.server_hardware, None]
+        memory = np.array([item.gpu_memory_temperature_limit_c for item in hardware])[topology.server_hardware, None]
         ceiling = np.minimum(
-            self._gpu.ceiling_w(topology, inlet, core), self._gpu_memory.ceiling_w(topology, inlet, memory)
+            self._gpu.ceiling_w(topology, inlet, core - np.asarray(gpu_more_c)),
+            self._gpu_memory.ceiling_w(topology, inlet, memory - np.asarray(gpu_memory_more_c)),
         )
         return np.asarray(np.floor(np.maximum(ceiling, 0.0) / CEILING_STEP_W) * CEILING_STEP_W, dtype=np.int64)
 
     def gpu_temperature_upper_c(self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> FloatArray:
         """``[server, gpu]`` upper core temperature at inlet ``[server]`` and power ``[server, gpu]`` or one for all."""
         return self._gpu.upper_c(topology, inlet_c, gpu_power_w)
+
+    def gpu_temperature_central_c(self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> FloatArray:
+        """``[server, gpu]`` central core temperature; NaN where a server has fewer GPUs."""
+        return self._gpu.central_c(topology, inlet_c, gpu_power_w)
+
+    def gpu_memory_temperature_central_c(
+        self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike
+    ) -> FloatArray:
+        """``[server, gpu]`` central memory temperature; NaN where a server has fewer GPUs."""
+        return self._gpu_memory.central_c(topology, inlet_c, gpu_power_w)
 
     def gpu_memory_temperature_upper_c(
         self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike
