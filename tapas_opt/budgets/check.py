@@ -33,7 +33,7 @@ def budget_violations(
     ``power_w`` and ``airflow_cfm`` are ``[server, slot]``: what the plan makes each server draw beyond the base.
     """
     for family in numbers.families:
-        load = loads(family, power_w if family.unit == "W" else airflow_cfm)
+        load = loads(family, family.counted(power_w, airflow_cfm))
         for d, domain in enumerate(family.domains):
             allowed = family.limit[d] + (declared or {}).get((family.constraint, domain), 0.0)
             excess = load[d] - allowed
@@ -49,7 +49,7 @@ def binding_budgets(numbers: BudgetNumbers, power_w: IntArray, airflow_cfm: IntA
     Domains that nothing draws on, such as a UPS that has failed, bind nothing.
     """
     for family in numbers.families:
-        load = loads(family, power_w if family.unit == "W" else airflow_cfm)
+        load = loads(family, family.counted(power_w, airflow_cfm))
         for d, domain in enumerate(family.domains):
             headroom = family.limit[d] - load[d]
             worst = int(headroom.argmin())

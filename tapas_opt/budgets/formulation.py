@@ -38,10 +38,6 @@ class Draw:
     power_w: IntArray
     airflow_cfm: IntArray
 
-    def of(self, unit: str) -> IntArray:
-        """The draw that a family in ``unit`` counts."""
-        return self.power_w if unit == "W" else self.airflow_cfm
-
 
 def add_budgets(
     model: MipModel, numbers: BudgetNumbers, draw: Draw, excess: Mapping[Constraint, IntArray] | None = None
@@ -59,6 +55,7 @@ def add_budgets(
 
 def add_draw(model: MipModel, rows: IntArray, family: BudgetFamily, draw: Draw) -> None:
     """Add what ``draw`` takes from each domain of ``family`` to ``rows[domain, slot]``."""
+    counted = family.counted(draw.power_w, draw.airflow_cfm)
     slots = np.flatnonzero((rows != ABSENT).any(axis=0))
     stated = (rows != ABSENT).any(axis=1)
     for place in range(family.member.shape[1]):
@@ -66,6 +63,4 @@ def add_draw(model: MipModel, rows: IntArray, family: BudgetFamily, draw: Draw) 
         inside = np.flatnonzero((member != NONE) & stated[member]) if len(stated) else member[:0]
         share = family.share_permille[draw.server[inside], place] / PERMILLE
         at = np.ix_(inside, slots)
-        model.add(
-            rows[np.ix_(member[inside], slots)], draw.column[inside, None], draw.of(family.unit)[at] * share[:, None]
-        )
+        model.add(rows[np.ix_(member[inside], slots)], draw.column[inside, None], counted[at] * share[:, None])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ __all__ = ["BudgetFamily", "BudgetNumbers", "Margins", "MostDrawn", "budget_numb
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+_T = TypeVar("_T")
 
 GRID_TOLERANCE = 1e-6
 """A float this close above a whole number is that number, not the next one."""
@@ -59,6 +61,10 @@ class BudgetFamily:
     limit: IntArray
     base: IntArray
     can_bind: BoolArray | None = None
+
+    def counted(self, power: _T, airflow: _T) -> _T:
+        """Whichever of the two the family counts."""
+        return power if self.unit == "W" else airflow
 
     @property
     def room(self) -> IntArray:
@@ -109,14 +115,10 @@ class MostDrawn:
     in_all_power_w: IntArray | None = None
     in_all_airflow_cfm: IntArray | None = None
 
-    def by_server(self, unit: str) -> IntArray:
-        """``[server, slot]`` of what a family in ``unit`` counts."""
-        return self.power_w if unit == "W" else self.airflow_cfm
-
     def on(self, family: BudgetFamily) -> IntArray:
         """``[domain, slot]`` thousandths of a unit: no plan draws more on the family's domains."""
-        by_servers = family.drawn_permille(self.by_server(family.unit))
-        in_all = self.in_all_power_w if family.unit == "W" else self.in_all_airflow_cfm
+        by_servers = family.drawn_permille(family.counted(self.power_w, self.airflow_cfm))
+        in_all = family.counted(self.in_all_power_w, self.in_all_airflow_cfm)
         if in_all is None:
             return by_servers
         member, share = family.summed_shares()
@@ -161,7 +163,7 @@ def _without_slack(family: BudgetFamily, most: MostDrawn, watched: BoolArray | N
     can_bind = np.asarray(most.on(family) > PERMILLE * family.room)
     fillable = can_bind.any(axis=1)
     matters = fillable if watched is None else fillable | watched
-    draws = np.asarray(most.by_server(family.unit).any(axis=1))
+    draws = np.asarray(family.counted(most.power_w, most.airflow_cfm).any(axis=1))
     kept = (family.member != NONE) & np.asarray(matters)[family.member] & draws[:, None]
     return replace(
         family,

@@ -49,7 +49,7 @@ def add_budgets(
 def drawn(family: BudgetFamily, terms: Sequence[Term], domain: int, slot: int) -> Any:
     """Pyomo expression of what the terms draw on one domain in one slot."""
     return sum(
-        share / 1000 * (term.power_w if family.unit == "W" else term.airflow_cfm)[slot] * term.variable
+        share / 1000 * family.counted(term.power_w, term.airflow_cfm)[slot] * term.variable
         for term in terms
         for member, share in zip(family.member[term.server], family.share_permille[term.server], strict=True)
         if member == domain and member != NONE

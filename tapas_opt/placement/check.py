@@ -130,7 +130,7 @@ def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     peaks = 0
     for family in problem.budgets.families:
         price = prices.peak_permille.get(family.constraint, 0)
-        peaks += price * _rise(family, power if family.unit == "W" else airflow)
+        peaks += price * _rise(family, family.counted(power, airflow))
     spare = [int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w for v, s in placed]
     return {
         "unplaced_vms": float(prices.unplaced_vm * unplaced),
@@ -239,7 +239,7 @@ class _Rejections:
         share = int(family.share_permille[s][family.member[s] == d].sum())
         key = (f, int(d), share, int(kind), int(hardware))
         if key not in self._known:
-            by_unit = self._problem.type_power_w if family.unit == "W" else self._problem.type_airflow_cfm
+            by_unit = family.counted(self._problem.type_power_w, self._problem.type_airflow_cfm)
             missing = float((by_unit[kind, hardware] * share / 1000 - self._room[f][d]).max())
             allowed = float(np.abs(family.limit[d]).max())
             self._known[key] = missing if missing > TOLERANCE * max(1.0, allowed) else 0.0

@@ -189,7 +189,7 @@ def _peak_utilisation(model: MipModel, x: _Columns, classes: PlacementClasses, d
 
 def _increase(problem: PlacementProblem, peak: Peak, placed: IntArray, servers: IntArray) -> int:
     """Steps by which VMs ``placed`` on ``servers`` raise the peak."""
-    by_unit = problem.type_power_w if peak.family.unit == "W" else problem.type_airflow_cfm
+    by_unit = peak.family.counted(problem.type_power_w, problem.type_airflow_cfm)
     draw = np.zeros((len(problem.servers), peak.step.shape[1]), dtype=np.int64)
     draw[servers] = by_unit[problem.vm_type[placed], problem.server_hardware[servers]]
     over = peak.family.drawn_permille(draw) - PERMILLE * peak.room

@@ -138,8 +138,7 @@ def reconfiguration_classes(problem: ReconfigurationProblem) -> ReconfigurationC
     budgets = problem.budgets.without_slack_domains(most_power, most_airflow)
     instances = classes_of(budgets, problem.instance_server, options.kinds.of)
     limits = tuple(
-        _excess_limit(problem, family, most_power if family.unit == "W" else most_airflow)
-        for family in problem.budgets.families
+        _excess_limit(problem, family, family.counted(most_power, most_airflow)) for family in problem.budgets.families
     )
     return ReconfigurationClasses(instances, options.kinds.of[instances.first], options, budgets, limits)
 

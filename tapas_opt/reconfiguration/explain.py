@@ -26,7 +26,7 @@ def why_not(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple
     judge = Judge(problem)
     chosen = judge.choices_of(plan)
     power, airflow = judge.server_draw(chosen)
-    load = {f.constraint: loads(f, power if f.unit == "W" else airflow) for f in problem.budgets.families}
+    load = {f.constraint: loads(f, f.counted(power, airflow)) for f in problem.budgets.families}
     short = judge.short(judge.served(chosen))
     loss = problem.quality_loss_permille()
     changes = judge.changes(chosen)
@@ -94,7 +94,7 @@ def _excluded_by(
         yield Rejection(name, Constraint.CHANGE_BUDGET, float(changes + 1 - problem.change_budget), "changes")
     server = problem.instance_server[i]
     for family in problem.budgets.families:
-        table = problem.choices.power_w if family.unit == "W" else problem.choices.airflow_cfm
+        table = family.counted(problem.choices.power_w, problem.choices.airflow_cfm)
         more = judge.draw(table, i, c) - judge.draw(table, i, chosen[i])
         for d, share in zip(family.member[server], family.share_permille[server], strict=True):
             if d >= 0 and more > 0:

@@ -173,7 +173,7 @@ def _peak_utilisation(problem: RoutingProblem, state: _Load) -> float:
         price = problem.prices.peak_permille.get(family.constraint, 0)
         if price == 0:
             continue
-        load = loads(family, state.power_w if family.unit == "W" else state.airflow_cfm)
+        load = loads(family, family.counted(state.power_w, state.airflow_cfm))
         free, highest = float(COMFORTABLE), 0.0
         for d in range(len(family.domains)):
             step = max(1, int(family.limit[d, 0]) // 1000)
@@ -186,7 +186,7 @@ def _peak_utilisation(problem: RoutingProblem, state: _Load) -> float:
 def _full_domains(problem: RoutingProblem, state: _Load) -> dict[Constraint, set[int]]:
     full: dict[Constraint, set[int]] = {}
     for family in problem.budgets.families:
-        load = loads(family, state.power_w if family.unit == "W" else state.airflow_cfm)
+        load = loads(family, family.counted(state.power_w, state.airflow_cfm))
         left = [(d, int(family.limit[d, 0]), float(load[d, 0])) for d in range(len(family.domains))]
         full[family.constraint] = {d for d, limit, used in left if limit - used <= TOLERANCE * max(1, limit)}
     return full

@@ -196,5 +196,9 @@ def _increase(family: BudgetFamily, draw: Draw, values: FloatArray) -> float:
     used = np.where(draw.column == ABSENT, 0.0, values[draw.column])
     load = family.base[:, 0].astype(np.float64)
     for member, share in zip(family.member[draw.server].T, family.share_permille[draw.server].T, strict=True):
-        np.add.at(load, member.clip(0), np.where(member >= 0, draw.of(family.unit)[:, 0] * share / 1000 * used, 0.0))
+        np.add.at(
+            load,
+            member.clip(0),
+            np.where(member >= 0, family.counted(draw.power_w, draw.airflow_cfm)[:, 0] * share / 1000 * used, 0.0),
+        )
     return max(0.0, float((load / peak_step(family)[:, 0]).max(initial=0.0)) - present_permille(family))
