@@ -31,14 +31,13 @@ def fit(
     from tapas_opt.domain.site_file import read_site
     from tapas_opt.domain.topology import topology_of
     from tapas_opt.learn.fit import fit as learn
-    from tapas_opt.telemetry.history import read_history
-    from tapas_opt.telemetry.panel import panel_of
+    from tapas_opt.telemetry.history import read_panel
 
     topology = topology_of(read_site(demo_data() / "site.yaml" if site is None else site))
     with _progress(as_json) as tell:
         tell("reading history")
-        readings = read_history(history)
-        learned = learn(panel_of(readings.tables, topology), tell)
+        readings = read_panel(history, topology)
+        learned = learn(readings.panel, tell)
     learned.save(models)
     pooled = learned.check_covers(topology)
     data = {

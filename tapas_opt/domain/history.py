@@ -1,6 +1,7 @@
 """The schema of history: which tables, which columns, which units, what a sensor may physically say.
 
-Tables are parquet files of one folder. Missing readings are NaN, never zero.
+Tables are parquet (or CSV) files of one folder. Missing readings are NaN, never zero. A site need not have every sensor:
+tables and columns that are not ``required`` may be missing, and then all their readings are.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ class Column:
     kind: str
     lowest: float = float("-inf")
     highest: float = float("inf")
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,12 @@ class Table:
     name: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    required: bool = True
+
+    @property
+    def readings(self) -> tuple[Column, ...]:
+        """Columns that hold readings: numbers that are no part of the key."""
+        return tuple(column for column in self.columns if column.kind == "float64" and column.name not in self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,7 @@ TABLES: dict[str, Table] = {
             "rooms",
             ("t_s", "room"),
             (_T, Column("room", "str"), Column("outdoor_c", "float64", -60, 60)),
+            required=False,
         ),
         Table(
             "servers",
@@ -70,9 +79,9 @@ TABLES: dict[str, Table] = {
             (
                 _T,
                 Column("server", "str"),
-                Column("inlet_c", "float64", 0, 60),
+                Column("inlet_c", "float64", 0, 60, required=False),
                 Column("power_w", "float64", 0, 200_000),
-                Column("airflow_cfm", "float64", 0, 20_000),
+                Column("airflow_cfm", "float64", 0, 20_000, required=False),
             ),
         ),
         Table(
@@ -82,16 +91,17 @@ TABLES: dict[str, Table] = {
                 _T,
                 Column("server", "str"),
                 Column("gpu", "int64", 0, 63),
-                Column("load_frac", "float64", 0, 1),
+                Column("load_frac", "float64", 0, 1, required=False),
                 Column("power_w", "float64", 0, 2_000),
                 Column("temperature_c", "float64", 0, 120),
-                Column("memory_temperature_c", "float64", 0, 130),
+                Column("memory_temperature_c", "float64", 0, 130, required=False),
             ),
         ),
         Table(
             "rows",
             ("t_s", "row"),
             (_T, Column("row", "str"), Column("meter_power_w", "float64", 0, 5e6)),
+            required=False,
         ),
         Table(
             "vms",
@@ -102,7 +112,9 @@ TABLES: dict[str, Table] = {
                 Column("server", "str"),
                 Column("template", "str"),
                 Column("load_frac", "float64", 0, 1),
+                Column("configuration", "str", required=False),
             ),
+            required=False,
         ),
     )
 }

@@ -177,7 +177,8 @@ class _Run:
         self._watch(truth)
         names = [self._topology.servers[s] for s in servers]
         running = {"vm": [vm.name for vm in vms], "server": names, "template": [vm.template for vm in vms]}
-        return self.plant.read(), truth, running | {"load_frac": load}
+        configurations = [vm.configuration for vm in vms]
+        return self.plant.read(), truth, running | {"load_frac": load, "configuration": configurations}
 
     def _capped_demand(self, demand: Demand, idle: Demand) -> Demand:
         cap = self._cap[self._topology.server_row][:, None]

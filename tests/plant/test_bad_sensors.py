@@ -16,7 +16,7 @@ from tapas_opt.plant.history import generate_history
 from tapas_opt.plant.parameters import Parameters
 from tapas_opt.plant.plant import Plant
 from tapas_opt.plant.sensors import Readings
-from tapas_opt.telemetry.history import read_history
+from tapas_opt.telemetry.history import read_panel
 
 DAY_S = 86_400.0
 KEYS = {"servers": ["t_s", "server"], "gpus": ["t_s", "server", "gpu"], "rows": ["t_s", "row"]}
@@ -120,11 +120,11 @@ def histories(two_rows: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def test_good_sensors_read_the_same_with_and_without_bad_ones(histories):
     """A model that gets worse has been misled by the bad sensors, not by other noise."""
-    good, bad = (read_history(folder).tables for folder in histories)
+    good, bad = histories
     listed = pq.read_table(histories[1] / "truth_bad_sensors.parquet").to_pandas()
     assert len(listed) == 16  # of 164
     for table, keys in KEYS.items():
-        a, b = (tables[table].set_index(keys).sort_index() for tables in (good, bad))
+        a, b = (_by_key(folder / f"{table}.parquet", keys) for folder in (good, bad))
         name = keys[1]
         for column in a.columns.drop("load_frac", errors="ignore"):
             off = listed[(listed.table == table) & (listed.column == column)]
@@ -136,6 +136,10 @@ def test_good_sensors_read_the_same_with_and_without_bad_ones(histories):
             assert off.empty or not np.array_equal(a[column], b[column], equal_nan=True)
 
 
+def _by_key(file: Path, keys: list[str]) -> pd.DataFrame:
+    return pq.read_table(file).to_pandas().drop_duplicates(keys).set_index(keys).sort_index()
+
+
 def test_truth_does_not_change_and_good_histories_list_no_bad_sensor(histories):
     good, bad = histories
     for table in ("rooms", "servers", "gpus", "rows"):
@@ -143,9 +147,9 @@ def test_truth_does_not_change_and_good_histories_list_no_bad_sensor(histories):
     assert not (good / "truth_bad_sensors.parquet").exists()
 
 
-def test_with_bad_sensors_rows_come_late_and_twice(histories):
+def test_with_bad_sensors_rows_come_late_and_twice(histories, two_rows_topology):
     """What readers must sort and drop is there to be sorted and dropped; the truth beside it is in order."""
     raw = pq.read_table(histories[1] / "gpus.parquet").to_pandas()
     assert (np.diff(raw.t_s) < 0).any()
     assert 0.05 < raw.duplicated(["t_s", "server", "gpu"]).mean() < 0.15
-    assert read_history(histories[1]).dropped["gpus"] == raw.duplicated(["t_s", "server", "gpu"]).sum()
+    assert read_panel(histories[1], two_rows_topology).dropped["gpus"] == raw.duplicated(["t_s", "server", "gpu"]).sum()
