@@ -40,32 +40,37 @@ def judge(models: LearnedModels, panel: Panel, days: BoolArray, observed: Panel 
     days
         ``[t]`` slots to judge on.
     observed
-        Panel on the same slots, such as a simulated truth; the sensors themselves if not given.
+        Another panel of the same site, such as a simulated truth; the sensors themselves if not given. Slots that it
+        does not have are not judged.
 
     Returns
     -------
     dict
         By the name of each model, in the order of their files.
     """
-    seen = panel if observed is None else observed
+    chosen = days if observed is None else days & np.isin(panel.t_s, observed.t_s)
     tallies = [(subject, Tally(subject)) for subject in subjects(models, panel.topology, panel.templates)]
-    for at, traits in _days(panel, days):
-        day = _of(panel, at)
-        seen_day = day if seen is panel else _of(seen, at)
+    for at, traits in _days(panel, chosen):
+        day = _of(panel, _span(at))
+        seen = day if observed is None else _of(observed, _span(np.searchsorted(observed.t_s, panel.t_s[at])))
         for subject, tally in tallies:
-            tally.add(subject.compare(day, seen_day), traits)
+            tally.add(subject.compare(day, seen), traits)
     return {subject.artefact.name: tally.judgement() for subject, tally in tallies}
 
 
-def _days(panel: Panel, chosen: BoolArray) -> Iterator[tuple[slice | IntArray, DayTraits]]:
+def _days(panel: Panel, chosen: BoolArray) -> Iterator[tuple[IntArray, DayTraits]]:
     """Slots of each chosen day, and what is special about it."""
     slots = np.flatnonzero(chosen)
     by_day = {int(day): slots[panel.day[slots] == day] for day in np.unique(panel.day[slots])}
     hottest = _hottest({day: panel.outdoor_c[at] for day, at in by_day.items()})
     top = _top_hours(panel, slots)
     for day, at in by_day.items():
-        whole = at[-1] - at[0] + 1 == at.size
-        yield slice(int(at[0]), int(at[-1]) + 1) if whole else at, DayTraits(day, day in hottest, top[at])
+        yield at, DayTraits(float(panel.t_s[at[0]]), day in hottest, top[at])
+
+
+def _span(at: IntArray) -> slice | IntArray:
+    """A slice where there are no gaps: a view instead of a copy."""
+    return slice(int(at[0]), int(at[-1]) + 1) if at[-1] - at[0] + 1 == at.size else at
 
 
 def _hottest(outdoor_c: dict[int, FloatArray]) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from tapas_opt.errors import Fault, InvalidInput, NotFound
 from tapas_opt.learn.artefact import Artefact, Kind, ModelErrors, read_artefact
 from tapas_opt.learn.curve import Curve, Majorant, Surface, convex_majorant
 from tapas_opt.learn.domain import DOMAIN_KINDS, MarginEntry, OverheadEntry, domain_key
+from tapas_opt.learn.folder import in_use
 from tapas_opt.learn.gpu_temperature import GpuEntry, GpuTemperatureModel
 from tapas_opt.learn.inlet import InletEntry, InletModel
 from tapas_opt.learn.load import LoadEntry
@@ -73,11 +74,13 @@ class LearnedModels:
         """
         artefacts: dict[str, Artefact[Any]] = {}
         faults: list[Fault] = []
+        files = in_use(folder)
         for name, kind in KINDS.items():
             try:
-                artefacts[name] = read_artefact(folder / f"{name}.json", name, kind)
+                artefacts[name] = read_artefact(files / f"{name}.json", name, kind)
             except InvalidInput as error:
                 faults += [Fault(f"{name}.json: {fault.where}", fault.what) for fault in error.faults]
+        faults = faults or _mixed(artefacts)
         if faults:
             raise InvalidInput(str(folder), faults)
         return cls(**artefacts)
@@ -85,8 +88,12 @@ class LearnedModels:
     def save(self, folder: Path) -> None:
         """Write one JSON file for each model; :meth:`load` gives an equal value back."""
         folder.mkdir(parents=True, exist_ok=True)
-        for artefact in self.artefacts():
-            (folder / f"{artefact.name}.json").write_text(artefact.text, encoding="utf-8")
+        for name, text in self.files().items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+    def files(self) -> dict[str, str]:
+        """Text of each file by its name."""
+        return {f"{artefact.name}.json": artefact.text for artefact in self.artefacts()}
 
     def artefacts(self) -> Iterator[Artefact[Any]]:
         """All models, in the order of :data:`KINDS`."""
@@ -295,6 +302,13 @@ class LearnedModels:
             yield temperature.name, temperature.pooled
         for curve in (self.gpu_power, self.server_power, self.airflow):
             yield curve.name, curve.entries
+
+
+def _mixed(artefacts: Mapping[str, Artefact[Any]]) -> list[Fault]:
+    """Models of different fits do not belong together: a set is exchanged as a whole."""
+    fits = {artefact.training.fingerprint for artefact in artefacts.values()}
+    what = f"come from {len(fits)} different fits; if models are being exchanged right now, try again, else fit again"
+    return [Fault("training.fingerprint", what)] if len(fits) > 1 else []
 
 
 def _known(artefact: Artefact[_CurveT], hardware: str) -> _CurveT:

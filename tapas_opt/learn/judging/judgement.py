@@ -20,12 +20,21 @@ EXTRAPOLATED_FRAC = 0.01
 
 @dataclass(frozen=True, slots=True)
 class DayErrors:
-    """One day: mean of observed − predicted, mean of its absolute value, and how many readings that is."""
+    """One day: mean of observed − predicted, mean of its absolute value, and how many readings that is.
 
-    day: int
+    Attributes
+    ----------
+    from_s
+        When its first slot begins.
+    coverage
+        As that of :class:`Judgement`; None where nothing was read.
+    """
+
+    from_s: float
     bias: float
     mae: float
     rows: int
+    coverage: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class Judgement:
         What the errors may be compared with.
     coverage
         Share of what ``promise`` names (server-day maxima, readings …) that stayed below the upper value.
+    promises
+        How many of them there were.
     coverage_hottest_days, coverage_top_hours
         The same on the hottest fifth of the days by outdoor maximum, and in the top 5 % of hours by power (there of
         each hour's maxima). None where nothing was read then.
@@ -76,6 +87,7 @@ class Judgement:
     p95_error: float
     mean_observed: float
     coverage: float
+    promises: int
     coverage_hottest_days: float | None
     coverage_top_hours: float | None
     coverage_row_day: float | None

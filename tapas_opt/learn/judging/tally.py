@@ -22,12 +22,12 @@ READINGS = "readings"
 
 @dataclass(frozen=True)
 class DayTraits:
-    """A judged day: its number, whether it is one of the hottest, and ``[t]`` which hour each slot is in top power.
+    """A judged day: when it begins, whether it is one of the hottest, and ``[t]`` which top hour each slot is in.
 
-    ``top_hour`` is −1 in slots of other hours.
+    ``top_hour`` is −1 in slots of hours that are not among those of highest power.
     """
 
-    day: int
+    from_s: float
     hottest: bool
     top_hour: NDArray[np.int64]
 
@@ -38,11 +38,12 @@ class _Share:
     def __init__(self) -> None:
         self.covered, self.seen = 0, 0
 
-    def add(self, over: FloatArray) -> None:
-        """Count ``observed − upper``; NaN is nothing seen."""
+    def add(self, over: FloatArray) -> float | None:
+        """Count ``observed − upper``; NaN is nothing seen. Returns the share of these alone."""
         known = np.isfinite(over)
-        self.seen += int(known.sum())
-        self.covered += int((over[known] <= 0.0).sum())
+        seen, covered = int(known.sum()), int((over[known] <= 0.0).sum())
+        self.seen, self.covered = self.seen + seen, self.covered + covered
+        return covered / seen if seen else None
 
     @property
     def value(self) -> float | None:
@@ -68,13 +69,14 @@ class Tally:
         """Take a day in."""
         self._due += compared.due
         self._count_inputs(compared)
-        self._add_errors(compared, traits.day)
         over = compared.observed - compared.upper
         if self._subject.artefact.margin.promise == READINGS:
-            self._cover(over, over[traits.top_hour >= 0], traits)
-            return
-        self._cover(highest(over), np.array([highest(slots) for slots in _top_hours(over, traits)]), traits)
-        self._row_days.add(self._over_by_row(compared))
+            covered = self._cover(over, over[traits.top_hour >= 0], traits)
+        else:
+            at_top = np.array([highest(slots) for slots in _top_hours(over, traits)])
+            covered = self._cover(highest(over), at_top, traits)
+            self._row_days.add(self._over_by_row(compared))
+        self._add_errors(compared, traits.from_s, covered)
 
     def judgement(self) -> Judgement:
         """Everything said of the model."""
@@ -91,6 +93,7 @@ class Tally:
             p95_error=float(np.quantile(absolute, 0.95)) if rows else 0.0,
             mean_observed=self._observed / max(rows, 1),
             coverage=1.0 if self._all.value is None else self._all.value,
+            promises=self._all.seen,
             coverage_hottest_days=self._hottest.value,
             coverage_top_hours=self._top.value,
             coverage_row_day=self._row_days.value,
@@ -102,7 +105,7 @@ class Tally:
             sample=(sample[0], sample[1]),
         )
 
-    def _add_errors(self, compared: Compared, day: int) -> None:
+    def _add_errors(self, compared: Compared, from_s: float, covered: float | None) -> None:
         residual = compared.observed - compared.central
         observed = compared.observed
         if compared.day_is_one_reading:
@@ -116,14 +119,16 @@ class Tally:
         off = np.abs(residual[known])
         self._absolute.append(off.astype(np.float32))
         if off.size:
-            self._days.append(DayErrors(day, float(residual[known].mean()), float(off.mean()), int(off.size)))
+            bias, mae = float(residual[known].mean()), float(off.mean())
+            self._days.append(DayErrors(from_s, bias, mae, int(off.size), covered))
         self._draw(*(compared.shown or (compared.central, compared.observed)))
 
-    def _cover(self, over: FloatArray, over_at_top: FloatArray, traits: DayTraits) -> None:
-        self._all.add(over)
+    def _cover(self, over: FloatArray, over_at_top: FloatArray, traits: DayTraits) -> float | None:
+        """Share of the day that is covered, after it has been counted wherever it belongs."""
         if traits.hottest:
             self._hottest.add(over)
         self._top.add(over_at_top)
+        return self._all.add(over)
 
     def _over_by_row(self, compared: Compared) -> FloatArray:
         """``[row]`` highest reading of the day less the highest upper value where there were readings."""
