@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tapas_opt.cli import record
 from tapas_opt.cli.output import AsJson, console, print_result
 from tapas_opt.cli.paths import demo_data
 
@@ -67,6 +68,10 @@ def generate(
     asked |= {"bad_sensor_frac": bad_sensors}
     wall_s = round(time.perf_counter() - started, 1)
     print_result(asked | asdict(summary) | {"wall_s": wall_s}, as_json, _say_written)
+
+
+app.command("record", epilog="Example: tapas-opt history record --out runs/gpu --seconds 60")(record.record)
+app.command("characterise", epilog="Example: tapas-opt history characterise runs/gpu")(record.characterise)
 
 
 @contextmanager

@@ -13,10 +13,16 @@ __all__ = ["DeviceForm", "LagForm", "PowerForm", "characterise_power", "characte
 
 FloatArray = NDArray[np.float64]
 
-TIME_CONSTANTS_S = (0.0, *np.geomspace(0.5, 1_000.0, 60).tolist())
-"""Looked through one by one: a ratio of 1.14 apart, which is as well as whole degrees tell them. 0: at once."""
+TIME_CONSTANTS_S = (0.0, *np.geomspace(0.5, 1_000.0, 110).tolist())
+"""Looked through one by one, 7 % apart; whole degrees tell them no better. 0: at once."""
+
+LEAST_RATIO = 3.0
+"""Two lags must differ by this factor: nearer ones are one lag between two of those looked through."""
 
 LEAST_SAMPLES, LEAST_POWER_SPAN_W = 60, 20.0
+WORTH_IT = 0.95
+"""A further term counts when it leaves less than this part of the error unexplained."""
+
 UTIL_EDGES = (0.0, 0.01, 0.25, 0.5, 0.75, 0.95, 1.0)
 BUSY_FRAC, LEAST_CLOCK_RATIO = 0.9, 1.1
 
@@ -50,7 +56,7 @@ class DeviceForm:
     Attributes
     ----------
     one, two
-        With a single lag, and with two. The second is None where two explain no more than one.
+        With a single lag, and with two. The second is None where two explain hardly more than one.
     rounding_c
         Root mean square error that rounding to the sensor's steps alone would leave: step / √12.
     slope_low_c_per_w, slope_high_c_per_w
@@ -77,6 +83,11 @@ class DeviceForm:
     def best(self) -> LagForm:
         """The form with two lags where it explains more."""
         return self.two or self.one
+
+    @property
+    def straight(self) -> bool:
+        """Whether a term in P² explains next to nothing, so that steady-state temperature is linear in power."""
+        return self.curved_rmse_c >= WORTH_IT * self.best.rmse_c
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +137,7 @@ def characterise_temperature(t_s: FloatArray, power_w: FloatArray, temperature_c
     _judge(p)
     fits = _Fits(t, p, c)
     one, two = fits.best_one(), fits.best_two()
-    best = one if two is None or two.rmse_c > 0.98 * one.rmse_c else two
+    best = one if two is None or two.rmse_c > WORTH_IT * one.rmse_c else two
     low, high = (float(value) for value in np.quantile(p, (0.05, 0.95)))
     slope, curvature, curved_rmse = fits.curved(best)
     steps = np.unique(np.abs(np.diff(np.unique(c))))
@@ -173,7 +184,9 @@ def _judge(power_w: FloatArray) -> None:
         raise InvalidInput.one("recording", "samples", what)
     low, high = np.quantile(power_w, (0.01, 0.99))
     if high - low < LEAST_POWER_SPAN_W:
-        what = f"stays within {low:.0f} and {high:.0f} W; lags show when the load changes, by {LEAST_POWER_SPAN_W:.0f} W"
+        what = (
+            f"stays within {low:.0f} and {high:.0f} W; lags show when the load changes, by {LEAST_POWER_SPAN_W:.0f} W"
+        )
         raise InvalidInput.one("recording", "power_w", what)
 
 
@@ -199,7 +212,8 @@ class _Fits:
 
     def best_two(self) -> LagForm | None:
         """The two lags that explain most, of those that both warm; None if there are none."""
-        pairs = (self._form(i, j) for i in range(self.tau.size) for j in range(i + 1, self.tau.size))
+        apart = np.argwhere(self.tau[None, :] >= LEAST_RATIO * np.maximum(self.tau[:, None], self.tau[1]))
+        pairs = (self._form(i, j) for i, j in apart.tolist())
         return min((form for form in pairs if min(form.resistances_c_per_w) > 0), key=_rmse, default=None)
 
     def curved(self, form: LagForm) -> tuple[float, float, float]:
@@ -213,9 +227,7 @@ class _Fits:
 
     def _form(self, *number: int) -> LagForm:
         coefficient, rmse = self._solved([*(self._power[i] for i in number), *self._common(number)])
-        return LagForm(
-            tuple(float(self.tau[i]) for i in number), tuple(coefficient[: len(number)].tolist()), rmse
-        )
+        return LagForm(tuple(float(self.tau[i]) for i in number), tuple(coefficient[: len(number)].tolist()), rmse)
 
     def _common(self, number: tuple[int, ...] | list[int]) -> list[int]:
         return [0, *(int(self._start[i]) for i in number)]
