@@ -1,4 +1,4 @@
-"""``tapas-opt history``: make history to learn from."""
+"""``tapas-opt history``: make history to learn from, or bring it in."""
 
 # ruff: noqa: PLC0415  --help stays fast: what needs NumPy is imported by the command that needs it
 
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tapas_opt.cli import record
+from tapas_opt.cli import history_collect, history_import, record
 from tapas_opt.cli.output import AsJson, console, print_result
 from tapas_opt.cli.paths import demo_data
 
@@ -22,14 +22,14 @@ __all__ = ["app", "generate"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Make history to learn from.",
+    help="Make history to learn from, or bring it in.",
     epilog="Example: tapas-opt history generate --out runs/history",
 )
 
 
 @app.callback()
 def _history() -> None:
-    """Make history to learn from."""
+    """Make history to learn from, or bring it in."""
 
 
 @app.command(epilog="Example: tapas-opt history generate --days 28 --out runs/history")
@@ -70,6 +70,14 @@ def generate(
     print_result(asked | asdict(summary) | {"wall_s": wall_s}, as_json, _say_written)
 
 
+app.command(
+    "import",
+    epilog="Example: tapas-opt history import --from prometheus --url http://127.0.0.1:9090 "
+    "--start 2026-01-05T00:00:00Z --end 2026-02-02T00:00:00Z --site site.yaml --out runs/imported",
+)(history_import.import_)
+app.command(
+    "collect", epilog="Example: tapas-opt history collect https://node1-bmc https://node2-bmc --path runs/redfish"
+)(history_collect.collect)
 app.command("record", epilog="Example: tapas-opt history record --out runs/gpu --seconds 60")(record.record)
 app.command("characterise", epilog="Example: tapas-opt history characterise runs/gpu")(record.characterise)
 

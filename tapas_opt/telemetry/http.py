@@ -106,7 +106,9 @@ class JsonClient:
         self._client.close()
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> tuple[int, Any]:
-        """Status and JSON of an answer; statuses that pass by themselves are asked again, with growing pauses.
+        """Status and JSON of an answer, None for an error without any.
+
+        Statuses that pass by themselves are asked again, with growing pauses.
 
         Raises
         ------
@@ -145,6 +147,8 @@ class JsonClient:
         try:
             return answer.json()
         except ValueError:
+            if answer.is_error:
+                return None
             what = f"status {answer.status_code} and no JSON; is this the address of the API?"
             raise InvalidInput.one(self.url, path, what) from None
 

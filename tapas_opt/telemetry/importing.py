@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["DAY_S", "Imported", "Part", "Span", "import_history", "spans_of", "work_folder"]
 
 DAY_S = 86_400
+_SHOWN = 8
+
 WORK = ".import"
 SUMMARY = "import.json"
+_PART = re.compile(r"\d+-\d+")
 _ALL: Mapping[str, Table] = {**TABLES, SERVING.name: SERVING}
 
 
@@ -86,7 +90,7 @@ def import_history(
     Raises
     ------
     InvalidInput
-        If the folder holds anything but an unfinished import of the same request.
+        If the folder holds anything but an unfinished import of the same request, or there is no reading at all.
     """
     work = work_folder(out, request)
     tally, resumed = Tally(), 0
@@ -99,6 +103,9 @@ def import_history(
         else:
             _write_part(folder, read(span))
         tally.add(Tally.from_json(json.loads((folder / SUMMARY).read_text(encoding="utf-8"))))
+    if not tally.read:
+        shutil.rmtree(work)
+        raise InvalidInput.one("history", "readings", f"there is none{_unknown(tally)}")
     rows = _join(out, [work / span.name for span in spans])
     shutil.rmtree(work)
     if progress is not None:
@@ -106,8 +113,19 @@ def import_history(
     return Imported(rows, tally, resumed)
 
 
+def _unknown(tally: Tally) -> str:
+    """What a source offered that the site does not have: the usual reason for an import of nothing."""
+    names = [name for group in tally.unknown.values() for name in group]
+    if not names:
+        return "; check the times, the metrics and the units"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"; those of {', '.join(names[:_SHOWN])}{more} are not of the site, name them in --hosts"
+
+
 def work_folder(out: Path, request: Mapping[str, Any]) -> Path:
     """Where the parts of an import are kept until it is whole; the request stands beside them.
+
+    Where no part was finished yet, there is nothing to mix, and another request takes the place of the first.
 
     Raises
     ------
@@ -125,6 +143,9 @@ def work_folder(out: Path, request: Mapping[str, Any]) -> Path:
     except (OSError, ValueError) as error:
         raise InvalidInput.one("history", "out", f"{out}: cannot be written: {error}") from error
     asked = json.loads(json.dumps(request))
+    if not any(_PART.fullmatch(path.name) for path in work.iterdir()):
+        (work / SUMMARY).write_text(json.dumps(request), encoding="utf-8")
+        return work
     differing = [key for key in sorted({*earlier, *asked}) if earlier.get(key) != asked.get(key)]
     if differing:
         raise InvalidInput(
