@@ -273,6 +273,8 @@ def _say_status(data: Mapping[str, Any]) -> None:
         f"{data['vms_reserved']} reserved; endpoints: {', '.join(data['endpoints']) or 'none'}"
     )
     out.print("telemetry: none yet" if age_s is None else f"telemetry: {age_s:.0f} s old")
+    for warning in data["warnings"]:
+        out.print(f"warning: {warning}")
     for failure in data["failures"]:
         left = f", {100 * failure['remaining_frac']:.0f} % left" if failure["remaining_frac"] else ""
         out.print(f"FAILED {failure['kind']}:{failure['element']}{left}")

@@ -245,6 +245,7 @@ class Snapshot:
     plan_id: str = ""
     domains: tuple[DomainLoad, ...] = ()
     endpoints: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

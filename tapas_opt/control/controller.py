@@ -7,12 +7,8 @@ journal makes them durable and then calls :meth:`Controller.apply`. Solves run o
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import count
-from typing import Any
-from uuid import uuid4
+from dataclasses import replace
 
 from tapas_opt.budgets.numbers import budget_numbers
 from tapas_opt.control import events as happened
@@ -26,15 +22,19 @@ from tapas_opt.control.answers import (
     ServerVerdict,
     SyncAnswer,
 )
-from tapas_opt.control.fleet import Basis, Fleet, FleetVm, VmState
+from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast, Profiles
+from tapas_opt.control.outlook import Outlook
 from tapas_opt.control.placing import placement_problem
+from tapas_opt.control.plans import Plans, applied
 from tapas_opt.control.reconfiguring import reconfiguration_problem
 from tapas_opt.control.requests import endpoint_faults, placed_faults, vm_faults
 from tapas_opt.control.router import Router
+from tapas_opt.control.settings import Settings
 from tapas_opt.control.telemetry import Late, Latest, Readings
+from tapas_opt.control.tracking import Tracking
 from tapas_opt.domain.failure import Failure, effect_of
-from tapas_opt.domain.result import Mode, Result
+from tapas_opt.domain.result import Result
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint, Group, Vm
@@ -43,48 +43,10 @@ from tapas_opt.learn.models import LearnedModels
 from tapas_opt.mip.worker import Workers
 from tapas_opt.placement import check as placement_check
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem
-from tapas_opt.reconfiguration import check as reconfiguration_check
-from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem, Stage
-from tapas_opt.reconfiguration.waves import waves
+from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage
 from tapas_opt.solve import solve
 
 __all__ = ["Controller", "Settings"]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What an operator may set.
-
-    Attributes
-    ----------
-    emergency_s, emergency_gap_frac
-        How long the solver may improve greedy's answer to a failure, however long the caller would wait, and how close
-        to its bound is close enough then.
-    reservation_s
-        How long a reservation is held for its confirmation.
-    route_every_s
-        Age at which the routing plan is made anew.
-    outdoor_rise_c
-        How much warmer than measured it may become outside within the hour that routing and reconfiguration plan for.
-    gain_frac
-        A plan that breaks nothing is replaced only if that saves more than this part of its cost.
-    """
-
-    emergency_s: float = 0.3
-    emergency_gap_frac: float = 0.01
-    reservation_s: float = 600.0
-    route_every_s: float = 5.0
-    outdoor_rise_c: float = 2.0
-    gain_frac: float = 0.01
-    solver: str = "auto"
-    gap_frac: float = 1e-3
-    seed: int = 0
-
-
-PROPOSALS_KEPT = 100
-
-LATE_GIVES_UP_FRAC = 0.05
-"""Relief in time that may be given up for more relief later, as a part of the excess that remains."""
 
 
 class Controller:
@@ -111,18 +73,29 @@ class Controller:
     ) -> None:
         self.lock = threading.RLock()
         self.fleet = Fleet(site)
-        self.models = models
-        self.profiles = profiles
+        models.check_covers(self.fleet.topology)
         self.settings = settings or Settings()
-        self.latest = Latest()
+        self.outlook = Outlook(self.fleet, models, profiles, self.settings.outdoor_rise_c)
         self.router = Router(self.settings.seed)
         self._workers = workers
         self._urgent_workers = urgent_workers or workers
         self._actuation = actuation or Actuation()
-        self._proposals: OrderedDict[str, Proposal] = OrderedDict()
-        self._boot = uuid4().hex[:8]  # a plan is forgotten at a restart, and so must its id be
-        self._plan_number = count(1)
-        models.check_covers(self.fleet.topology)
+        self._plans = Plans(workers, self._urgent_workers)
+
+    @property
+    def models(self) -> LearnedModels:
+        """What was learned of the site."""
+        return self.outlook.models
+
+    @property
+    def profiles(self) -> Profiles:
+        """Profiles by configuration and hardware."""
+        return self.outlook.profiles
+
+    @property
+    def latest(self) -> Latest:
+        """What the sensors said last."""
+        return self.outlook.latest
 
     # What happened.
 
@@ -137,7 +110,17 @@ class Controller:
     def observe(self, readings: Readings) -> list[Late]:
         """Take telemetry in; return what of it says nothing new."""
         with self.lock:
-            return self.latest.take(readings)
+            return self.outlook.observe(readings)
+
+    def restore_tracking(self, raw: object) -> None:
+        """Go on from biases tracked before; raises InvalidInput where they are damaged."""
+        with self.lock:
+            self.outlook.tracking = Tracking.restored(raw, self.fleet.topology, self.models)
+
+    def forget_tracking(self, why: str) -> None:
+        """Track biases anew, because what was known of them is lost."""
+        with self.lock:
+            self.outlook.tracking = Tracking(self.fleet.topology, self.models, lost=why)
 
     def tick(self, now_s: float) -> tuple[happened.Event, ...]:
         """What nobody has to ask for: reservations expire, and the next wave of a plan starts when one is done.
@@ -298,10 +281,10 @@ class Controller:
             problem, context = self._reconfiguration(Stage.NOW, failures, now_s)
             basis = self.fleet.basis(failures)
         hurried = replace(self.settings, gap_frac=self.settings.emergency_gap_frac, solver=solver)
-        proposal = self._proposed(problem, context, basis, min(deadline_s, hurried.emergency_s), hurried)
+        proposal = self._plans.propose(problem, context, basis, min(deadline_s, hurried.emergency_s), hurried)
         published = self.fleet.mode is happened.OperatingMode.ACT and proposal.needed
         noted: tuple[happened.Event, ...] = (happened.FailureReported(failure),)
-        plan = (_applied(proposal, "tapas-opt"),) if published else ()
+        plan = (applied(proposal, "tapas-opt"),) if published else ()
         return FailureAnswer(proposal, published, (*noted, *plan))
 
     def clear_failure(self, label: str) -> tuple[happened.Event, ...]:
@@ -323,7 +306,7 @@ class Controller:
             failures = tuple(self.fleet.failures.values())
             problem, context = self._reconfiguration(stage, failures, now_s)
             basis = self.fleet.basis(failures)
-        return self._proposed(problem, context, basis, deadline_s, self.settings)
+        return self._plans.propose(problem, context, basis, deadline_s, self.settings)
 
     def apply_plan(self, plan_id: str, etag: str | None, approver: str) -> tuple[happened.Event, ...]:
         """Apply a proposal, unless failures, site, endpoints or VMs that it was made for have changed since.
@@ -333,9 +316,7 @@ class Controller:
         with self.lock:
             if self.fleet.mode is happened.OperatingMode.SHADOW:
                 raise Conflict(f"plan {plan_id} is not applied in mode {self.fleet.mode}; set mode advise or act")
-            if plan_id not in self._proposals:
-                raise NotFound("plan", plan_id, "it was never made, or is too old; plan again")
-            proposal = self._proposals[plan_id]
+            proposal = self._plans.known(plan_id)
             made_at = proposal.context.etag
             if etag != made_at:
                 self._expect(etag)
@@ -344,7 +325,7 @@ class Controller:
                     f"plan {plan_id} was made at {made_at}, now is {self.fleet.etag}: "
                     "failures, site, endpoints or VMs are others; plan again"
                 )
-            return (_applied(proposal, approver),)
+            return (applied(proposal, approver),)
 
     def acknowledge(self, vm: str, generation: int, watts_freed: float | None) -> tuple[happened.Event, ...]:
         """An agent says that a VM runs the choice of a generation."""
@@ -361,8 +342,9 @@ class Controller:
         with self.lock:
             if not self.router.due(now_s, self.settings.route_every_s):
                 return False
-            problem = self.router.problem(self._forecast_next_hour(tuple(self.fleet.failures.values()), now_s))
-            context = self._context(now_s)
+            forecast = self.outlook.next_hour(now_s)
+            problem = self.router.problem(forecast)
+            context = self.outlook.context(forecast)
         plan = self.router.plan(
             problem, deadline_s=deadline_s, solver=self.settings.solver, workers=self._urgent_workers
         )
@@ -375,7 +357,7 @@ class Controller:
     def domain_loads(self, now_s: float) -> tuple[DomainLoad, ...]:
         """What every budget carries in this hour and the next, without margins."""
         with self.lock:
-            forecast = self._forecast_next_hour(tuple(self.fleet.failures.values()), now_s, warmer_c=0.0)
+            forecast = self.outlook.next_hour(now_s, warmer_c=0.0)
             power, airflow = forecast.present_draw(frozenset())
             numbers = budget_numbers(self.fleet.topology, forecast.effect, ("now",), power, airflow, {})
         return tuple(
@@ -383,6 +365,11 @@ class Controller:
             for family in numbers.families
             for name, load, limit in zip(family.domains, family.base[:, 0], family.limit[:, 0], strict=True)
         )
+
+    def warnings(self, now_s: float) -> tuple[str, ...]:
+        """What an operator should look at, one sentence each: models that drift, sensors and meters not believed."""
+        with self.lock:
+            return self.outlook.warnings(now_s)
 
     # Problems, for those who judge plans by themselves.
 
@@ -401,7 +388,7 @@ class Controller:
     def forecast_next_hour(self, *, now_s: float) -> Forecast:
         """What routing and reconfiguration would plan on now."""
         with self.lock:
-            return self._forecast_next_hour(tuple(self.fleet.failures.values()), now_s)
+            return self.outlook.next_hour(now_s)
 
     # Inside.
 
@@ -420,31 +407,9 @@ class Controller:
         if faults:
             raise InvalidInput("VMs to place", faults)
 
-    def _context(self, now_s: float, warnings: tuple[str, ...] = ()) -> Context:
-        return Context(self.fleet.etag, self.models.fingerprint, self.latest.age_s(now_s), warnings)
-
-    def _forecast_for_life(self, now_s: float) -> Forecast:
-        """At the warmest weather of the fitted history: a VM stays for weeks."""
-        warmest_c = self.models.inlet_temperature.feature("outdoor_c").highest
-        measured_c = self.latest.outdoor_c(self.fleet.topology, now_s)
-        outdoor_c = warmest_c if measured_c is None else max(warmest_c, measured_c)
-        failures = tuple(self.fleet.failures.values())
-        return Forecast(self.fleet, self.models, self.profiles, self.latest, now_s, outdoor_c, failures)
-
-    def _forecast_next_hour(
-        self, failures: tuple[Failure, ...], now_s: float, warmer_c: float | None = None
-    ) -> Forecast:
-        """At the weather now and a little more; at the warmest known where nothing was measured."""
-        rise_c = self.settings.outdoor_rise_c if warmer_c is None else warmer_c
-        measured_c = self.latest.outdoor_c(self.fleet.topology, now_s)
-        warmest_c = self.models.inlet_temperature.feature("outdoor_c").highest
-        outdoor_c = warmest_c if measured_c is None else measured_c + rise_c
-        return Forecast(self.fleet, self.models, self.profiles, self.latest, now_s, outdoor_c, failures)
-
     def _placement(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> tuple[PlacementProblem, Context]:
-        forecast = self._forecast_for_life(now_s)
-        warnings = self.models.extrapolated(forecast.outdoor_c, forecast.room_load_frac)
-        return placement_problem(forecast, vms, groups), self._context(now_s, warnings)
+        forecast = self.outlook.for_life(now_s)
+        return placement_problem(forecast, vms, groups), self.outlook.context(forecast)
 
     def _placed(
         self,
@@ -456,7 +421,14 @@ class Controller:
         deadline_s: float,
         settings: Settings,
     ) -> PlacementAnswer:
-        result: Result[PlacementPlan] = self._solve(problem, deadline_s, settings)
+        result: Result[PlacementPlan] = solve(
+            problem,
+            solver=settings.solver,
+            deadline_s=deadline_s,
+            gap_frac=settings.gap_frac,
+            seed=settings.seed,
+            workers=self._workers,
+        )
         found = result.plan.server_of
         held = tuple(happened.VmOnServer(vm, found[vm.name]) for vm in vms if vm.name in found)
         put = tuple(happened.GroupPut(group) for group in groups)
@@ -466,66 +438,8 @@ class Controller:
     def _reconfiguration(
         self, stage: Stage, failures: tuple[Failure, ...], now_s: float
     ) -> tuple[ReconfigurationProblem, Context]:
-        forecast = self._forecast_next_hour(failures, now_s)
-        warnings = self.models.extrapolated(forecast.outdoor_c, forecast.room_load_frac)
-        return reconfiguration_problem(forecast, stage, self._actuation), self._context(now_s, warnings)
-
-    def _proposed(
-        self, problem: ReconfigurationProblem, context: Context, basis: Basis, deadline_s: float, settings: Settings
-    ) -> Proposal:
-        result: Result[ReconfigurationPlan] = self._solve(problem, deadline_s, settings)
-        if problem.stage is Stage.SETTLED:
-            result = replace(result, plan=waves(problem, result.plan))
-        elif result.plan.excess:
-            result = self._late_relief(problem, result, deadline_s, settings)
-        now = problem.present().choice_of
-        changes = {name: choice for name, choice in result.plan.choice_of.items() if choice != now[name]}
-        needed = bool(changes) and self._worth_it(problem, result)
-        with self.lock:
-            plan_id = f"{problem.stage}-{context.etag}-{self._boot}-{next(self._plan_number)}"
-            proposal = Proposal(plan_id, problem.stage, changes, needed, result, context, basis)
-            self._proposals[plan_id] = proposal
-            while len(self._proposals) > PROPOSALS_KEPT:
-                self._proposals.popitem(last=False)
-        return proposal
-
-    def _late_relief(
-        self,
-        problem: ReconfigurationProblem,
-        in_time: Result[ReconfigurationPlan],
-        deadline_s: float,
-        settings: Settings,
-    ) -> Result[ReconfigurationPlan]:
-        """Where what acts in time leaves a domain over its limit, late relief is better than none.
-
-        It is taken unless it gives up relief in time for relief later; the excess declared is what remains in time.
-        """
-        late = self._solve(problem.allowing_late_relief(), deadline_s, settings)
-        until_then = problem.excess_of(problem.chosen(late.plan))
-        given_up = sum(until_then.values()) > sum(in_time.plan.excess.values()) * (1.0 + LATE_GIVES_UP_FRAC)
-        if given_up or sum(late.plan.excess.values()) >= sum(in_time.plan.excess.values()):
-            return in_time
-        why = "no knob in time is enough: what is declared stays over its limit until slower ones act"
-        return replace(late, plan=replace(late.plan, excess=until_then), mode=Mode.BEST_EFFORT, fallback=why)
-
-    def _worth_it(self, problem: ReconfigurationProblem, result: Result[Any]) -> bool:
-        """The running plan breaks something, or the gain exceeds the price of the changes by the margin set."""
-        present = problem.present()
-        if present.excess:
-            return True
-        report = reconfiguration_check.check(problem, present)
-        return not report.ok or result.objective < report.objective * (1.0 - self.settings.gain_frac)
-
-    def _solve(self, problem: Any, deadline_s: float, settings: Settings) -> Result[Any]:
-        urgent = isinstance(problem, ReconfigurationProblem) and problem.stage is Stage.NOW
-        return solve(
-            problem,
-            solver=settings.solver,
-            deadline_s=deadline_s,
-            gap_frac=settings.gap_frac,
-            seed=settings.seed,
-            workers=self._urgent_workers if urgent else self._workers,
-        )
+        forecast = self.outlook.next_hour(now_s, failures)
+        return reconfiguration_problem(forecast, stage, self._actuation), self.outlook.context(forecast)
 
 
 def _knows(topology: Topology, failure: Failure) -> bool:
@@ -535,12 +449,6 @@ def _knows(topology: Topology, failure: Failure) -> bool:
     except NotFound:
         return False
     return True
-
-
-def _applied(proposal: Proposal, approver: str) -> happened.PlanApplied:
-    waves = tuple(tuple(name for name in wave if name in proposal.changes) for wave in proposal.result.plan.waves)
-    waves = tuple(wave for wave in waves if wave)
-    return happened.PlanApplied(proposal.plan_id, proposal.stage.value, dict(proposal.changes), approver, waves)
 
 
 def _verdict(problem: PlacementProblem, server: int) -> ServerVerdict:

@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.numbers import Margins
+from tapas_opt.budgets.numbers import Margins, budget_numbers
 from tapas_opt.control.fleet import Fleet, FleetVm
-from tapas_opt.control.telemetry import Latest
+from tapas_opt.control.telemetry import FRESH_S, Latest
+from tapas_opt.control.tracked import Tracked
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.failure import Effect, Failure, effect_of
 from tapas_opt.domain.result import Constraint
@@ -23,6 +24,7 @@ __all__ = ["HOURS", "Forecast", "Profiles", "choice_name"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 HOURS = 168
 HOUR_S = 3600.0
@@ -31,10 +33,16 @@ MOST_GROWTH = 2.0
 """Demand is not expected to more than double within the hour, whatever a template of a quiet night says."""
 
 MEASURED_MARGIN_FRAC = 0.02
-"""What a domain may draw in the next minutes above what its servers are measured to draw now, and instances may add."""
+"""What a domain may draw in the next minutes above what its servers are measured to draw now, and instances may add.
 
-MEASURED_ENOUGH_FRAC = 0.9
-"""So many of a site's servers must have a fresh reading for that to hold."""
+It holds where every server has a fresh reading. Where readings have aged or are missing, the part of the prediction's
+variance that they leave open comes back: m = m_now + (m_learned − m_now)·√(Σ_s P_s·u_s / Σ_s P_s), with u_s from
+:func:`~tapas_opt.control.telemetry.aged_frac`. Independent errors of servers add up as their variances do.
+"""
+
+MOST_UNMETERED_FRAC = 0.05
+"""A row's meter may show so much of its budget above its servers and what was learned to be unmetered; beyond, one of
+the meters is wrong."""
 
 MARGIN_KINDS: Mapping[Constraint, str] = {
     Constraint.RACK_POWER_BUDGET: "rack",
@@ -86,6 +94,8 @@ class Forecast:
         Outdoor temperature to plan for.
     failures
         What is taken to have failed.
+    tracked
+        What readings have shown to be missing from the models' predictions.
     """
 
     fleet: Fleet
@@ -95,6 +105,7 @@ class Forecast:
     now_s: float
     outdoor_c: float
     failures: tuple[Failure, ...]
+    tracked: Tracked
 
     @property
     def hour(self) -> int:
@@ -112,24 +123,35 @@ class Forecast:
         topology = self.fleet.topology
         room = topology.aisle_room[topology.row_aisle]
         limit = np.bincount(room, weights=topology.row_budget_w, minlength=len(topology.rooms))
-        nameplate = np.array([topology.site.hardware[name].max_power_w for name in topology.hardware])
-        built = np.bincount(
-            topology.server_room, weights=nameplate[topology.server_hardware], minlength=len(topology.rooms)
-        )
+        built = np.bincount(topology.server_room, weights=self.nameplate_w, minlength=len(topology.rooms))
         return np.minimum(1.0, limit / built)
+
+    @cached_property
+    def nameplate_w(self) -> FloatArray:
+        """``[server]`` the most that each may draw."""
+        topology = self.fleet.topology
+        most = np.array([topology.site.hardware[name].max_power_w for name in topology.hardware])
+        return np.asarray(most[topology.server_hardware])
 
     @cached_property
     def inlet_c(self) -> FloatArray:
         """``[server]`` upper inlet temperature."""
-        return self.models.inlet_upper_c(
+        learned = self.models.inlet_upper_c(
             self.fleet.topology, self.outdoor_c, self.room_load_frac, self.effect.supply_rise_c
         )
+        return learned + self.tracked.inlet_c
 
     @cached_property
     def ceiling_w(self) -> IntArray:
         """``[server]`` the highest GPU power that keeps every GPU below its limits."""
         return self.models.gpu_power_ceiling_w(
-            self.fleet.topology, self.outdoor_c, self.room_load_frac, self.effect.supply_rise_c
+            self.fleet.topology,
+            self.outdoor_c,
+            self.room_load_frac,
+            self.effect.supply_rise_c,
+            inlet_more_c=self.tracked.inlet_c,
+            gpu_more_c=self.tracked.gpu_c,
+            gpu_memory_more_c=self.tracked.gpu_memory_c,
         )
 
     @cached_property
@@ -152,10 +174,37 @@ class Forecast:
     @cached_property
     def present_margins(self) -> Margins:
         """Relative margin on :meth:`present_draw`: small where servers are measured, as learned where they are not."""
-        measured = np.isfinite(self.latest.server_power_w(self.fleet.topology, self.now_s)).mean()
-        if measured < MEASURED_ENOUGH_FRAC:
-            return self.margins
-        return {name: np.minimum(margin, MEASURED_MARGIN_FRAC) for name, margin in self.margins.items()}
+        power, airflow = self.server_draw(np.array([[self.hour]]))
+        open_w = power * self._open_frac("server_power_w", self.tracked.power_stuck)[:, None]
+        open_cfm = airflow * self._open_frac("airflow_cfm", self.tracked.airflow_stuck)[:, None]
+        families = budget_numbers(self.fleet.topology, self.effect, ("now",), power, airflow, {}).families
+        margins = {}
+        for family in families:
+            drawn = family.drawn_permille(np.ceil(family.counted(power, airflow)).astype(np.int64))
+            opened = family.drawn_permille(np.ceil(family.counted(open_w, open_cfm)).astype(np.int64))
+            open_frac = np.sqrt(np.clip(opened / np.maximum(drawn, 1), 0.0, 1.0))[:, 0]
+            learned = self.margins[family.constraint]
+            known = np.minimum(learned, MEASURED_MARGIN_FRAC)
+            margins[family.constraint] = known + (learned - known) * open_frac
+        return margins
+
+    def aged(self) -> tuple[str, ...]:
+        """Say how wide margins on what servers draw now have become because readings have aged, if they have.
+
+        Where no server was ever read there is nothing that could have aged.
+        """
+        servers = self.fleet.topology.servers
+        age_s = self.now_s - self.latest.read_at_s("server_power_w", servers)
+        old = int((age_s > FRESH_S).sum())
+        if not old:
+            return ()
+        widest = max(float(margin.max(initial=0.0)) for margin in self.present_margins.values())
+        what = f"power of {old} of {len(servers)} servers was read {float(np.nanmax(age_s)):,.0f} s ago or less"
+        return (f"AGED: {what}; margins on what is drawn now reach {100 * widest:.1f} %",)
+
+    def _open_frac(self, quantity: str, stuck: BoolArray) -> FloatArray:
+        """``[server]`` how much of its prediction's variance is left open by what was measured of it."""
+        return np.where(stuck, 1.0, self.latest.aged_frac(quantity, self.fleet.topology.servers, self.now_s))
 
     def hours_of_day(self) -> tuple[IntArray, tuple[str, ...]]:
         """``[slot, day]`` hours of the week of each of the next 24 hours of day, and the slots' names."""
@@ -229,17 +278,18 @@ class Forecast:
 
     def _server_power_w(self, gpu_power_w: FloatArray) -> FloatArray:
         power = np.empty_like(gpu_power_w)
-        for hardware, on in self._servers_by_hardware():
+        for hardware, on in self.servers_by_hardware():
             power[on] = self.models.server_power_w(hardware, gpu_power_w[on], self.inlet_c[on, None])
-        return power
+        return np.asarray(np.maximum(0.0, power + self.tracked.server_power_w[:, None]))
 
     def _airflow_cfm(self, gpu_power_w: FloatArray) -> FloatArray:
         airflow = np.empty_like(gpu_power_w)
-        for hardware, on in self._servers_by_hardware():
+        for hardware, on in self.servers_by_hardware():
             airflow[on] = self.models.airflow_cfm(hardware, gpu_power_w[on], self.inlet_c[on, None])
-        return airflow
+        return np.asarray(np.maximum(0.0, airflow + self.tracked.airflow_cfm[:, None]))
 
-    def _servers_by_hardware(self) -> list[tuple[str, IntArray]]:
+    def servers_by_hardware(self) -> list[tuple[str, IntArray]]:
+        """Each hardware with the numbers of its servers."""
         topology = self.fleet.topology
         return [(name, np.flatnonzero(topology.server_hardware == h)) for h, name in enumerate(topology.hardware)]
 
@@ -249,6 +299,19 @@ class Forecast:
         topology = self.fleet.topology
         overhead = np.array([self.models.row_overhead_w(name) for name in topology.rows])
         servers = np.bincount(topology.server_row, minlength=len(topology.rows))
+        return np.asarray((overhead / servers)[topology.server_row][:, None])
+
+    @cached_property
+    def _present_overhead_w(self) -> FloatArray:
+        """``[server, 1]`` as :attr:`_overhead_w`; more where the row's meter shows more now, up to a bound."""
+        topology = self.fleet.topology
+        learned = np.array([self.models.row_overhead_w(name) for name in topology.rows])
+        watts = self.latest.values("server_power_w", topology.servers, self.now_s, within_s=FRESH_S)
+        servers = np.bincount(topology.server_row, minlength=len(topology.rows))
+        summed = np.bincount(topology.server_row, weights=watts, minlength=len(topology.rows))
+        shown = self.latest.values("row_power_w", topology.rows, self.now_s, within_s=FRESH_S) - summed
+        most = learned + MOST_UNMETERED_FRAC * topology.row_budget_w
+        overhead = np.where(np.isnan(shown), learned, np.clip(shown, learned, most))
         return np.asarray((overhead / servers)[topology.server_row][:, None])
 
     def further_draw(self, hardware: str, gpu_power_w: FloatArray, inlet_c: float) -> tuple[IntArray, IntArray]:
@@ -269,10 +332,16 @@ class Forecast:
         Servers of the VMs named in ``idle`` count as idle, measured or not.
         """
         power, airflow = self.server_draw(np.array([[self.hour]]), idle)
-        measured = self.latest.server_power_w(self.fleet.topology, self.now_s)
         held = np.array([placed is not None and placed.vm.name in idle for placed in self.fleet.occupant()])
-        unknown = np.isnan(measured) | held
-        return np.where(unknown[:, None], power, measured[:, None] + self._overhead_w), airflow
+        servers = self.fleet.topology.servers
+        watts = self.latest.values("server_power_w", servers, self.now_s)[:, None] + self._present_overhead_w
+        cfm = self.latest.values("airflow_cfm", servers, self.now_s)[:, None]
+        no_watts = held | self.tracked.power_stuck
+        no_cfm = held | self.tracked.airflow_stuck
+        return (
+            np.where(np.isnan(watts) | no_watts[:, None], power, watts),
+            np.where(np.isnan(cfm) | no_cfm[:, None], airflow, cfm),
+        )
 
     def coming_draw(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
         """``[server, 1]`` the higher of :meth:`present_draw` and the prediction for this hour and the next."""

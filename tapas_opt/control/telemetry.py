@@ -122,10 +122,10 @@ class Latest:
         self.newest_s = at_s if self.newest_s is None else max(self.newest_s, at_s)
         return late
 
-    def get(self, quantity: str, name: str, now_s: float) -> float | None:
-        """A reading no older than :data:`STALE_S`, or None."""
+    def get(self, quantity: str, name: str, now_s: float, within_s: float = STALE_S) -> float | None:
+        """A reading no older than ``within_s``, or None."""
         seen = self._seen[quantity].get(name)
-        if seen is None or now_s - seen.at_s > STALE_S or isinstance(seen.value, tuple):
+        if seen is None or now_s - seen.at_s > within_s or isinstance(seen.value, tuple):
             return None
         return seen.value
 
@@ -133,9 +133,9 @@ class Latest:
         """Age of the newest batch, or None when there never was one."""
         return None if self.newest_s is None else max(0.0, now_s - self.newest_s)
 
-    def values(self, quantity: str, names: Sequence[str], now_s: float) -> FloatArray:
-        """``[name]`` readings no older than :data:`STALE_S`, NaN where there is none."""
-        found = (self.get(quantity, name, now_s) for name in names)
+    def values(self, quantity: str, names: Sequence[str], now_s: float, within_s: float = STALE_S) -> FloatArray:
+        """``[name]`` readings no older than ``within_s``, NaN where there is none."""
+        found = (self.get(quantity, name, now_s, within_s) for name in names)
         return np.array([np.nan if value is None else value for value in found])
 
     def read_at_s(self, quantity: str, names: Sequence[str]) -> FloatArray:
@@ -147,13 +147,13 @@ class Latest:
         """``[name]`` how much of its prediction's variance each reading's age leaves open (:func:`aged_frac`)."""
         return aged_frac(now_s - self.read_at_s(quantity, names))
 
-    def per_gpu(self, quantity: str, topology: Topology, now_s: float) -> FloatArray:
-        """``[server, gpu]`` readings no older than :data:`STALE_S`, NaN where there is none."""
+    def per_gpu(self, quantity: str, topology: Topology, now_s: float, within_s: float = STALE_S) -> FloatArray:
+        """``[server, gpu]`` readings no older than ``within_s``, NaN where there is none."""
         width = max(topology.site.hardware[name].gpus for name in topology.hardware)
         missing = (np.nan,) * width
         seen = self._seen[quantity]
         found = (seen.get(name) for name in topology.servers)
-        rows = [missing if one is None or now_s - one.at_s > STALE_S else _padded(one.value, width) for one in found]
+        rows = [missing if one is None or now_s - one.at_s > within_s else _padded(one.value, width) for one in found]
         return np.array(rows, dtype=np.float64).reshape(len(topology.servers), width)
 
     def server_power_w(self, topology: Topology, now_s: float) -> FloatArray:

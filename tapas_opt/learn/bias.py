@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isnan
 from statistics import NormalDist
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -146,6 +147,11 @@ class BiasTracker:
         self._streak: IntArray = np.zeros(len(self.names), dtype=np.int64)
         self._surprise: FloatArray = np.zeros(len(self.names))
 
+    @property
+    def read_at_s(self) -> FloatArray:
+        """``[sensor]`` when each was last read; NaN for never."""
+        return self._t_s.copy()
+
     def update(self, t_s: float, residual: FloatArray) -> None:
         """Take in the residuals ``[sensor]`` read at ``t_s``: reading − central prediction, NaN where none came.
 
@@ -209,7 +215,13 @@ class BiasTracker:
         """Everything it knows, as plain mappings; what :meth:`from_json` gives back behaves bit for bit alike."""
         columns = zip(self.names, *(values.tolist() for values in self._arrays()), strict=True)
         sensors = {
-            name: asdict(_Sensor(bias, variance, None if np.isnan(t_s) else t_s, streak, surprise))
+            name: {
+                "bias": bias,
+                "variance": variance,
+                "t_s": None if isnan(t_s) else t_s,
+                "streak": streak,
+                "surprise": surprise,
+            }
             for name, bias, variance, t_s, streak, surprise in columns
         }
         return {"format": FORMAT, "settings": asdict(self.settings), "sensors": sensors}

@@ -13,6 +13,7 @@ from tapas_opt.control.controller import Controller
 from tapas_opt.control.events import Event
 from tapas_opt.service.clock import Clock
 from tapas_opt.service.ledger import Decided, Ledger
+from tapas_opt.service.tracking_file import TrackingFile
 
 __all__ = ["Core"]
 
@@ -33,6 +34,8 @@ class Core:
         Of a call that brings none.
     changed
         Called after every command, so that routing follows at once.
+    tracking
+        Where tracked biases are kept.
     """
 
     controller: Controller
@@ -40,6 +43,7 @@ class Core:
     clock: Clock
     deadline_s: float
     changed: Callable[[], None]
+    tracking: TrackingFile
 
     def budget_s(self, context: ServicerContext) -> float:
         """Seconds that a decision may take: what the caller still waits, less a reserve."""

@@ -171,6 +171,7 @@ def snapshot(controller: Controller, now_s: float) -> site_service_pb2.Snapshot:
             for one in controller.domain_loads(now_s)
         ],
         endpoints=sorted(fleet.endpoints),
+        warnings=controller.warnings(now_s),
     )
 
 

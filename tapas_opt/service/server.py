@@ -30,6 +30,7 @@ from tapas_opt.service.clock import Clock, SystemClock, TelemetryClock
 from tapas_opt.service.core import Core
 from tapas_opt.service.ledger import Ledger, batches, first_site
 from tapas_opt.service.servicers import SERVICES, add_servicers
+from tapas_opt.service.tracking_file import TrackingFile, tracking_path
 from tapas_opt.state.journal import Journal, journal_url
 
 __all__ = ["ControlLoop", "Options", "Server", "load", "run"]
@@ -168,6 +169,7 @@ class ControlLoop(threading.Thread):
             if events:
                 core.ledger.note("Tick", events)
         core.controller.refresh_routes(now_s=now_s)
+        core.tracking.keep(core.controller)
 
     def stop(self) -> None:
         """End after the present look."""
@@ -227,7 +229,9 @@ def load(
     ledger = Ledger(journal, controller, clock)
     if site is None:
         ledger.start(begun_with)
-    return Core(controller, ledger, clock, options.deadline_s, changed)
+    tracking = TrackingFile(tracking_path(options.state))
+    tracking.read(controller)
+    return Core(controller, ledger, clock, options.deadline_s, changed, tracking)
 
 
 def run(options: Options, ready: Callable[[str, Core], None]) -> None:
@@ -290,6 +294,7 @@ def _serve(
         told_to_stop.recv(1)
         server.stop()
         loop.stop()
+        core.tracking.write(core.controller)
     finally:
         journal.close()
 

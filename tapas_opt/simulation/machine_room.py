@@ -241,7 +241,12 @@ class MachineRoom:
             outdoor_c=_named(topology.rooms, sensed.room_outdoor_c),
             server_power_w=_named(topology.servers, sensed.server_power_w),
             inlet_c=_named(topology.servers, sensed.server_inlet_c),
-            hottest_gpu_c=_named(topology.servers, np.nanmax(sensed.gpu_temperature_c, axis=1)),
+            airflow_cfm=_named(topology.servers, sensed.server_airflow_cfm),
+            gpu_power_w=_by_server(topology.servers, sensed.gpu_power_w),
+            gpu_temperature_c=_by_server(topology.servers, sensed.gpu_temperature_c),
+            gpu_memory_temperature_c=_by_server(topology.servers, sensed.gpu_memory_temperature_c),
+            gpu_load_frac=_by_server(topology.servers, sensed.gpu_load_frac),
+            row_power_w=_named(topology.rows, sensed.row_meter_power_w),
             ups_power_w=_named(topology.upses, truth.ups_power_w),
             endpoint_tokens_per_s=dict(demand_tokens_per_s),
         )
@@ -250,3 +255,9 @@ class MachineRoom:
 def _named(names: Sequence[str], values: FloatArray) -> dict[str, float]:
     """Readings by name; what is missing is left out, never zero."""
     return {name: float(value) for name, value in zip(names, values, strict=True) if np.isfinite(value)}
+
+
+def _by_server(names: Sequence[str], values: FloatArray) -> dict[str, tuple[float, ...]]:
+    """Readings of each server's GPUs; a server none of whose GPUs was read is left out."""
+    rows = zip(names, np.isfinite(values), values.tolist(), strict=True)
+    return {name: tuple(row) for name, read, row in rows if read.any()}

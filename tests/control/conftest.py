@@ -13,6 +13,7 @@ from tapas_opt.control.controller import Controller, Settings
 from tapas_opt.control.fleet import Fleet
 from tapas_opt.control.forecast import Forecast, Profiles
 from tapas_opt.control.telemetry import Latest, Readings
+from tapas_opt.control.tracked import untracked
 from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.site import Site
@@ -99,7 +100,8 @@ def forecast_of(models: LearnedModels, profiles: Profiles) -> Callable[..., Fore
         latest = Latest()
         if readings is not None:
             latest.take(readings)
-        usual = Forecast(fleet, models, profiles, latest, now_s=0.0, outdoor_c=25.0, failures=failures)
+        tracked = untracked(fleet.topology)
+        usual = Forecast(fleet, models, profiles, latest, 0.0, outdoor_c=25.0, failures=failures, tracked=tracked)
         return replace(usual, **fields)
 
     return forecast

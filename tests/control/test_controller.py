@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tapas_opt.control import events as happened
-from tapas_opt.control.controller import PROPOSALS_KEPT
 from tapas_opt.control.events import OperatingMode, ServerState
 from tapas_opt.control.fleet import VmState
+from tapas_opt.control.plans import PROPOSALS_KEPT
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.result import Constraint, Mode, Status

@@ -1,12 +1,15 @@
 """Predictions for a moment: telemetry where it is fresh, learned models with their margins where it is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tapas_opt.control import events as happened
 from tapas_opt.control.fleet import Fleet
 from tapas_opt.control.forecast import MEASURED_MARGIN_FRAC, MOST_GROWTH, choice_name
-from tapas_opt.control.telemetry import STALE_S, Readings
+from tapas_opt.control.telemetry import FRESH_S, STALE_S, Readings
+from tapas_opt.control.tracked import Tracked, untracked
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.result import Constraint
 from tapas_opt.errors import InvalidInput
@@ -135,16 +138,95 @@ def test_the_coming_hour_may_bring_more_and_never_less_than_now(fleet, forecast_
         assert (coming[1] >= now[1]).all()
 
 
-@pytest.mark.parametrize(
-    ("servers", "age_s", "trusted"), [(80, 0.0, True), (72, STALE_S, True), (71, 0.0, False), (80, STALE_S + 1, False)]
-)
-def test_margins_shrink_only_where_nine_tenths_are_measured_now(fleet, forecast_of, servers, age_s, trusted):
-    """72 of 80 servers are enough, 71 are not, and old readings are none: then the learned margins hold."""
-    forecast = forecast_of(fleet, readings=measured(fleet, servers=servers), now_s=age_s)
-    racks = forecast.present_margins[Constraint.RACK_POWER_BUDGET]
+def open_margins(forecast, open_frac):
+    """What the margins of racks should be when so much of their predictions' variance is left open."""
     learned = forecast.margins[Constraint.RACK_POWER_BUDGET]
-    assert learned.max() > MEASURED_MARGIN_FRAC
-    assert (racks == (np.minimum(learned, MEASURED_MARGIN_FRAC) if trusted else learned)).all()
+    known = np.minimum(learned, MEASURED_MARGIN_FRAC)
+    return pytest.approx(known + (learned - known) * np.sqrt(open_frac), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "open_frac"), [(0.0, 0.0), (FRESH_S, 0.0), (315.0, 0.25), (STALE_S, 1.0), (1e9, 1.0)]
+)
+def test_margins_on_what_is_drawn_now_widen_with_the_age_of_telemetry(fleet, forecast_of, age_s, open_frac):
+    """Small up to two minutes, as learned from a quarter of an hour on; (315 − 120) / 780 = ¼ of the variance."""
+    forecast = forecast_of(fleet, readings=measured(fleet), now_s=age_s)
+    assert forecast.margins[Constraint.RACK_POWER_BUDGET].max() > MEASURED_MARGIN_FRAC
+    assert forecast.present_margins[Constraint.RACK_POWER_BUDGET] == open_margins(forecast, open_frac)
+
+
+def test_a_domain_with_a_server_that_was_not_read_keeps_that_servers_share_of_the_margin(fleet, forecast_of):
+    """The last one is one of four idle servers of its rack: a quarter of the variance comes back there alone."""
+    forecast = forecast_of(fleet, readings=measured(fleet, servers=79))
+    rack = fleet.topology.server_rack[79]
+    racks = forecast.present_margins[Constraint.RACK_POWER_BUDGET]
+    open_frac = np.zeros(len(racks))
+    open_frac[rack] = 0.25
+    assert racks == pytest.approx(open_margins(forecast, open_frac).expected, rel=0.02)
+
+
+def test_air_that_is_not_measured_keeps_its_learned_margin(fleet, forecast_of):
+    """Meters of power say nothing of air; its sensors do."""
+    air = Constraint.AISLE_AIRFLOW_CAPACITY
+    watts_only = forecast_of(fleet, readings=measured(fleet))
+    assert watts_only.present_margins[air] == pytest.approx(watts_only.margins[air])
+    both = forecast_of(fleet, readings=measured(fleet, airflow_cfm=dict.fromkeys(fleet.topology.servers, 700.0)))
+    assert (both.present_margins[air] == np.minimum(both.margins[air], MEASURED_MARGIN_FRAC)).all()
+    assert (both.present_draw(frozenset())[1] == 700.0).all()
+
+
+def test_an_answer_says_how_wide_margins_became_because_telemetry_is_old(fleet, forecast_of):
+    """Nothing while it is fresh, and nothing where there never was any."""
+    assert forecast_of(fleet).aged() == ()
+    assert forecast_of(fleet, readings=measured(fleet), now_s=FRESH_S).aged() == ()
+    (said,) = forecast_of(fleet, readings=measured(fleet), now_s=600.0).aged()
+    assert said.startswith(
+        "AGED: power of 80 of 80 servers was read 600 s ago or less; margins on what is drawn now reach"
+    )
+
+
+def test_a_stuck_meter_is_not_believed(fleet, forecast_of):
+    """The prediction takes its place, with its share of the margin."""
+    stuck = np.zeros(80, dtype=bool)
+    stuck[79] = True
+    usual = forecast_of(fleet, readings=measured(fleet, 5_000.0))
+    forecast = replace(usual, tracked=replace(usual.tracked, power_stuck=stuck))
+    power, _ = forecast.present_draw(frozenset())
+    predicted, _ = forecast.server_draw(np.array([[0]]))
+    assert power[79, 0] == predicted[79, 0] < 5_000.0 < power[78, 0]
+    rack = fleet.topology.server_rack[79]
+    racks = [f.present_margins[Constraint.RACK_POWER_BUDGET][rack] for f in (usual, forecast)]
+    assert racks[0] < racks[1]
+
+
+def test_tracked_biases_move_inlets_ceilings_power_and_air(fleet, forecast_of):
+    """A GPU that reads 3 °C more than predicted may draw less; its neighbour on the next server may not."""
+    usual = forecast_of(fleet)
+    tracked = untracked(fleet.topology)
+    inlet, gpu, watts, cfm = (np.zeros_like(tracked.inlet_c) for _ in range(4))
+    inlet[0], watts[2], cfm[3] = 2.0, 150.0, -40.0
+    gpu = np.zeros_like(tracked.gpu_c)
+    gpu[1, 5] = 30.0
+    moved = Tracked(inlet, gpu, tracked.gpu_memory_c, watts, cfm, tracked.power_stuck, tracked.airflow_stuck)
+    forecast = replace(usual, tracked=moved)
+    assert (forecast.inlet_c - usual.inlet_c)[:2] == pytest.approx([2.0, 0.0])
+    assert forecast.ceiling_w[0] < usual.ceiling_w[0]
+    assert forecast.ceiling_w[1] < usual.ceiling_w[1]
+    assert (forecast.ceiling_w[2:] == usual.ceiling_w[2:]).all()
+    hours = forecast.next_hour()
+    (power, air), (usual_power, usual_air) = forecast.server_draw(hours), usual.server_draw(hours)
+    assert (power - usual_power)[2] == pytest.approx(150.0)
+    assert (air - usual_air)[3] == pytest.approx(-40.0)
+
+
+@pytest.mark.parametrize(("shown_w", "counts_w"), [(-1e5, 0.0), (0.0, 0.0), (2_000.0, 2_000.0), (2e5, 10_400.0)])
+def test_a_row_whose_meter_shows_more_draws_more_up_to_a_bound(fleet, forecast_of, models, shown_w, counts_w):
+    """Beside 40 × 3,000 W and what was learned; a broken meter adds at most 5 % of 208 kW, and takes nothing away."""
+    usual_w = 40 * 3_000.0 + models.row_overhead_w("R1")
+    forecast = forecast_of(fleet, readings=measured(fleet, row_power_w={"R1": usual_w + shown_w}))
+    power, _ = forecast.present_draw(frozenset())
+    assert power[:40].sum() == pytest.approx(usual_w + counts_w)
+    assert power[40:].sum() == pytest.approx(40 * 3_000.0 + models.row_overhead_w("R2"))
 
 
 def test_measured_demand_goes_before_the_template_and_nought_is_a_measurement(fleet, forecast_of):

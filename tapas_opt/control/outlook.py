@@ -1,0 +1,80 @@
+"""What decisions go by: learned models and profiles, the latest telemetry, and what it shows the models to miss."""
+
+from __future__ import annotations
+
+from tapas_opt.control.answers import Context
+from tapas_opt.control.fleet import Fleet
+from tapas_opt.control.forecast import Forecast, Profiles
+from tapas_opt.control.meters import contradictions
+from tapas_opt.control.telemetry import Late, Latest, Readings
+from tapas_opt.control.tracking import Tracking
+from tapas_opt.domain.failure import Failure
+from tapas_opt.learn.models import LearnedModels
+
+__all__ = ["Outlook"]
+
+
+class Outlook:
+    """Makes forecasts of a fleet. Not thread-safe by itself: the controller holds a lock.
+
+    Parameters
+    ----------
+    outdoor_rise_c
+        How much warmer than measured it may become outside within the next hour.
+    """
+
+    def __init__(self, fleet: Fleet, models: LearnedModels, profiles: Profiles, outdoor_rise_c: float) -> None:
+        self.models = models
+        self.profiles = profiles
+        self.latest = Latest()
+        self.tracking = Tracking(fleet.topology, models)
+        self._fleet = fleet
+        self._outdoor_rise_c = outdoor_rise_c
+
+    def observe(self, readings: Readings) -> list[Late]:
+        """Take telemetry in, and compare it with what was predicted; return what of it says nothing new."""
+        late = self.latest.take(readings)
+        newest_s = self.latest.newest_s
+        if newest_s is not None and self.tracking.due(newest_s):
+            self.tracking.follow(self._fleet.topology)
+            self.tracking.look(self._forecast(newest_s, float("nan"), self._failures, lasting=False))
+        return late
+
+    def for_life(self, now_s: float) -> Forecast:
+        """At the warmest weather of the fitted history: a VM stays for weeks."""
+        warmest_c = self.models.inlet_temperature.feature("outdoor_c").highest
+        measured_c = self.latest.outdoor_c(self._fleet.topology, now_s)
+        outdoor_c = warmest_c if measured_c is None else max(warmest_c, measured_c)
+        return self._forecast(now_s, outdoor_c, self._failures, lasting=True)
+
+    def next_hour(
+        self, now_s: float, failures: tuple[Failure, ...] | None = None, warmer_c: float | None = None
+    ) -> Forecast:
+        """At the weather now and a little more; at the warmest known where nothing was measured."""
+        rise_c = self._outdoor_rise_c if warmer_c is None else warmer_c
+        measured_c = self.latest.outdoor_c(self._fleet.topology, now_s)
+        warmest_c = self.models.inlet_temperature.feature("outdoor_c").highest
+        outdoor_c = warmest_c if measured_c is None else measured_c + rise_c
+        return self._forecast(now_s, outdoor_c, self._failures if failures is None else failures, lasting=False)
+
+    def context(self, forecast: Forecast) -> Context:
+        """What a decision on this forecast was made on."""
+        now_s = forecast.now_s
+        extrapolated = self.models.extrapolated(forecast.outdoor_c, forecast.room_load_frac)
+        warnings = (*extrapolated, *forecast.aged(), *self.tracking.warnings(now_s))
+        return Context(self._fleet.etag, self.models.fingerprint, self.latest.age_s(now_s), warnings)
+
+    def warnings(self, now_s: float) -> tuple[str, ...]:
+        """What an operator should look at now."""
+        present = self.next_hour(now_s, warmer_c=0.0)
+        drifts, wider = self.tracking.drifts(now_s), self.tracking.warnings(now_s)
+        return (*drifts, *present.aged(), *wider, *contradictions(present))
+
+    @property
+    def _failures(self) -> tuple[Failure, ...]:
+        return tuple(self._fleet.failures.values())
+
+    def _forecast(self, now_s: float, outdoor_c: float, failures: tuple[Failure, ...], *, lasting: bool) -> Forecast:
+        self.tracking.follow(self._fleet.topology)
+        tracked = self.tracking.now(now_s, lasting=lasting)
+        return Forecast(self._fleet, self.models, self.profiles, self.latest, now_s, outdoor_c, failures, tracked)

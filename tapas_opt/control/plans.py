@@ -1,0 +1,119 @@
+"""Reconfiguration plans: solved, completed, judged for whether they are worth it, and kept until they are applied."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import replace
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from tapas_opt.control import events as happened
+from tapas_opt.control.answers import Context, Proposal
+from tapas_opt.control.fleet import Basis
+from tapas_opt.control.settings import Settings
+from tapas_opt.domain.result import Mode, Result
+from tapas_opt.errors import NotFound
+from tapas_opt.mip.worker import Workers
+from tapas_opt.reconfiguration import check as reconfiguration_check
+from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem, Stage
+from tapas_opt.reconfiguration.waves import waves
+from tapas_opt.solve import solve
+
+__all__ = ["Plans", "applied"]
+
+PROPOSALS_KEPT = 100
+
+LATE_GIVES_UP_FRAC = 0.05
+"""Relief in time that may be given up for more relief later, as a part of the excess that remains."""
+
+
+class Plans:
+    """Makes proposals, and remembers them. Safe to call from several threads.
+
+    Parameters
+    ----------
+    workers, urgent_workers
+        Processes for the solvers of stage Settled, and of stage Now.
+    """
+
+    def __init__(self, workers: Workers | None, urgent_workers: Workers | None) -> None:
+        self._workers = workers
+        self._urgent_workers = urgent_workers
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Proposal] = OrderedDict()
+        self._boot = uuid4().hex[:8]  # a plan is forgotten at a restart, and so must its id be
+        self._number = count(1)
+
+    def known(self, plan_id: str) -> Proposal:
+        """A proposal by its id; raises NotFound."""
+        with self._lock:
+            if plan_id not in self._kept:
+                raise NotFound("plan", plan_id, "it was never made, or is too old; plan again")
+            return self._kept[plan_id]
+
+    def propose(
+        self, problem: ReconfigurationProblem, context: Context, basis: Basis, deadline_s: float, settings: Settings
+    ) -> Proposal:
+        """Solve a problem, and keep what comes out of it."""
+        result: Result[ReconfigurationPlan] = self._solve(problem, deadline_s, settings)
+        if problem.stage is Stage.SETTLED:
+            result = replace(result, plan=waves(problem, result.plan))
+        elif result.plan.excess:
+            result = self._late_relief(problem, result, deadline_s, settings)
+        now = problem.present().choice_of
+        changes = {name: choice for name, choice in result.plan.choice_of.items() if choice != now[name]}
+        needed = bool(changes) and _worth_it(problem, result, settings.gain_frac)
+        with self._lock:
+            plan_id = f"{problem.stage}-{context.etag}-{self._boot}-{next(self._number)}"
+            proposal = Proposal(plan_id, problem.stage, changes, needed, result, context, basis)
+            self._kept[plan_id] = proposal
+            while len(self._kept) > PROPOSALS_KEPT:
+                self._kept.popitem(last=False)
+        return proposal
+
+    def _late_relief(
+        self,
+        problem: ReconfigurationProblem,
+        in_time: Result[ReconfigurationPlan],
+        deadline_s: float,
+        settings: Settings,
+    ) -> Result[ReconfigurationPlan]:
+        """Where what acts in time leaves a domain over its limit, late relief is better than none.
+
+        It is taken unless it gives up relief in time for relief later; the excess declared is what remains in time.
+        """
+        late = self._solve(problem.allowing_late_relief(), deadline_s, settings)
+        until_then = problem.excess_of(problem.chosen(late.plan))
+        given_up = sum(until_then.values()) > sum(in_time.plan.excess.values()) * (1.0 + LATE_GIVES_UP_FRAC)
+        if given_up or sum(late.plan.excess.values()) >= sum(in_time.plan.excess.values()):
+            return in_time
+        why = "no knob in time is enough: what is declared stays over its limit until slower ones act"
+        return replace(late, plan=replace(late.plan, excess=until_then), mode=Mode.BEST_EFFORT, fallback=why)
+
+    def _solve(self, problem: ReconfigurationProblem, deadline_s: float, settings: Settings) -> Result[Any]:
+        return solve(
+            problem,
+            solver=settings.solver,
+            deadline_s=deadline_s,
+            gap_frac=settings.gap_frac,
+            seed=settings.seed,
+            workers=self._urgent_workers if problem.stage is Stage.NOW else self._workers,
+        )
+
+
+def _worth_it(problem: ReconfigurationProblem, result: Result[Any], gain_frac: float) -> bool:
+    """The running plan breaks something, or the gain exceeds the price of the changes by the margin set."""
+    present = problem.present()
+    if present.excess:
+        return True
+    report = reconfiguration_check.check(problem, present)
+    return not report.ok or result.objective < report.objective * (1.0 - gain_frac)
+
+
+def applied(proposal: Proposal, approver: str) -> happened.PlanApplied:
+    """The event that a proposal becomes when it is applied."""
+    order = tuple(tuple(name for name in wave if name in proposal.changes) for wave in proposal.result.plan.waves)
+    order = tuple(wave for wave in order if wave)
+    return happened.PlanApplied(proposal.plan_id, proposal.stage.value, dict(proposal.changes), approver, order)

@@ -1,0 +1,37 @@
+"""What an operator may set about decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may set.
+
+    Attributes
+    ----------
+    emergency_s, emergency_gap_frac
+        How long the solver may improve greedy's answer to a failure, however long the caller would wait, and how close
+        to its bound is close enough then.
+    reservation_s
+        How long a reservation is held for its confirmation.
+    route_every_s
+        Age at which the routing plan is made anew.
+    outdoor_rise_c
+        How much warmer than measured it may become outside within the hour that routing and reconfiguration plan for.
+    gain_frac
+        A plan that breaks nothing is replaced only if that saves more than this part of its cost.
+    """
+
+    emergency_s: float = 0.3
+    emergency_gap_frac: float = 0.01
+    reservation_s: float = 600.0
+    route_every_s: float = 5.0
+    outdoor_rise_c: float = 2.0
+    gain_frac: float = 0.01
+    solver: str = "auto"
+    gap_frac: float = 1e-3
+    seed: int = 0

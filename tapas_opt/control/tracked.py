@@ -1,0 +1,46 @@
+"""What tracked biases come to: what to add to predictions now, and what to tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.domain.topology import Topology
+
+__all__ = ["Tracked", "untracked"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What readings add to predictions: a bias, and a widening where the bias is not well known.
+
+    Attributes
+    ----------
+    inlet_c, server_power_w, airflow_cfm
+        ``[server]`` on top of the upper inlet temperature, and of central power and airflow.
+    gpu_c, gpu_memory_c
+        ``[server, gpu]`` on top of upper temperatures.
+    power_stuck, airflow_stuck
+        ``[server]`` meters that are not believed.
+    """
+
+    inlet_c: FloatArray
+    gpu_c: FloatArray
+    gpu_memory_c: FloatArray
+    server_power_w: FloatArray
+    airflow_cfm: FloatArray
+    power_stuck: BoolArray
+    airflow_stuck: BoolArray
+
+
+def untracked(topology: Topology) -> Tracked:
+    """Nothing is known: the learned models, with their margins, speak alone."""
+    servers = len(topology.servers)
+    width = max(topology.site.hardware[name].gpus for name in topology.hardware)
+    none, gpus, good = np.zeros(servers), np.zeros((servers, width)), np.zeros(servers, dtype=bool)
+    return Tracked(none, gpus, gpus, none, none, good, good)
