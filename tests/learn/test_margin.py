@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tapas_opt.errors import InvalidInput
-from tapas_opt.learn.fitting.margin import conformal_upper, coverage, day_maxima
+from tapas_opt.learn.fitting.margin import conformal_upper, coverage, day_maxima, upper_of_days
 from tapas_opt.learn.fitting.split import split_days
 
 
@@ -49,3 +49,12 @@ def test_days_are_split_in_order(days, expected):
     assert tuple(int(part.sum()) for part in parts) == expected
     assert np.flatnonzero(np.concatenate(parts)).size == days
     assert np.flatnonzero(split.fit).max() < np.flatnonzero(split.calibrate).min() < np.flatnonzero(split.judge).min()
+
+
+def test_a_margin_over_days_covers_the_worst_of_them():
+    """Three days of 199 scores each, one of them higher by 10: its own 198th smallest, and not the pool's."""
+    days = np.stack([np.arange(1.0, 200.0) + shift for shift in (0.0, 10.0, -5.0)])
+    assert upper_of_days(days, 0.99) == 208.0
+    assert upper_of_days(np.vstack([days, np.full(199, np.nan)]), 0.99) == 208.0
+    with pytest.raises(InvalidInput, match="hold no reading"):
+        upper_of_days(np.full((2, 3), np.nan), 0.99)

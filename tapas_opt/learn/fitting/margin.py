@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.errors import InvalidInput
 
-__all__ = ["DAY_LEVEL", "READING_LEVEL", "conformal_upper", "coverage", "day_maxima", "spread_of"]
+__all__ = ["DAY_LEVEL", "READING_LEVEL", "conformal_upper", "coverage", "day_maxima", "spread_of", "upper_of_days"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -54,6 +54,23 @@ def conformal_upper(scores: FloatArray, level: float) -> float:
         return float(known[0] + abs(known[0]))
     bound = known.mean() + student.ppf(level, n - 1) * known.std(ddof=1) * np.sqrt(1 + 1 / n)
     return float(max(known[-1], bound))
+
+
+def upper_of_days(scores: FloatArray, level: float) -> float:
+    """What a share ``level`` of new scores stays below on any day: the highest :func:`conformal_upper` of single days.
+
+    The scores of a day share its weather and its work, so that all of them together count for far fewer than they are:
+    a day like the worst one seen must keep the promise by itself.
+
+    Parameters
+    ----------
+    scores
+        ``[day, n]``; days without any score are left out.
+    """
+    known = scores[np.isfinite(scores).any(axis=1)]
+    if not len(known):
+        return conformal_upper(scores.ravel(), level)
+    return max(conformal_upper(day, level) for day in known)
 
 
 def coverage(scores: FloatArray, upper: FloatArray | float) -> float:

@@ -53,10 +53,14 @@ def fit_rising(x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]) -> Ri
 
 
 def _least_squares(x: FloatArray, y: FloatArray) -> RisingFit:
+    """Only the triangle of the QR decomposition is fitted: as many rows as columns, and the same least squares."""
     from sklearn.linear_model import LinearRegression  # noqa: PLC0415  slow to import, and only a fit needs it
 
-    fitted = LinearRegression(positive=True).fit(x, y)
-    return RisingFit(np.asarray(fitted.coef_, dtype=np.float64), float(fitted.intercept_))
+    x_mean, y_mean = x.mean(axis=0), float(y.mean())
+    triangle = np.asarray(np.linalg.qr(np.column_stack([x - x_mean, y - y_mean]), mode="r"))
+    fitted = LinearRegression(positive=True, fit_intercept=False).fit(triangle[:, :-1], triangle[:, -1])
+    slopes = np.asarray(fitted.coef_, dtype=np.float64)
+    return RisingFit(slopes, float(y_mean - x_mean @ slopes))
 
 
 def segments(x: NDArray[np.floating[Any]], knots: FloatArray) -> FloatArray:
