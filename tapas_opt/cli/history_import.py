@@ -308,12 +308,7 @@ def _summary(source: Source, out: Path, step: int, done: Imported) -> dict[str, 
     from tapas_opt.domain.history import TABLES
 
     counts = done.tally.to_json()
-    wanted = [
-        f"{table.name}.{column.name}"
-        for table in TABLES.values()
-        for column in table.columns
-        if column.kind == "float64" and column.name not in table.key
-    ]
+    wanted = [f"{table.name}.{column.name}" for table in TABLES.values() for column in table.readings]
     return {
         "folder": str(out),
         "from": str(source),

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from tapas_opt.domain.fields import STRICT
-from tapas_opt.domain.history import TABLES, Column
+from tapas_opt.domain.history import TABLES
+from tapas_opt.errors import Fault
 from tapas_opt.telemetry.mapping_file import read_mapping
 from tapas_opt.telemetry.units import FAN_UNITS, unit_fault
 
@@ -68,7 +69,7 @@ class TimeColumn:
 def _is_zone(name: str) -> bool:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         return False
     return True
 
@@ -130,36 +131,11 @@ class FileTable:
     files: _Text | None = None
     long: LongLayout | None = None
 
-    def __post_init__(self) -> None:
-        faults = list(self._faults())
-        if faults:
-            raise ValueError("; ".join(faults))
-
-    def _faults(self) -> Iterator[str]:
-        readings = [column.name for column in self._columns() if _is_reading(column)]
-        for name in self.names:
-            if name not in self.name_columns():
-                yield f"names.{name}: {self.table} has no such column; it has {', '.join(self.name_columns())}"
-        for name, value in self.columns.items():
-            if name not in readings:
-                yield f"columns.{name}: {self.table} has no such reading; it has {', '.join(readings)}"
-            elif value.unit in FAN_UNITS:
-                yield f"columns.{name}: {value.unit!r}: turn speeds of fans into airflow first, by hardware"
-            elif problem := unit_fault(name, value.unit):
-                yield f"columns.{name}: {problem}"
-        if self.files is not None and (self.files.startswith("/") or ".." in self.files):
-            yield f"files {self.files!r}: must lie in the folder"
-
-    def _columns(self) -> tuple[Column, ...]:
-        return TABLES[self.table].columns
-
-    def name_columns(self) -> list[str]:
-        """Columns of the table that are no readings."""
-        return [column.name for column in self._columns() if column.name != "t_s" and not _is_reading(column)]
-
     def name_sources(self) -> Mapping[str, str | Constant]:
-        """Where each of them stands."""
-        return {name: self.names.get(name, name) for name in self.name_columns()}
+        """Where each column that is no reading stands; one that a history may lack counts only if it is named."""
+        optional = [column.name for column in TABLES[self.table].columns if not column.required]
+        wanted = [name for name in _name_columns(self.table) if name in self.names or name not in optional]
+        return {name: self.names.get(name, name) for name in wanted}
 
     def needed(self) -> list[str]:
         """Columns that a file must have."""
@@ -168,8 +144,9 @@ class FileTable:
         return list(dict.fromkeys([self.time.column, *names, *values]))
 
 
-def _is_reading(column: Column) -> bool:
-    return column.kind == "float64" and column.name != "t_s"
+def _name_columns(table: str) -> list[str]:
+    """Columns of a table that say whose a reading is."""
+    return [column.name for column in TABLES[table].columns if column.kind != "float64"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,4 +169,36 @@ def read_layout(path: Path) -> Layout:
     InvalidInput
         Listing every fault.
     """
-    return read_mapping(path, _READER)
+    return read_mapping(path, _READER, _table_faults)
+
+
+def _table_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    tables = raw.get("tables")
+    for i, item in enumerate(tables if isinstance(tables, list) else []):
+        if isinstance(item, Mapping) and item.get("table") in TABLES:
+            where = f"tables[{i}]"
+            yield from _name_faults(where, str(item["table"]), item.get("names"))
+            yield from _reading_faults(where, str(item["table"]), item.get("columns"))
+            files = str(item.get("files", ""))
+            if files.startswith("/") or ".." in files:
+                yield Fault(f"{where}.files", f"{files!r}: must lie in the folder")
+
+
+def _name_faults(where: str, table: str, names: object) -> Iterator[Fault]:
+    known = _name_columns(table)
+    for name in names if isinstance(names, Mapping) else ():
+        if name not in known:
+            yield Fault(f"{where}.names.{name}", f"{table} has no such column; it has {', '.join(known)}")
+
+
+def _reading_faults(where: str, table: str, columns: object) -> Iterator[Fault]:
+    known = [column.name for column in TABLES[table].readings]
+    for name, value in columns.items() if isinstance(columns, Mapping) else ():
+        unit = value.get("unit") if isinstance(value, Mapping) else None
+        if name not in known:
+            yield Fault(f"{where}.columns.{name}", f"{table} has no such reading; it has {', '.join(known)}")
+        elif unit in FAN_UNITS:
+            what = f"{unit!r}: turn speeds of fans into airflow first, by hardware"
+            yield Fault(f"{where}.columns.{name}.unit", what)
+        elif isinstance(unit, str) and (problem := unit_fault(name, unit)):
+            yield Fault(f"{where}.columns.{name}.unit", problem)

@@ -162,9 +162,11 @@ class FileHistory:
         return t.site.hardware[t.hardware[t.server_hardware[server]]].gpus
 
     def _label(self, block: Block, rows: _Placed, slot: IntArray) -> None:
-        """Server and template of each VM in each slot: those of its first row."""
+        """Server, template and the like of each VM in each slot: those of its first row."""
         servers = None if self.topology is None else Names(self.topology.servers, self.mapping)
-        for text in ("server", "template"):
+        for text in [
+            c.name for c in block.table.columns if c.kind == "str" and c.name in rows.frame and c.name != "vm"
+        ]:
             said = np.full(block.shape[:2], None, dtype=object)
             values = rows.frame[text].to_numpy(dtype=object)
             if text == "server" and servers is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from tapas_opt.domain.fields import field_faults
-from tapas_opt.errors import InvalidInput
+from tapas_opt.errors import Fault, InvalidInput
 
 __all__ = ["read_mapping"]
 
@@ -28,8 +29,15 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_mapping(path: Path, kind: TypeAdapter[T]) -> T:
+def read_mapping(
+    path: Path, kind: TypeAdapter[T], more: Callable[[Mapping[str, Any]], Iterable[Fault]] = lambda raw: ()
+) -> T:
     """Read a YAML file as ``kind``.
+
+    Parameters
+    ----------
+    more
+        Faults that fields alone do not show; it walks the raw file, since they are wanted also when a field is wrong.
 
     Raises
     ------
@@ -43,6 +51,7 @@ def read_mapping(path: Path, kind: TypeAdapter[T]) -> T:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidInput.one(str(path), "file", f"is not YAML: {' '.join(str(error).split())}") from error
     value, faults = field_faults(kind, raw)
+    faults += more(raw) if isinstance(raw, Mapping) else ()
     if faults or value is None:
         raise InvalidInput(str(path), faults)
     result: T = value

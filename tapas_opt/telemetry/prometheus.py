@@ -155,7 +155,7 @@ class PrometheusHistory:
         load = np.minimum(1.0, tokens[:, place] / goodput[None, :, None])
         block = Block(TABLES["vms"], span.start_s, span.step_s, span.slots, [i.vm for i in instances], 1)
         block.fill(column_of("vms.load_frac"), load, tally, "tokens/s of vLLM over goodput")
-        for text in ("server", "template"):
+        for text in ("server", "template", "configuration"):
             said = np.array([getattr(i, text) for i in instances], dtype=object)
             block.label(text, np.broadcast_to(said, block.shape[:2]))
         return block

@@ -50,6 +50,7 @@ class Instance:
     server: Name
     template: Name
     goodput_tokens_per_s: Positive
+    configuration: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
