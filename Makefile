@@ -33,7 +33,7 @@ proto: setup  ## regenerate tapas_opt/api from protos/
 models: setup  ## learn models/ again from a generated history of the demo site
 	rm -rf runs/history
 	$(BIN)/tapas-opt history generate --out runs/history
-	$(BIN)/tapas-opt fit --history runs/history --models models/demo
+	$(BIN)/tapas-opt fit --history runs/history --models models/demo --force
 
 bench: setup  ## figures, not verdicts: see docs/benchmarking.md
 	$(BIN)/python benchmarks/decisions.py

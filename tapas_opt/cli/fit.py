@@ -1,54 +1,115 @@
-"""``tapas-opt fit``: learn the models of a site from its history."""
+"""``tapas-opt fit``: learn the models of a site from its history, or judge those in use; say how good they are."""
 
 # ruff: noqa: PLC0415  --help stays fast: what needs scikit-learn is imported by the command that needs it
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tapas_opt.cli.output import AsJson, console, print_result
+from tapas_opt.cli.fit_view import show
+from tapas_opt.cli.output import AsJson, print_result
 from tapas_opt.cli.paths import demo_data
+from tapas_opt.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tapas_opt.learn.models import LearnedModels
 
 __all__ = ["fit"]
 
+DAY_S = 86_400.0
+
 
 def fit(
-    history: Annotated[Path, typer.Option(metavar="DIR", help="Folder of parquet tables.")],
-    models: Annotated[Path, typer.Option(metavar="DIR", help="Where to write one JSON file for each model.")],
+    history: Annotated[Path, typer.Option(metavar="DIR", help="Folder of parquet or CSV tables.")],
+    models: Annotated[Path, typer.Option(metavar="DIR", help="The models in use, or to be: one JSON file each.")],
     site: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A site file (YAML); the demo site if not given.")
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN", help="Take later history only: a date (UTC), a day (40d), or a number of seconds."
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Models in use to compare with; those in --models if not given.")
+    ] = None,
+    judge_only: Annotated[
+        bool, typer.Option("--judge-only", help="Fit nothing: judge the models in use on the latest seven days.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Put the new models in use even if they are worse.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page (HTML) about the models, and its JSON beside it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Learn temperature, power, airflow and load from history, and say how well they did on held-out days."""
+    """Learn temperature, power, airflow and load from history, and say how well they did on held-out days.
+
+    Where models are in use already, both are judged on the same latest days. The new ones take over as a whole, and
+    only if none is worse: else they stay in the folder candidate of --models, and the exit code is 1. Those in use
+    before are kept in its folder previous. With --judge-only the exit code is 1 if a model has drifted.
+    """
+    from tapas_opt.cli.fit_answer import History, judged_in_use, refitted
     from tapas_opt.domain.site_file import read_site
     from tapas_opt.domain.topology import topology_of
-    from tapas_opt.learn.fit import fit as learn
-    from tapas_opt.telemetry.history import read_panel
 
+    since_s = None if since is None else _seconds(since)
     topology = topology_of(read_site(demo_data() / "site.yaml" if site is None else site))
+    needed = judge_only or compare is not None
+    in_use = _in_use(compare or models, needed=needed, force=force and not needed)
     with _progress(as_json) as tell:
-        tell("reading history")
-        readings = read_panel(history, topology)
-        learned = learn(readings.panel, tell)
-    learned.save(models)
-    pooled = learned.check_covers(topology)
-    data = {
-        "models": {name: asdict(errors) for name, errors in learned.errors().items()},
-        "fingerprint": learned.fingerprint,
-        "folder": str(models),
-        "gated": dict(readings.gated),
-        "dropped": dict(readings.dropped),
-        "pooled_servers": list(pooled),
-    }
-    print_result(data, as_json, _show)
+        readings = History.read(history, topology, since_s, tell)
+        if judge_only and in_use is not None:
+            answer = judged_in_use(readings, in_use, models, tell)
+        else:
+            answer = refitted(readings, in_use, models, force, tell)
+    if report is not None:
+        from tapas_opt.plot.fit_report import write_fit_report
+
+        write_fit_report(answer.data, answer.judged, report)
+        answer.data["report"] = str(report)
+    print_result(answer.data, as_json, show)
+    if answer.failed:
+        raise typer.Exit(1)
+
+
+def _seconds(when: str) -> float:
+    """Seconds on the history's clock: ``40d`` is the beginning of day 40, a date counts from 1970."""
+    try:
+        seconds = float(when.removesuffix("d")) * (DAY_S if when.endswith("d") else 1.0)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(when)
+        except ValueError:
+            what = f"{when!r}: must be a date such as 2026-01-31, a day such as 40d, or a number of seconds"
+            raise InvalidInput.one("fit", "--since", what) from None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not isfinite(seconds):
+        raise InvalidInput.one("fit", "--since", f"{when!r}: must be finite")
+    return seconds
+
+
+def _in_use(folder: Path, *, needed: bool, force: bool) -> LearnedModels | None:
+    """The models of a folder; None where it holds none yet, or none that can be read and ``force`` replaces them."""
+    from tapas_opt.learn.folder import in_use
+    from tapas_opt.learn.models import LearnedModels
+
+    if not needed and not any(in_use(folder).glob("*.json")):
+        return None
+    try:
+        return LearnedModels.load(folder)
+    except InvalidInput as error:
+        if force:
+            return None
+        raise InvalidInput(f"{error.subject} (models in use; --force replaces them unread)", error.faults) from None
 
 
 @contextmanager
@@ -59,29 +120,9 @@ def _progress(as_json: bool) -> Iterator[Callable[[str], None]]:
         return
     from rich.progress import Progress
 
+    from tapas_opt.domain.history import TABLES
     from tapas_opt.learn.models import KINDS
 
     with Progress(transient=True) as bar:
-        task = bar.add_task("learning", total=len(KINDS) + 1)
+        task = bar.add_task("reading history", total=len(TABLES) + len(KINDS) + 1)
         yield lambda step: bar.update(task, advance=1, description=step)
-
-
-def _show(data: Mapping[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(title="Errors on held-out days, against the sensors")
-    for heading in ("model", "unit", "mean error", "p95 error", "coverage", "rows fitted", "rows judged"):
-        table.add_column(heading, justify="left" if heading in ("model", "unit") else "right")
-    for name, row in data["models"].items():
-        numbers = (f"{row['mae']:.3g}", f"{row['p95_error']:.3g}", f"{row['coverage']:.2%}")
-        table.add_row(name, row["unit"], *numbers, f"{row['rows_train']:,}", f"{row['rows_test']:,}")
-    out = console()
-    out.print(table)
-    for name, count in data["gated"].items():
-        out.print(f"{count:,} readings of {name} outside the physical range count as missing")
-    for name, count in data["dropped"].items():
-        if count:
-            out.print(f"{count:,} rows of {name} dropped: no key, or the key was there before")
-    if data["pooled_servers"]:
-        out.print(f"without readings, on the pooled model: {', '.join(data['pooled_servers'])}")
-    out.print(f"{data['folder']}: models {data['fingerprint']}")

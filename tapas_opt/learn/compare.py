@@ -13,7 +13,7 @@ from tapas_opt.learn.artefact import ModelErrors
 from tapas_opt.learn.judging.judgement import DayErrors, Judgement
 from tapas_opt.learn.models import LearnedModels
 
-__all__ = ["STEPS", "Change", "Drift", "changes", "days_text", "drifts"]
+__all__ = ["STEPS", "Change", "Drift", "changes", "day_name", "days_text", "drifts", "short_of_promise"]
 
 FloatArray = NDArray[np.float64]
 
@@ -105,13 +105,13 @@ def drifts(models: LearnedModels, now: Mapping[str, Judgement]) -> tuple[Drift, 
 
 def days_text(from_s: float, until_s: float) -> str:
     """``day 40``, ``days 40–47`` or dates, from the beginnings of the first and of the last day."""
-    first, last = (_day_name(t_s) for t_s in (from_s, until_s))
+    first, last = (day_name(t_s) for t_s in (from_s, until_s))
     if first == last:
         return f"{first}" if from_s >= SINCE_1970_S else f"day {first}"
     return f"{first}–{last}" if from_s >= SINCE_1970_S else f"days {first}–{last}"
 
 
-def _day_name(t_s: float) -> str:
+def day_name(t_s: float) -> str:
     """A date, or the number of a day on a clock that began at 0."""
     if t_s < SINCE_1970_S:
         return str(int(t_s // DAY_S))
@@ -127,7 +127,7 @@ def _worse(old: Judgement, new: Judgement) -> Iterator[str]:
     if new.mae - old.mae > max(WORSE_FRAC * old.mae, STEPS[new.unit]) and _above(_paired(old, new, "mae"), [0.0]):
         yield f"mean error {old.mae:.3g} → {new.mae:.3g} {_unit(new)}".rstrip()
     less = old.coverage - new.coverage
-    if less > COVERAGE_STEP and _misses_too_often(new, new.level) and _above(-_paired(old, new, "coverage"), [0.0]):
+    if less > COVERAGE_STEP and short_of_promise(new) and _above(-_paired(old, new, "coverage"), [0.0]):
         yield f"coverage {old.coverage:.1%} → {new.coverage:.1%} of {new.promise}, {new.level:.0%} promised"
 
 
@@ -183,6 +183,12 @@ def _above(days: FloatArray, reference: ArrayLike) -> bool:
         return bool(known.mean() > usual.mean())
     freedom = error**2 / sum(part**2 / dof for part, dof in parts)
     return bool(known.mean() - usual.mean() > student.ppf(CONFIDENCE, freedom) * np.sqrt(error))
+
+
+def short_of_promise(judgement: Judgement) -> bool:
+    """Whether less is covered than promised, by more than chance explains."""
+    missed = judgement.level - _by_day(judgement, "coverage")
+    return _misses_too_often(judgement, judgement.level) and _above(missed, [0.0])
 
 
 def _misses_too_often(judgement: Judgement, promised: float) -> bool:

@@ -40,6 +40,7 @@ tbody th { font-weight: 400; }
 .tag { font-size: .75rem; color: #52606d; border: 1px solid #cbd2d9; border-radius: .3em; padding: 0 .3em; }
 .none, .note { color: #52606d; }
 .wide + .note { margin-top: 1.2rem; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 pre { font-size: .82rem; background: #f5f7fa; padding: .8rem; overflow-x: auto; }
 @media print { .modebar { display: none !important; } h2 { break-after: avoid; } }
 """

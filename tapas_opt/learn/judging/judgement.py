@@ -57,7 +57,7 @@ class Judgement:
         Mean of |observed − predicted|, of observed − predicted, and 95th percentile of the former, in ``unit``; 0
         without readings.
     mean_observed
-        What the errors may be compared with.
+        What the errors may be compared with; None for errors that are relative already.
     coverage
         Share of what ``promise`` names (server-day maxima, readings …) that stayed below the upper value.
     promises
@@ -85,7 +85,7 @@ class Judgement:
     mae: float
     bias: float
     p95_error: float
-    mean_observed: float
+    mean_observed: float | None
     coverage: float
     promises: int
     coverage_hottest_days: float | None
@@ -99,9 +99,9 @@ class Judgement:
     sample: tuple[FloatArray, FloatArray]
 
     @property
-    def mae_frac_of_mean(self) -> float:
-        """Mean error over the mean reading."""
-        return self.mae / abs(self.mean_observed) if self.mean_observed else 0.0
+    def mae_frac_of_mean(self) -> float | None:
+        """Mean error over the mean reading, where that says something."""
+        return self.mae / abs(self.mean_observed) if self.mean_observed else None
 
     @property
     def extrapolated(self) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ class Tally:
         self._subject = subject
         places = len(subject.places)
         self._rows, self._off, self._signed = (np.zeros(places) for _ in range(3))
-        self._observed = 0.0
+        self._observed: float | None = 0.0
         self._due = 0
         self._absolute: list[NDArray[np.float32]] = []
         self._days: list[DayErrors] = []
@@ -91,7 +91,7 @@ class Tally:
             mae=float(self._off.sum()) / max(rows, 1),
             bias=float(self._signed.sum()) / max(rows, 1),
             p95_error=float(np.quantile(absolute, 0.95)) if rows else 0.0,
-            mean_observed=self._observed / max(rows, 1),
+            mean_observed=None if self._observed is None else self._observed / max(rows, 1),
             coverage=1.0 if self._all.value is None else self._all.value,
             promises=self._all.seen,
             coverage_hottest_days=self._hottest.value,
@@ -107,15 +107,17 @@ class Tally:
 
     def _add_errors(self, compared: Compared, from_s: float, covered: float | None) -> None:
         residual = compared.observed - compared.central
-        observed = compared.observed
         if compared.day_is_one_reading:
-            residual, observed = highest(residual)[None], highest(observed)[None]
+            residual = highest(residual)[None]
         known = np.isfinite(residual)
         signed = np.where(known, residual, 0.0)
         self._rows += known.sum(axis=0)
         self._signed += signed.sum(axis=0)
         self._off += np.abs(signed).sum(axis=0)
-        self._observed += float(observed[known].sum())
+        if compared.day_is_one_reading or self._observed is None:
+            self._observed = None
+        else:
+            self._observed += float(compared.observed[known].sum())
         off = np.abs(residual[known])
         self._absolute.append(off.astype(np.float32))
         if off.size:

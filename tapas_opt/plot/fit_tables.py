@@ -1,0 +1,139 @@
+"""The tables of a fit's page: errors, coverage, comparison, the worst servers by name, and what was refused."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = [
+    "compared_table",
+    "coverage_table",
+    "errors_table",
+    "ranges_table",
+    "refused_table",
+    "truth_table",
+    "worst_table",
+]
+
+_REFUSED_AT_MOST = 150
+_WORST = 5
+
+Data = Mapping[str, Any]
+
+
+def errors_table(data: Data) -> str:
+    """Mean errors on the judged days against the sensors."""
+    rows = [
+        [name, row["unit"], _number(row["mae"]), _percent(row["mae_frac_of_mean"], 1), _signed(row["bias"]),
+         _number(row["p95_error"]), f"{row['rows_train']:,}", f"{row['rows_test']:,}", _percent(row["refused_frac"], 1)]
+        for name, row in data["models"].items()
+    ]  # fmt: skip
+    heads = ("Model", "Unit", "Mean error", "of the mean", "Bias", "95 % below", "Fitted on", "Judged on", "Not judged")
+    return _table(heads, rows)
+
+
+def coverage_table(data: Data) -> str:
+    """What stayed below its upper value; models short of their promise, beyond chance, are marked."""
+    rows = [
+        [name, row["promise"], _percent(row["level"], 0), _percent(row["coverage"]), _percent(row["coverage_row_day"]),
+         _percent(row["coverage_hottest_days"]), _percent(row["coverage_top_hours"])]
+        for name, row in data["models"].items()
+    ]  # fmt: skip
+    short = [row["short"] for row in data["models"].values()]
+    heads = ("Model", "Promise about", "Promised", "Reached", "Row-days", "Hottest days", "Top 5 % of power hours")
+    return _table(heads, rows, marked=short)
+
+
+def truth_table(data: Data) -> str:
+    """Errors against the simulated truth."""
+    rows = [
+        [name, row["unit"], _number(row["mae"]), _percent(row["mae_frac_of_mean"], 1), _signed(row["bias"]),
+         _number(row["p95_error"]), _percent(row["coverage"]), _percent(row["coverage_row_day"])]
+        for name, row in data["against_truth"].items()
+    ]  # fmt: skip
+    return _table(("Model", "Unit", "Mean error", "of the mean", "Bias", "95 % below", "Coverage", "Row-days"), rows)
+
+
+def compared_table(data: Data) -> str:
+    """The models in use beside the new ones, on the same days."""
+    rows = [
+        [row["name"], "; ".join(row["worse"]) or "no worse", _number(row["mae_in_use"]), _number(row["mae_new"]),
+         _percent(row["coverage_in_use"]), _percent(row["coverage_new"])]
+        for row in data["compared"]
+    ]  # fmt: skip
+    heads = ("Model", "Verdict", "Mean error in use", "Mean error new", "Coverage in use", "Coverage new")
+    return _table(heads, rows, marked=[bool(row["worse"]) for row in data["compared"]])
+
+
+def worst_table(data: Data) -> str:
+    """The servers or domains with the largest mean error of each model, by name."""
+    rows = [
+        [name if i == 0 else "", one["name"], _number(one["mae"]), _signed(one["bias"]), f"{one['rows']:,}"]
+        for name, row in data["models"].items()
+        for i, one in enumerate(row["worst"][:_WORST])
+    ]
+    return _table(("Model", "Server or domain", "Mean error", "Bias", "Readings"), rows)
+
+
+def refused_table(data: Data) -> str:
+    """Whose readings were not believed, how many, and why."""
+    refused = data["refused"]
+    rows = [
+        [f"{one['table']}.{one['column']}", one["name"] or "all", one["reason"], f"{one['readings']:,}"]
+        for one in refused[:_REFUSED_AT_MOST]
+    ]
+    hidden = len(refused) - len(rows)
+    more = f"<p class='none'>{hidden:,} more are in the JSON file.</p>" if hidden > 0 else ""
+    counted = [f"{count:,} readings of {name} outside their physical range" for name, count in data["gated"].items()]
+    counted += [f"{count:,} rows of {name} without a key, or with one that was there" for name, count in
+                data["dropped"].items() if count]  # fmt: skip
+    counted += [f"{name}: not in this history" for name in data["missing"]]
+    listed = "".join(f"<li>{html.escape(text)}</li>" for text in counted)
+    if not rows and not listed:
+        return "<p class='none'>Every reading was believed.</p>"
+    table = _table(("Readings", "Of", "Why", "How many"), rows, words=3) if rows else ""
+    return f"<ul>{listed}</ul>{table}{more}"
+
+
+def ranges_table(data: Data) -> str:
+    """The range that each input had in the fitting days, and how often the judged days left it."""
+    rows = [
+        [name, feature["name"], feature["unit"], _number(feature["lowest"]), _number(feature["highest"]),
+         _percent(data["models"][name]["beyond"].get(feature["name"]), 1)]
+        for name, features in data["features"].items()
+        for feature in features
+    ]  # fmt: skip
+    heads = ("Model", "Input", "Unit", "Lowest", "Highest", "Outside on the judged days")
+    return _table(heads, rows, words=3)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int = 2, marked: Sequence[bool] = ()) -> str:
+    """An HTML table whose first columns are words and whose others are numbers."""
+    head = "".join(
+        f"<th scope='col' class='{_kind(i, words)}'>{html.escape(text)}</th>" for i, text in enumerate(heads)
+    )
+    marks = marked or [False] * len(rows)
+    body = "".join(_row(row, words, mark) for row, mark in zip(rows, marks, strict=True))
+    return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _kind(column: int, words: int) -> str:
+    return "word" if column < words else "number"
+
+
+def _row(texts: Sequence[str], words: int, mark: bool) -> str:
+    cells = "".join(f"<td class='{_kind(i, words)}'>{html.escape(text)}</td>" for i, text in enumerate(texts))
+    return f"<tr class='failure'>{cells}</tr>" if mark else f"<tr>{cells}</tr>"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.3g}" if abs(value) < 1_000 else f"{value:,.0f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+,.2g}" if abs(value) < 1_000 else f"{value:+,.0f}"
+
+
+def _percent(share: float | None, digits: int = 2) -> str:
+    return "–" if share is None else f"{100.0 * share:.{digits}f} %"
