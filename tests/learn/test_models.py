@@ -14,6 +14,7 @@ from tapas_opt.domain.site import Server
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import InvalidInput, NotFound
 from tapas_opt.learn.curve import EXTRAPOLATION
+from tapas_opt.learn.gpu_temperature import HeatCurve
 from tapas_opt.learn.models import CEILING_STEP_W, KINDS, LearnedModels
 
 WARM_DAY = {"outdoor_c": 22.0, "room_load_frac": [0.5], "supply_rise_c": [0.0]}
@@ -60,7 +61,8 @@ def test_a_gpu_at_its_ceiling_is_within_its_limit_and_one_step_more_is_not(learn
 
 
 def test_the_ceiling_of_a_hand_written_gpu_is_the_formula(learned, topology):
-    """85 °C − 2 − 0.5·T_in − 20 over 0.1 K/W is below the memory's; beyond the 300 W seen only 1 / 1.5 of it counts."""
+    """(85 °C − 2 − 0.5·T_in − 20) / 0.1 K/W are watts of φ, below the memory's; the 250 W of φ at 300 W are the last
+    seen, whose half a watt for each further one of power counts 1.5 times beyond."""
     inlet = learned.inlet_upper_c(topology, **WARM_DAY)[0]
     gpu = replace(
         learned.gpu_temperature.entries["S1"],
@@ -68,11 +70,11 @@ def test_the_ceiling_of_a_hand_written_gpu_is_the_formula(learned, topology):
         b_c_per_w=(0.1,),
         c_c=(20.0,),
         margin_c=(2.0,),
-        gpu_power_highest_w=300.0,
+        curve=HeatCurve((50.0, 200.0, 300.0), (18.0, 40.0), ((50.0, 200.0, 250.0),) * 2, (1.0, 1.0, 1.0)),
     )
     models = replace(learned, gpu_temperature=replace(learned.gpu_temperature, entries={"S1": gpu}))
-    straight = (85.0 - 2.0 - 0.5 * inlet - 20.0) / 0.1
-    expected = 300.0 + (straight - 300.0) / EXTRAPOLATION
+    effective = (85.0 - 2.0 - 0.5 * inlet - 20.0) / 0.1
+    expected = 300.0 + (effective - 250.0) / (EXTRAPOLATION * 0.5)
     assert models.gpu_power_ceiling_w(topology, **WARM_DAY)[0] == expected // 10 * 10
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,18 @@ from numpy.typing import NDArray
 from tapas_opt.domain.panel import Panel
 from tapas_opt.learn.artefact import Feature, Margin
 from tapas_opt.learn.fitting.fitted import Fitted
+from tapas_opt.learn.fitting.heat_coefficients import (
+    LEAST_SPREAD_C,
+    GpuReadings,
+    Shared,
+    gpu_coefficients,
+    shared_by_all,
+)
+from tapas_opt.learn.fitting.heat_margin import aged_upper, flat, rising_with_power, suspects
 from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, day_maxima, spread_of
-from tapas_opt.learn.fitting.rising import fit_rising, seen_range
+from tapas_opt.learn.fitting.rising import seen_range
 from tapas_opt.learn.fitting.split import Split
-from tapas_opt.learn.gpu_temperature import GpuEntry
+from tapas_opt.learn.gpu_temperature import GpuEntry, HeatCurve
 
 __all__ = ["fit_gpu_temperature"]
 
@@ -21,56 +30,34 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-LEAST_SLOPE = 1e-3
-"""Slopes stay above zero, so that a ceiling exists."""
+SHARED_SERVERS = 32
+"""What all GPUs of a hardware share is learned from this many servers: from more it would be the same."""
 
-LEAST_POWER_SPAN_FRAC = 0.25
-"""A GPU that saw less than this part of its hardware's power range has no fit of its own: it hardly worked."""
+BLOCK_SERVERS = 32
 
-
-@dataclass(frozen=True)
-class _Fleet:
-    """The GPUs of one hardware: coefficients ``[s, g, 3]`` are a, b, c; residuals ``[t, s, g]`` in °C."""
-
-    hardware: str
-    coefficients: FloatArray
-    margin_c: FloatArray
-    residual_c: FloatArray
-    pooled: FloatArray
-    pooled_margin_c: float
-    highest: tuple[float, float]
-
-    def entry(self, i: int) -> GpuEntry:
-        """Entry of the i-th server."""
-        return self._entry(self.coefficients[i], self.margin_c[i])
-
-    def pooled_entry(self) -> GpuEntry:
-        """Entry of a server not seen; it stands for every GPU of it."""
-        return self._entry(self.pooled[None], np.array([self.pooled_margin_c]))
-
-    def _entry(self, coefficients: FloatArray, margin_c: FloatArray) -> GpuEntry:
-        a, b, c = (tuple(column.tolist()) for column in coefficients.T)
-        return GpuEntry(self.hardware, a, b, c, tuple(margin_c.tolist()), *self.highest)
+USUAL_STEEPNESS = 1.5
+"""GPUs whose margin over b is up to so many times the median share one curve; another one's server has its own."""
 
 
 def fit_gpu_temperature(name: str, temperature_c: NDArray[np.float32], panel: Panel, split: Split) -> Fitted:
-    """``T_gpu = a·T_in + b·P_gpu + c`` for each GPU, from the readings ``temperature_c`` ``[t, s, g]``.
+    """``T_gpu = a·T_in + b·φ(P_gpu, T_in) + c`` for each GPU, from the readings ``temperature_c`` ``[t, s, g]``.
 
-    Residuals are divided by each GPU's own spread, and their day maxima pooled by hardware, for the margin. A GPU that
-    hardly worked in the fitting days takes the coefficients and the margin of all GPUs of its hardware.
+    φ is learned for each hardware, then a, b and c for each GPU by least squares. A GPU that hardly worked in the
+    fitting days takes the coefficients and the margin of all GPUs of its hardware. The residuals' day maxima, over each
+    GPU's own spread, are pooled by hardware for the margin.
     """
+    topology = panel.topology
     entries: dict[str, GpuEntry] = {}
     pooled: dict[str, GpuEntry] = {}
     rows_train = 0
-    for hardware in panel.topology.hardware:
-        servers, gpus = panel.of_hardware(hardware), panel.topology.site.hardware[hardware].gpus
-        readings = temperature_c[:, servers, :gpus].astype(np.float64)
-        fleet = _fit_fleet(hardware, _features(panel)[:, servers, :gpus], readings, panel, split)
+    for hardware in topology.hardware:
+        servers = panel.of_hardware(hardware)
+        fleet = _fit_fleet(_Source(temperature_c, panel, servers, topology.site.hardware[hardware].gpus), split)
         if fleet is None:
             continue
-        pooled[hardware] = fleet.pooled_entry()
-        entries |= {panel.topology.servers[s]: fleet.entry(i) for i, s in enumerate(servers)}
-        rows_train += int(np.isfinite(fleet.residual_c[split.fit]).sum())
+        *own, pooled[hardware] = fleet.entries(hardware)
+        entries |= {topology.servers[s]: entry for s, entry in zip(servers, own, strict=True)}
+        rows_train += fleet.rows
     return Fitted(
         name=name,
         features=(
@@ -85,52 +72,153 @@ def fit_gpu_temperature(name: str, temperature_c: NDArray[np.float32], panel: Pa
     )
 
 
-def _features(panel: Panel) -> FloatArray:
-    """``[t, s, g, 2]`` inlet temperature and own power."""
-    inlet = np.broadcast_to(panel.inlet_c[..., None], panel.gpu_power_w.shape)
-    return np.stack([inlet, panel.gpu_power_w], axis=-1)
+@dataclass(frozen=True)
+class _Fleet:
+    """All GPUs of one hardware, in the order of their servers.
+
+    Attributes
+    ----------
+    coefficients, margin_c
+        ``[gpu, 3]`` a, b and c, and ``[gpu]``; NaN where a GPU has no fit of its own.
+    pooled_margin_c
+        That of such GPUs, at every power.
+    """
+
+    gpus: int
+    shared: Shared
+    coefficients: FloatArray
+    margin_c: FloatArray
+    pooled_margin_c: float
+    rows: int
+
+    def entries(self, hardware: str) -> Iterator[GpuEntry]:
+        """One for each server, and last that of a server not seen; it stands for every GPU of it."""
+        steepness = self.margin_c / self.coefficients[:, 1]
+        known = steepness[np.isfinite(steepness)]
+        usual = USUAL_STEEPNESS * float(np.median(known)) if known.size else 0.0
+        shapes = (flat(self.shared.curve), rising_with_power(self.shared.curve, usual))
+        for first in range(0, len(self.margin_c), self.gpus):
+            mine = slice(first, first + self.gpus)
+            a_b_c, margin, steepest = self.coefficients[mine], self.margin_c[mine], float(steepness[mine].max())
+            if np.isnan(steepest):
+                yield self._of_idle(hardware, a_b_c, margin, shapes[0])
+            else:
+                curve = shapes[1] if steepest <= usual else rising_with_power(self.shared.curve, steepest)
+                yield _entry(hardware, a_b_c, margin, curve)
+        yield _entry(hardware, self.shared.coefficients[None], np.array([self.pooled_margin_c]), shapes[0])
+
+    def _of_idle(self, hardware: str, coefficients: FloatArray, margin_c: FloatArray, curve: HeatCurve) -> GpuEntry:
+        """A server with GPUs that hardly worked: they take what all have, and every margin holds at every power."""
+        worked, most = np.isfinite(margin_c), max(self.shared.curve.margin_share)
+        coefficients = np.where(worked[:, None], coefficients, self.shared.coefficients)
+        return _entry(hardware, coefficients, np.where(worked, margin_c * most, self.pooled_margin_c), curve)
 
 
-def _fit_fleet(hardware: str, x: FloatArray, y: FloatArray, panel: Panel, split: Split) -> _Fleet | None:
-    pooled = fit_rising(x[split.fit].reshape(-1, 2), y[split.fit].ravel())
-    if pooled is None:
+def _entry(hardware: str, coefficients: FloatArray, margin_c: FloatArray, curve: HeatCurve) -> GpuEntry:
+    a, b, c = (tuple(column.tolist()) for column in coefficients.T)
+    return GpuEntry(hardware, a, b, c, tuple(margin_c.tolist()), curve)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the readings of the servers of one hardware come from, some servers at a time."""
+
+    temperature_c: NDArray[np.float32]
+    panel: Panel
+    servers: IntArray
+    gpus: int
+
+    def blocks(self, slots: BoolArray) -> Iterator[GpuReadings]:
+        """All GPUs, in the order of their servers."""
+        for first in range(0, len(self.servers), BLOCK_SERVERS):
+            yield self._of(self.servers[first : first + BLOCK_SERVERS], slots)
+
+    def some(self, slots: BoolArray) -> GpuReadings:
+        """The GPUs of :data:`SHARED_SERVERS` servers, evenly spread over all."""
+        chosen = np.unique(np.linspace(0, len(self.servers) - 1, SHARED_SERVERS).astype(np.int64))
+        return self._of(self.servers[chosen], slots)
+
+    def _of(self, servers: IntArray, slots: BoolArray) -> GpuReadings:
+        at = np.flatnonzero(slots)[:, None]
+
+        def by_gpu(values: NDArray[np.float32]) -> FloatArray:
+            rows = values[at, servers, : self.gpus].reshape(len(at), -1)
+            return np.ascontiguousarray(rows.T, dtype=np.float64)
+
+        inlet = np.ascontiguousarray(self.panel.inlet_c[at, servers].T, dtype=np.float64)
+        power, temperature = by_gpu(self.panel.gpu_power_w), by_gpu(self.temperature_c)
+        return GpuReadings(np.repeat(inlet, self.gpus, axis=0), power, temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What GPUs have of their own, NaN where they have no fit of their own.
+
+    Attributes
+    ----------
+    coefficients
+        ``[gpu, 3]`` a, b, c.
+    spread_c
+        ``[gpu]`` of the residuals in the fitting days.
+    fitted, calibrated
+        ``[gpu, day]`` highest residual of each day over spread and share.
+    as_pooled_c
+        ``[gpu, day]`` highest residual of each calibrating day with the coefficients of all, in °C.
+    rows
+        ``[gpu]`` readings in the fitting days.
+    """
+
+    coefficients: FloatArray
+    spread_c: FloatArray
+    fitted: FloatArray
+    calibrated: FloatArray
+    as_pooled_c: FloatArray
+    rows: IntArray
+
+    @classmethod
+    def joined(cls, parts: list[_Own]) -> _Own:
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
+
+
+def _fit_fleet(source: _Source, split: Split) -> _Fleet | None:
+    shared = shared_by_all(source.some(split.fit))
+    if shared is None:
         return None
-    together = np.array([*np.maximum(pooled.slopes, LEAST_SLOPE), pooled.intercept])
-    low, high = seen_range(x[split.fit, ..., 1])
-    coefficients = np.broadcast_to(together, (*y.shape[1:], 3)).copy()
-    own = np.zeros(y.shape[1:], dtype=bool)
-    for s, g in np.ndindex(own.shape):
-        fit = _fit_gpu(x[split.fit, s, g], y[split.fit, s, g], LEAST_POWER_SPAN_FRAC * (high - low))
-        if fit is not None:
-            own[s, g], coefficients[s, g] = True, fit
-    residual = y - _predicted(coefficients, x)
-    day = panel.day[split.calibrate]
-    pooled_scores = day_maxima((y - _predicted(together, x))[split.calibrate], day)
-    pooled_margin = max(0.0, conformal_upper(pooled_scores.ravel(), DAY_LEVEL))
-    margin = np.where(own, _own_margins(residual, own, day, split), pooled_margin)
-    highest = (seen_range(x[split.fit, ..., 0])[1], high)
-    return _Fleet(hardware, coefficients, margin, residual, together, pooled_margin, highest)
+    used = split.fit | split.calibrate
+    day, fitting = source.panel.day[used], split.fit[used]
+    own = _Own.joined([_fit_block(block, shared, day, fitting) for block in source.blocks(used)])
+    margin, pooled_margin = _margins(own)
+    return _Fleet(source.gpus, shared, own.coefficients, margin, pooled_margin, rows=int(own.rows.sum()))
 
 
-def _fit_gpu(x: FloatArray, y: FloatArray, least_span_w: float) -> FloatArray | None:
-    """a, b and c of one GPU; None if it hardly worked, or if its readings deny that heat warms it."""
-    power = x[np.isfinite(y) & np.isfinite(x).all(axis=1), 1]
-    if not power.size or np.ptp(power) < least_span_w:
-        return None
-    fit = fit_rising(x, y)
-    if fit is None or (fit.slopes < LEAST_SLOPE).any():
-        return None
-    return np.array([*fit.slopes, fit.intercept])
+def _fit_block(readings: GpuReadings, shared: Shared, day: IntArray, fitting: BoolArray) -> _Own:
+    """Fit some GPUs on the fitting slots of ``[gpu, t]`` and score all slots."""
+    coefficients = gpu_coefficients(readings.at(fitting), shared)
+    share = shared.curve.margin_share_at(readings.power_w)
+    residual = readings.residual(coefficients, shared.curve)
+    spread = np.maximum(spread_of(residual[:, fitting].T), LEAST_SPREAD_C)
+    score = residual / share / spread[:, None]
+    as_pooled = readings.residual(np.broadcast_to(shared.coefficients, coefficients.shape), shared.curve)
+    return _Own(
+        coefficients,
+        spread,
+        day_maxima(score[:, fitting].T, day[fitting]).T,
+        day_maxima(score[:, ~fitting].T, day[~fitting]).T,
+        day_maxima(as_pooled[:, ~fitting].T, day[~fitting]).T,
+        np.isfinite(as_pooled[:, fitting]).sum(axis=1),
+    )
 
 
-def _predicted(coefficients: FloatArray, x: FloatArray) -> FloatArray:
-    return np.asarray((coefficients[..., :2] * x).sum(axis=-1) + coefficients[..., 2])
+def _margins(own: _Own) -> tuple[FloatArray, float]:
+    """``[gpu]`` own margins, and that of a GPU without a fit of its own, in °C at the highest power.
 
-
-def _own_margins(residual: FloatArray, own: BoolArray, day: IntArray, split: Split) -> FloatArray:
-    """``[s, g]`` own spread × what day maxima of normalised residuals stay below; NaN for GPUs without own fit."""
-    spread = np.where(own, spread_of(residual[split.fit]), np.nan)
-    if not own.any():
-        return spread
-    scores = day_maxima(residual[split.calibrate], day) / spread
-    return np.maximum(0.0, spread * conformal_upper(scores.ravel(), DAY_LEVEL))
+    GPUs with a bad sensor stay out of the pools, and have at least the margin that their own days ask for.
+    """
+    bad = suspects(own.calibrated)
+    pooled = max(0.0, conformal_upper(own.as_pooled_c[~bad], DAY_LEVEL))
+    if not np.isfinite(own.calibrated[~bad]).any():
+        return np.full(bad.shape, pooled), pooled
+    score = np.full(bad.shape, aged_upper(own.fitted[~bad], own.calibrated[~bad]))
+    for g in np.flatnonzero(bad):
+        score[g] = max(score[g], conformal_upper(own.calibrated[g], DAY_LEVEL))
+    return own.spread_c * score, pooled
