@@ -273,6 +273,7 @@ class Tracking:
             return tracking
         before = {name: BiasTracker.from_json(tracker) for name, tracker in state.trackers.items() if name in LARGEST}
         tracking._restore(before)
+        tracking.looked_at_s = state.looked_at_s
         tracking._drift = DriftWatch(dict(state.drifting_since_s))
         return tracking
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tapas_opt.control import events as happened
@@ -17,6 +18,7 @@ from tapas_opt.control.tracked import untracked
 from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.site import Site
+from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint, Slo, Vm, VmKind
 from tapas_opt.learn.models import LearnedModels
 
@@ -105,3 +107,46 @@ def forecast_of(models: LearnedModels, profiles: Profiles) -> Callable[..., Fore
         return replace(usual, **fields)
 
     return forecast
+
+
+@pytest.fixture
+def as_predicted(models: LearnedModels) -> Callable[..., Readings]:
+    """``as_predicted(topology, 60.0)``: sensors of idle servers that say exactly what the models predict.
+
+    ``inlet_more``, ``gpu_more`` and ``power_more`` are added, one number or one a server; ``without`` leaves
+    quantities out.
+    """
+
+    def made(
+        topology: Topology, at_s: float, *, outdoor_c: float = 20.0, without: tuple[str, ...] = (), **more: object
+    ):
+        hardware = topology.hardware[0]
+        idle_w = models.gpu_power.entries[hardware].idle_power_w
+        power = np.full(len(topology.servers), 1_500.0)
+        for _ in range(6):  # power rises with inlet temperature, and that with the room's power
+            load = np.array([power.mean() / topology.site.hardware[hardware].max_power_w])
+            inlet = models.inlet_central_c(topology, np.array([outdoor_c]), load, np.zeros(1))
+            power = models.server_power_w(hardware, idle_w, inlet)
+        inlet_read = inlet + more.get("inlet_more", 0.0)
+        gpus = np.full((len(topology.servers), 8), idle_w)
+        core = models.gpu_temperature_central_c(topology, inlet_read, gpus)
+        core = core + np.reshape(more.get("gpu_more", 0.0), (-1, 1))
+        power_read = models.server_power_w(hardware, idle_w, inlet_read) + more.get("power_more", 0.0)
+        said = {
+            "outdoor_c": dict.fromkeys(topology.rooms, outdoor_c),
+            "server_power_w": power_read,
+            "inlet_c": inlet_read,
+            "airflow_cfm": models.airflow_cfm(hardware, idle_w, inlet_read),
+            "hottest_gpu_c": core.max(axis=1),
+            "gpu_power_w": gpus,
+            "gpu_temperature_c": core,
+            "gpu_memory_temperature_c": models.gpu_memory_temperature_central_c(topology, inlet_read, gpus),
+        }
+        named = {
+            quantity: values if isinstance(values, dict) else dict(zip(topology.servers, values.tolist(), strict=True))
+            for quantity, values in said.items()
+            if quantity not in without
+        }
+        return Readings(at_s, **named)
+
+    return made

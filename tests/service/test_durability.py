@@ -167,3 +167,67 @@ def test_an_expired_reservation_is_released_and_that_is_journaled(start):
     with sqlite3.connect(process.state) as connection:
         assert connection.execute("SELECT method FROM journal ORDER BY sequence").fetchall()[-1] == ("Tick",)
     connection.close()
+
+
+def servers_telemetry(at_s, servers, warmer_c=0.0):
+    """All servers idle in mild weather; inlets as their models predict them, give or take, and so much warmer."""
+    return Readings(
+        at_s,
+        outdoor_c={"room1": 20.0},
+        server_power_w=dict.fromkeys(servers, 1_700.0),
+        inlet_c=dict.fromkeys(servers, 22.0 + warmer_c),
+    )
+
+
+def widened(client):
+    return [text for text in client.snapshot().warnings if text.startswith("WIDENED: inlet_temperature")]
+
+
+def test_tracked_biases_survive_sigterm_and_kill_9(start, demo_topology):
+    """After either, one reading finds sensors that are well known; a server without the file takes it for the first."""
+    servers = demo_topology.servers
+    first = start("--clock", "telemetry")
+    with first.client() as client:
+        client.push_telemetry(servers_telemetry(1_000.0 + 60.0 * k, servers) for k in range(30))
+        assert widened(client) == []
+    assert first.terminate() == 0
+    kept = Path(f"{first.state}.tracking.json")
+    assert kept.exists()
+    second = start("--clock", "telemetry")
+    with second.client() as client:
+        client.push_telemetry([servers_telemetry(2_800.0, servers)])
+        assert widened(client) == []
+    second.kill()
+    third = start("--clock", "telemetry")
+    with third.client() as client:
+        client.push_telemetry([servers_telemetry(2_860.0, servers)])
+        assert widened(client) == []
+    assert third.terminate() == 0
+    kept.unlink()
+    fourth = start("--clock", "telemetry")
+    with fourth.client() as client:
+        client.push_telemetry([servers_telemetry(2_920.0, servers)])
+        assert len(widened(client)) == 1
+    assert fourth.terminate() == 0
+    assert fourth.errors() == ""
+
+
+def test_a_damaged_file_of_biases_costs_knowledge_and_no_service(start, demo_topology):
+    """Half a file, as no crash of ours leaves it: it is said so, margins are wider, and the next file is whole."""
+    first = start("--clock", "telemetry")
+    with first.client() as client:
+        client.push_telemetry(servers_telemetry(1_000.0 + 60.0 * k, demo_topology.servers) for k in range(5))
+    assert first.terminate() == 0
+    kept = Path(f"{first.state}.tracking.json")
+    text = kept.read_text()
+    kept.write_text(text[: len(text) // 2])
+    second = start("--clock", "telemetry")
+    with second.client() as client:
+        (said,) = [text for text in client.snapshot().warnings if text.startswith("TRACKING")]
+        assert "cannot be used" in said
+        assert len(widened(client)) == 1
+        assert client.place([ONE]).server_of.keys() == {"one"}
+        client.push_telemetry([servers_telemetry(2_000.0, demo_topology.servers)])
+    assert second.terminate() == 0
+    assert "biases are tracked anew" in second.errors()
+    assert kept.read_text().endswith("}")
