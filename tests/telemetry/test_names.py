@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tapas_opt.domain.history import TABLES
 from tapas_opt.errors import InvalidInput
+from tapas_opt.telemetry.columns import read_layout
 from tapas_opt.telemetry.hosts import Names, read_hosts
 from tapas_opt.telemetry.names import METRICS, SERVING
 from tapas_opt.telemetry.sources import read_sources
@@ -119,3 +122,15 @@ def test_a_key_that_stands_twice_is_refused(write):
     """YAML would let the second one win in silence."""
     with pytest.raises(InvalidInput, match="known stands twice"):
         read_sources(write("format: tapas-opt/sources/1\nknown: true\nknown: false\n"))
+
+
+def test_the_examples_of_the_documents_are_right(repository, tmp_path):
+    """Whoever copies them starts from something that works."""
+    text = (repository / "docs" / "operations.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(format: tapas-opt/(\w+)/1\n.*?)```", text, flags=re.DOTALL)
+    readers = {"sources": read_sources, "columns": read_layout}
+    assert {kind for _, kind in examples} == set(readers)
+    for content, kind in examples:
+        file = tmp_path / f"{kind}.yaml"
+        file.write_text(content, encoding="utf-8")
+        readers[kind](file)
