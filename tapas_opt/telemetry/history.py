@@ -10,6 +10,7 @@ from pathlib import Path
 from tapas_opt.domain.history import Refused
 from tapas_opt.domain.panel import Panel
 from tapas_opt.domain.topology import Topology
+from tapas_opt.telemetry.gates import gate
 from tapas_opt.telemetry.panel import lay_out
 from tapas_opt.telemetry.tables import sources_in
 
@@ -73,4 +74,5 @@ def read_panel(
     sources, missing = sources_in(folder, "truth_" if truth else "")
     window = (-inf if since_s is None else since_s, inf if until_s is None else until_s)
     laid = lay_out(sources, topology, *window, progress)
-    return GatedHistory(laid.panel, laid.rows, laid.gated, laid.dropped, laid.refused, missing)
+    denied = () if truth else gate(laid.panel)
+    return GatedHistory(laid.panel, laid.rows, laid.gated, laid.dropped, laid.refused + denied, missing)

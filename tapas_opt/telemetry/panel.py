@@ -23,7 +23,7 @@ from tapas_opt.telemetry.tables import Source, numbers, sources_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LaidOut", "lay_out", "panel_of"]
+__all__ = ["LaidOut", "lay_out", "panel_of", "room_load_frac"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
