@@ -13,7 +13,8 @@ from tapas_opt.learn.fitting.domain import fit_domain_margin, fit_row_overhead
 from tapas_opt.learn.fitting.fitted import Fitted, settled, with_errors
 from tapas_opt.learn.fitting.gpu_temperature import fit_gpu_temperature
 from tapas_opt.learn.fitting.inlet import fit_inlet
-from tapas_opt.learn.fitting.load import fit_vm_load
+from tapas_opt.learn.fitting.instance import fit_instance_power
+from tapas_opt.learn.fitting.load import fit_loads
 from tapas_opt.learn.fitting.power import fit_gpu_power, fit_surface
 from tapas_opt.learn.fitting.split import split_days
 from tapas_opt.learn.judge import Judgement, judge
@@ -54,7 +55,7 @@ def fit_and_judge(
     gpu_power = settle(fit_gpu_power(panel, split))
     server_power = settle(fit_surface("server_power", "W", panel.server_power_w, panel, split))
     airflow = settle(fit_surface("airflow", "CFM", panel.airflow_cfm, panel, split))
-    vm_load = settle(fit_vm_load(panel, split))
+    vm_load, own_load = (settle(fitted) for fitted in fit_loads(panel, split))
     sums = server_sums(panel, inlet, gpu_power, server_power, airflow, vm_load)
     row_overhead = settle(fit_row_overhead(panel, split, sums))
     learned = LearnedModels(
@@ -65,6 +66,8 @@ def fit_and_judge(
         server_power=server_power,
         airflow=airflow,
         vm_load=vm_load,
+        own_load=own_load,
+        instance_power=settle(fit_instance_power(panel, split)),
         row_overhead=row_overhead,
         domain_margin=settle(fit_domain_margin(panel, split, sums, row_overhead)),
     )

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.topology import Topology
 from tapas_opt.errors import Fault, InvalidInput, NotFound
 from tapas_opt.learn.artefact import Artefact, Kind, ModelErrors, read_artefact
@@ -20,7 +21,8 @@ from tapas_opt.learn.domain import DOMAIN_KINDS, MarginEntry, OverheadEntry, dom
 from tapas_opt.learn.folder import in_use
 from tapas_opt.learn.gpu_temperature import GpuEntry, GpuTemperatureModel
 from tapas_opt.learn.inlet import InletEntry, InletModel
-from tapas_opt.learn.load import LoadEntry
+from tapas_opt.learn.instance import InstanceEntry, measured_profile
+from tapas_opt.learn.load import LoadEntry, OwnLoadEntry
 from tapas_opt.learn.servers import entry_numbers, unseen_servers
 
 __all__ = ["CEILING_STEP_W", "KINDS", "LearnedModels"]
@@ -40,6 +42,8 @@ KINDS: dict[str, Kind[Any]] = {
     "server_power": Kind(Surface),
     "airflow": Kind(Surface),
     "vm_load": Kind(LoadEntry, pooled=("all",)),
+    "own_load": Kind(OwnLoadEntry),
+    "instance_power": Kind(InstanceEntry),
     "row_overhead": Kind(OverheadEntry, pooled=("all",)),
     "domain_margin": Kind(MarginEntry, pooled=DOMAIN_KINDS),
 }
@@ -60,6 +64,8 @@ class LearnedModels:
     server_power: Artefact[Surface]
     airflow: Artefact[Surface]
     vm_load: Artefact[LoadEntry]
+    own_load: Artefact[OwnLoadEntry]
+    instance_power: Artefact[InstanceEntry]
     row_overhead: Artefact[OverheadEntry]
     domain_margin: Artefact[MarginEntry]
 
@@ -259,13 +265,30 @@ class LearnedModels:
 
     # Load, and what sums of predictions leave out.
 
-    def load_central_frac(self, template: str) -> FloatArray:
-        """``[168]`` central load by hour of the week; an unknown template has that of all."""
-        return np.array(self._load(template).central_frac)
+    def load_central_frac(self, template: str, vm: str | None = None) -> FloatArray:
+        """``[168]`` central load by hour of the week: the VM's own, or else its template's, or else that of all."""
+        own = self._own_load(template, vm)
+        return self._load(template).central() if own is None else own.central(self._load(template))
 
-    def load_upper_frac(self, template: str) -> FloatArray:
-        """``[168]`` upper load by hour of the week; an unknown template has that of all."""
-        return np.array(self._load(template).upper_frac)
+    def load_upper_frac(self, template: str, vm: str | None = None, level: float = 0.95) -> FloatArray:
+        """``[168]`` load that a share ``level`` (0.95 or 0.99) of readings stays below, of whom as the central one."""
+        own = self._own_load(template, vm)
+        return self._load(template).upper(level) if own is None else own.upper(self._load(template), level)
+
+    def load_scenarios(self, template: str) -> FloatArray:
+        """``[day, 24]`` mean load of a template's VMs in each hour of recent days; the same days for all templates.
+
+        An unknown template has those of all. Sums over templates on one day keep what loads have in common.
+        """
+        return np.array(self._load(template).day_frac)
+
+    def has_own_load(self, template: str, vm: str) -> bool:
+        """Whether the VM has a load of its own beside its template's."""
+        return self._own_load(template, vm) is not None
+
+    def measured_profile(self, profile: Profile) -> Profile:
+        """The profile with measured powers where history has enough of them; see :func:`.instance.measured_profile`."""
+        return measured_profile(profile, self.instance_power.entries)
 
     def row_overhead_w(self, row: str) -> float:
         """Upper power of a row beside its servers; an unknown row has the largest of all."""
@@ -295,6 +318,10 @@ class LearnedModels:
 
     def _load(self, template: str) -> LoadEntry:
         return self.vm_load.entries.get(template, self.vm_load.pooled["all"])
+
+    def _own_load(self, template: str, vm: str | None) -> OwnLoadEntry | None:
+        own = None if vm is None else self.own_load.entries.get(vm)
+        return own if own is not None and own.template == template else None
 
     def _per_hardware(self) -> Iterator[tuple[str, Iterable[str]]]:
         """Each model that must know a server's hardware, and the hardware that it knows."""

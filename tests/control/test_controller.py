@@ -425,7 +425,11 @@ def test_plans_bear_names_of_their_own_however_many_there_are(controller, saas, 
 
 
 def test_reloads_come_wave_by_wave(busy):
-    """Each starts when every VM of the one before has said so, and at most a tenth of the instances load at once."""
+    """Each starts when every VM of the one before has said so, and at most a tenth of the instances load at once.
+
+    Twice what is asked normally takes more than four of them.
+    """
+    busy.observe(Readings(0.0, outdoor_c={"room1": 25.0}, endpoint_tokens_per_s={"conv": 120_000.0}))
     busy.apply([happened.PlanApplied("p", "now", {f"c{n}": "parked" for n in range(40)})])
     busy.apply([happened.ConfigurationAcknowledged(f"c{n}", 2) for n in range(40)])
     proposal = busy.plan_reconfiguration(Stage.SETTLED, now_s=0.0, deadline_s=1.0)

@@ -16,7 +16,8 @@ from tapas_opt.learn.curve import Surface
 from tapas_opt.learn.domain import domain_key
 from tapas_opt.learn.gpu_temperature import GpuEntry, GpuTemperatureModel
 from tapas_opt.learn.inlet import InletModel
-from tapas_opt.learn.load import hour_of_week
+from tapas_opt.learn.instance import InstanceEntry
+from tapas_opt.learn.load import HOURS_PER_WEEK, hour_of_week
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.learn.servers import entry_numbers
 from tapas_opt.learn.sums import ServerSums, domain_members, domain_names, server_sums
@@ -87,6 +88,8 @@ def subjects(models: LearnedModels, topology: Topology, templates: tuple[str, ..
     yield Subject(models.server_power, servers, row, _surface(models.server_power, "server_power_w"))
     yield Subject(models.airflow, servers, row, _surface(models.airflow, "airflow_cfm"))
     yield Subject(models.vm_load, servers, row, _vm_load(models, templates))
+    yield Subject(models.own_load, servers, row, _own_load(models))
+    yield Subject(models.instance_power, servers, row, _instance_power(models))
     rows = np.arange(len(topology.rows))
     yield Subject(models.row_overhead, topology.rows, rows, _row_overhead(models, topology))
     domains = [(kind, i, name) for kind, names in domain_names(topology).items() for i, name in enumerate(names)]
@@ -163,6 +166,54 @@ def _vm_load(models: LearnedModels, templates: tuple[str, ...]) -> _Compare:
         return Compared(load, central[panel.vm_template, hour], upper[panel.vm_template, hour], int(runs.sum()))
 
     return compare
+
+
+def _own_load(models: LearnedModels) -> _Compare:
+    """Loads of VMs that have an entry of their own; the last row stands for all others."""
+    entries = models.own_load.entries
+    place = {vm: i for i, vm in enumerate(entries)}
+    asked = [(entry.template, vm) for vm, entry in entries.items()]
+    unknown = np.full((1, HOURS_PER_WEEK), np.nan)
+    central = np.vstack([*(models.load_central_frac(*each) for each in asked), unknown])
+    upper = np.vstack([*(models.load_upper_frac(*each) for each in asked), unknown])
+
+    def compare(panel: Panel, seen: Panel) -> Compared:
+        number = np.array([place.get(vm, -1) for vm in panel.vms] + [-1], dtype=np.int64)[panel.vm]
+        hour = hour_of_week(panel.t_s)[:, None]
+        load = np.where(number >= 0, seen.vm_load_frac, np.nan)
+        return Compared(load, central[number, hour], upper[number, hour], int((number >= 0).sum()))
+
+    return compare
+
+
+def _instance_power(models: LearnedModels) -> _Compare:
+    """Power of the hottest GPU of servers that run a configuration which was learned."""
+
+    def compare(panel: Panel, seen: Panel) -> Compared:
+        load = np.where(panel.vm_configuration != NO_VM, panel.vm_load_frac, np.nan)
+        central, margin = np.full(load.shape, np.nan), np.full(load.shape, np.nan)
+        for entry in models.instance_power.entries.values():
+            runs = _runs(panel, entry)
+            central[runs], margin[runs] = entry.hottest_gpu_at(load[runs]), entry.hottest_margin_w
+        hottest = np.where(np.isfinite(margin), _hottest_gpu_w(seen), np.nan)
+        return Compared(hottest, central, central + margin, int(np.isfinite(margin).sum()), {"load_frac": load})
+
+    return compare
+
+
+def _runs(panel: Panel, entry: InstanceEntry) -> NDArray[np.bool_]:
+    """``[t, s]`` where this configuration runs on this hardware."""
+    if entry.configuration not in panel.configurations or entry.hardware not in panel.topology.hardware:
+        return np.zeros(panel.vm_configuration.shape, dtype=bool)
+    on = panel.topology.server_hardware == panel.topology.hardware.index(entry.hardware)
+    return np.asarray((panel.vm_configuration == panel.configurations.index(entry.configuration)) & on)
+
+
+def _hottest_gpu_w(panel: Panel) -> FloatArray:
+    """``[t, s]`` highest reading of a server's GPUs; NaN where none was read."""
+    known = np.isfinite(panel.gpu_power_w)
+    top = np.where(known, panel.gpu_power_w, -np.inf).max(axis=-1)
+    return np.asarray(np.where(known.any(axis=-1), top, np.nan), dtype=np.float64)
 
 
 def _row_overhead(models: LearnedModels, topology: Topology) -> _Compare:
