@@ -33,7 +33,8 @@ MOST_GROWTH = 2.0
 """Demand is not expected to more than double within the hour, whatever a template of a quiet night says."""
 
 MEASURED_MARGIN_FRAC = 0.02
-"""What a domain may draw in the next minutes above what its servers are measured to draw now, and instances may add.
+"""What a domain may draw in the next minutes above what its servers are measured to draw now, and instances may add:
+more where its rises have been seen to be larger (:mod:`~tapas_opt.control.rises`), and never more than was learned.
 
 It holds where every server has a fresh reading. Where readings have aged or are missing, the part of the prediction's
 variance that they leave open comes back: m = m_now + (m_learned − m_now)·√(Σ_s P_s·u_s / Σ_s P_s), with u_s from
@@ -184,7 +185,8 @@ class Forecast:
             opened = family.drawn_permille(np.ceil(family.counted(open_w, open_cfm)).astype(np.int64))
             open_frac = np.sqrt(np.clip(opened / np.maximum(drawn, 1), 0.0, 1.0))[:, 0]
             learned = self.margins[family.constraint]
-            known = np.minimum(learned, MEASURED_MARGIN_FRAC)
+            rise = self.tracked.rise_frac.get(family.constraint, np.full(len(learned), np.nan))
+            known = np.minimum(learned, np.fmax(rise, MEASURED_MARGIN_FRAC))
             margins[family.constraint] = known + (learned - known) * open_frac
         return margins
 

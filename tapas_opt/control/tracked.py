@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import Topology
 
 __all__ = ["Tracked", "untracked"]
@@ -27,6 +29,8 @@ class Tracked:
         ``[server, gpu]`` on top of upper temperatures.
     power_stuck, airflow_stuck
         ``[server]`` meters that are not believed.
+    rise_frac
+        By family of domains, ``[domain]``: how much what nobody decides upon rises within minutes; NaN if not known.
     """
 
     inlet_c: FloatArray
@@ -36,6 +40,7 @@ class Tracked:
     airflow_cfm: FloatArray
     power_stuck: BoolArray
     airflow_stuck: BoolArray
+    rise_frac: Mapping[Constraint, FloatArray] = field(default_factory=dict)
 
 
 def untracked(topology: Topology) -> Tracked:

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from tapas_opt.control.drift import DriftWatch
+from tapas_opt.control.fleet import FleetVm, VmState
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.repeating import Repeating
 from tapas_opt.control.residuals import Compared, compare, has_gpu
+from tapas_opt.control.rises import Counted, Rises
 from tapas_opt.control.telemetry import STALE_S
 from tapas_opt.control.tracked import Tracked, untracked
 from tapas_opt.domain.fields import STRICT, field_faults
 from tapas_opt.domain.panel import DAY_S, SLOT_S
 from tapas_opt.domain.topology import Topology
+from tapas_opt.domain.workload import VmKind
 from tapas_opt.errors import InvalidInput
 from tapas_opt.learn.artefact import Artefact
 from tapas_opt.learn.bias import BiasSettings, BiasTracker
@@ -142,6 +145,7 @@ class _State:
     looked_at_s: Annotated[float, Field(allow_inf_nan=False)] | None
     drifting_since_s: Mapping[str, Annotated[float, Field(allow_inf_nan=False)]]
     trackers: Mapping[str, Mapping[str, Any]]
+    rises: Mapping[str, Counted]
 
 
 class Tracking:
@@ -164,6 +168,7 @@ class Tracking:
 
     def _use(self, topology: Topology) -> None:
         self._topology = topology
+        self._rises = Rises(topology)
         self._of = {
             name: _Sensors(topology, getattr(self._models, name), bounds, lost=bool(self._lost))
             for name, bounds in LARGEST.items()
@@ -192,6 +197,8 @@ class Tracking:
             sensors.look(t_s, compared[name])
             lately = t_s - sensors.tracker.read_at_s <= DAY_S
             self._drift.note(name, t_s, sensors.tracker.bias(t_s)[lately], sensors.p95_error)
+        runs = [_runs(placed) for placed in forecast.fleet.occupant()]
+        self._rises.note(t_s, compared["server_power"].reading, compared["airflow"].reading, runs)
         self.looked_at_s = t_s
         self._began_at_s = t_s if self._began_at_s is None else self._began_at_s
         if t_s - self._began_at_s > LOST_FOR_S:
@@ -220,6 +227,7 @@ class Tracking:
             airflow_cfm=more("airflow"),
             power_stuck=self._of["server_power"].stuck,
             airflow_stuck=self._of["airflow"].stuck,
+            rise_frac=self._rises.margins(),
         )
 
     def warnings(self, t_s: float) -> tuple[str, ...]:
@@ -244,6 +252,7 @@ class Tracking:
         other._drift = self._drift.copy()
         for name, sensors in self._of.items():
             other._of[name].tracker = sensors.tracker.of(sensors.tracker.names)
+        other._rises.restore(self._rises.to_json())
         return other
 
     def to_json(self) -> dict[str, Any]:
@@ -254,6 +263,7 @@ class Tracking:
             "looked_at_s": self.looked_at_s,
             "drifting_since_s": dict(self._drift.since_s),
             "trackers": {name: sensors.tracker.to_json() for name, sensors in self._of.items()},
+            "rises": self._rises.to_json(),
         }
 
     @classmethod
@@ -273,6 +283,7 @@ class Tracking:
             return tracking
         before = {name: BiasTracker.from_json(tracker) for name, tracker in state.trackers.items() if name in LARGEST}
         tracking._restore(before)
+        tracking._rises.restore(state.rises)
         tracking.looked_at_s = state.looked_at_s
         tracking._drift = DriftWatch(dict(state.drifting_since_s))
         return tracking
@@ -282,6 +293,13 @@ class Tracking:
             mine = self._of[name].tracker
             if tracker.settings == mine.settings:
                 self._of[name].tracker = tracker.of(mine.names)
+
+
+def _runs(placed: FleetVm | None) -> str:
+    """What a server does that no decision of ours changes: an opaque VM by name, or nothing; else ``""``."""
+    if placed is None:
+        return "(nothing)"
+    return placed.vm.name if placed.vm.kind is VmKind.IAAS and placed.state is VmState.RUNNING else ""
 
 
 def _settings(p95_error: float, bounds: _Bounds) -> BiasSettings:
