@@ -12,7 +12,7 @@
     ├── DeadlinePassed         not even the greedy path finished in the time given
     ├── WorkerFailed           a solver's process crashed, lied, or ran out of memory
     ├── JournalFailed          what was decided could not be made durable
-    └── ServerUnreachable      no tapas-opt server answers at the address
+    └── ServerUnreachable      no server answers at the address: tapas-opt's own, or one of telemetry
 
 Infeasible and out of time are results, not errors.
 """
@@ -124,4 +124,4 @@ class JournalFailed(TapasError):
 
 
 class ServerUnreachable(TapasError):
-    """No tapas-opt server answers at the address."""
+    """No server answers at the address: tapas-opt's own, or one of telemetry."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tapas_opt.cli.output import AsJson, console, print_result
+from tapas_opt.cli.history_import_view import keep, say_imported, summary
+from tapas_opt.cli.output import AsJson, print_result
 from tapas_opt.errors import Fault, InvalidInput
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from tapas_opt.telemetry.importing import Imported
 
 __all__ = ["Source", "import_"]
-
-_SHOWN = 10
-"""Unknown names that a person is shown; --json gives all."""
 
 _GPU_SLOTS_AT_ONCE = 5_000_000
 """GPUs times slots of one part, so that memory stays within a few hundred MB."""
@@ -120,9 +118,9 @@ def import_(
             done, more = _from_redfish(given, step, out, tell)
         else:
             done, more = _from_files(source, given, step, out, tell)
-    data = _summary(source, out, step, done) | more | {"wall_s": round(time.perf_counter() - started, 1)}
-    _keep(out, data)
-    print_result(data, as_json, _say_imported)
+    data = summary(str(source), out, step, done) | more | {"wall_s": round(time.perf_counter() - started, 1)}
+    keep(out, data)
+    print_result(data, as_json, say_imported)
 
 
 def _check_options(source: Source, step: int, given: Mapping[str, Any]) -> None:
@@ -152,7 +150,7 @@ def _from_prometheus(
     from tapas_opt.telemetry.http import Credentials, JsonClient
     from tapas_opt.telemetry.importing import import_history, spans_of
     from tapas_opt.telemetry.prometheus import PrometheusHistory
-    from tapas_opt.telemetry.prometheus_api import PrometheusApi
+    from tapas_opt.telemetry.prometheus_api import PATIENCE_S, PrometheusApi
     from tapas_opt.telemetry.sources import Sources, read_sources
 
     start_s, end_s = _times(given["start"], given["end"], step)
@@ -160,7 +158,7 @@ def _from_prometheus(
     sources = Sources() if given["sources"] is None else read_sources(given["sources"])
     _check_sources(sources, hosts, topology, given)
     who = Credentials.of("TAPAS_PROMETHEUS", given["token_file"], given["user"], given["password_file"])
-    with JsonClient(given["url"], who, ca_file=given["ca_file"]) as client:
+    with JsonClient(given["url"], who, timeout_s=PATIENCE_S, ca_file=given["ca_file"]) as client:
         api = PrometheusApi(client)
         history = PrometheusHistory(api, topology, sources, hosts)
         spans = spans_of(start_s, end_s, step, _longest_s(topology, step))
@@ -290,9 +288,12 @@ def _from_files(
     from tapas_opt.telemetry.columns import read_layout
     from tapas_opt.telemetry.files import FileHistory
     from tapas_opt.telemetry.importing import import_history, work_folder
+    from tapas_opt.telemetry.sources import Sources
 
     layout, hosts = read_layout(given["columns"]), _hosts(given)
     topology = None if given["site"] is None else _topology(given["site"])
+    if topology is not None:
+        _check_sources(Sources(), hosts, topology, given)
     history = FileHistory(given["path"], str(source), layout, step, topology, hosts)
     history.files()
     request = {"from": str(source), "path": str(given["path"].resolve()), "step_s": step}
@@ -301,36 +302,6 @@ def _from_files(
     done = import_history(out, request, spans, history.read, lambda share, what: tell((1 + share) / 2, what))
     done.tally.add(history.tally)
     return done, {"path": str(given["path"])}
-
-
-def _summary(source: Source, out: Path, step: int, done: Imported) -> dict[str, Any]:
-    """What every import says; ``missing`` are the columns that `fit` will miss."""
-    from tapas_opt.domain.history import TABLES
-
-    counts = done.tally.to_json()
-    wanted = [f"{table.name}.{column.name}" for table in TABLES.values() for column in table.readings]
-    return {
-        "folder": str(out),
-        "from": str(source),
-        "clock": "t_s is Unix time: seconds since 1970-01-01T00:00:00Z",
-        "step_s": step,
-        "rows": dict(done.rows),
-        "read": counts["read"],
-        "used": counts["used"],
-        "dropped": counts["dropped"],
-        "unknown": counts["unknown"],
-        "missing": [name for name in wanted if not done.tally.read[name]],
-        "parts_kept_from_before": done.resumed,
-    }
-
-
-def _keep(out: Path, data: Mapping[str, Any]) -> None:
-    """The summary stays with the tables."""
-    import json
-
-    from tapas_opt.telemetry.importing import SUMMARY
-
-    (out / SUMMARY).write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @contextmanager
@@ -344,23 +315,3 @@ def _progress(as_json: bool) -> Iterator[Callable[[float, str], None]]:
     with Progress(transient=True) as bar:
         task = bar.add_task("importing", total=1.0)
         yield lambda share, what: bar.update(task, completed=share)
-
-
-def _say_imported(data: Mapping[str, Any]) -> None:
-    out = console()
-    rows = ", ".join(f"{count:,} {name}" for name, count in data["rows"].items() if count)
-    out.print(f"{data['folder']}: rows: {rows or 'none'} ({data['wall_s']} s)")
-    for column, used in data["used"].items():
-        out.print(f"  {column}: " + ", ".join(f"{count:,} from {name}" for name, count in used.items()))
-    for column, reasons in data["dropped"].items():
-        out.print(f"  {column}: left out " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
-    for kind, names in data["unknown"].items():
-        shown = ", ".join(list(names)[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        out.print(f"  {kind} that the site does not have: {shown}; name them with --hosts, or leave them out")
-    for name, note in data.get("proxies", {}).items():
-        out.print(f"  {name} is {note}")
-    for warning in data.get("server_warnings", ()):
-        out.print(f"  the server warns: {warning}")
-    if data["missing"]:
-        out.print(f"  no reading of {', '.join(data['missing'])}")
-    out.print(f"Learn from it with: tapas-opt fit --history {data['folder']} --models DIR")

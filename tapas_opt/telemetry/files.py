@@ -150,8 +150,10 @@ class FileHistory:
         known = {} if t is None else {"server": t.servers, "row": t.rows, "room": t.rooms}
         if owner in known:
             return Names(known[owner], self.mapping)
+        # VMs are not the site's: they are called what the files call them.
+        hosts = {} if owner == "vm" else self.mapping
         seen = sorted({str(label) for frame in frames for label in frame[owner].dropna().unique()})
-        mapping = {label: self.mapping[label] for label in seen if label in self.mapping}
+        mapping = {label: hosts[label] for label in seen if label in hosts}
         return Names(sorted({mapping.get(label, label) for label in seen}), mapping)
 
     def _limit(self, server: int) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapas_opt.domain.history import TABLES, Table
-from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.errors import Fault, InvalidInput, ServerUnreachable
 from tapas_opt.telemetry.dense import schema_of
 from tapas_opt.telemetry.names import SERVING
 from tapas_opt.telemetry.tally import Tally
@@ -101,7 +101,12 @@ def import_history(
         if folder.exists():
             resumed += 1
         else:
-            _write_part(folder, read(span))
+            try:
+                part = read(span)
+            except ServerUnreachable as error:
+                kept = f"{i} of {len(spans)} parts are kept in {out}, and the same command goes on from there"
+                raise ServerUnreachable(f"{error}; {kept}") from error
+            _write_part(folder, part)
         tally.add(Tally.from_json(json.loads((folder / SUMMARY).read_text(encoding="utf-8"))))
     if not tally.read:
         shutil.rmtree(work)

@@ -27,7 +27,10 @@ HOST_LABELS = (
     "exported_instance",
     "instance",
 )
-"""Labels that may hold a server's name; the first one that leads to a known server counts."""
+"""Labels that may hold a server's name; of those that a series has the first one counts, known or not.
+
+An exporter on one server may speak for another, whose name then stands in a label before ``instance``.
+"""
 
 
 @dataclass(frozen=True, slots=True)

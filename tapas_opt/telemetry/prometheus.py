@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,11 +13,13 @@ from tapas_opt.domain.topology import Topology
 from tapas_opt.telemetry.dense import Block
 from tapas_opt.telemetry.hosts import Names
 from tapas_opt.telemetry.importing import Part, Span
-from tapas_opt.telemetry.names import SERVING, Metric
+from tapas_opt.telemetry.names import HOST_LABELS, SERVING, Metric
 from tapas_opt.telemetry.prometheus_api import PrometheusApi, Series
+from tapas_opt.telemetry.prometheus_series import Keyed, blank, combined
+from tapas_opt.telemetry.promql import Selection, stored_name
 from tapas_opt.telemetry.sources import Sources
 from tapas_opt.telemetry.tally import Tally
-from tapas_opt.telemetry.units import FAN_UNITS, UNITS, Unit, column_of
+from tapas_opt.telemetry.units import FAN_UNITS, UNITS, column_of
 
 __all__ = ["PrometheusHistory"]
 
@@ -25,9 +27,6 @@ FloatArray = NDArray[np.float64]
 
 POINTS_AT_ONCE = 500_000
 """Points of one answer: about 80 MB of memory while it is read."""
-
-DISAGREE_FRAC, DISAGREE = 0.05, 2.0
-"""Two exporters of one sensor contradict each other when they differ by more than both, in the schema's unit."""
 
 
 @dataclass
@@ -82,29 +81,28 @@ class PrometheusHistory:
                 continue
             if metric.query:
                 yield metric, ""
-            yield from ((metric, name) for name in metric.names if _stored(metric, name) in there)
+            yield from ((metric, name) for name in metric.names if stored_name(metric, name) in there)
 
-    def _keyed(self, metric: Metric, name: str, span: Span, tally: Tally) -> list[_Keyed]:
+    def _keyed(self, metric: Metric, name: str, span: Span, tally: Tally) -> list[Keyed]:
         """Ask for one metric, and say of each series whose it is."""
-        unit = _unit(metric)
-        select = _Selection(metric, name, span.step_s)
-        at_once = POINTS_AT_ONCE // max(1, self.api.count(select.count(span), span.end_s))
+        select = Selection(metric, name, span.step_s)
+        at_once = POINTS_AT_ONCE // max(1, self.api.count(select.count(span.end_s - span.start_s), span.end_s))
         ask = span.start_s, span.slots, span.step_s, max(1, at_once)
         answer = self.api.in_slots(select.mean(), *ask)
         wrong: list[Series] = []
-        if metric.kind == "gauge" and not metric.query and answer:
-            wrong = self.api.in_slots(select.wrong(unit, metric), *ask)
-        _blank(answer, wrong, metric, tally)
+        if metric.kind == "gauge" and answer:
+            wrong = self.api.in_slots(select.wrong(), *ask)
+        blank(answer, wrong, metric, tally)
         names = self._names[metric.column.partition(".")[0]]
         keyed = [self._owner(series, metric, names, tally) for series in answer]
         return [item for item in keyed if item is not None]
 
-    def _owner(self, series: Series, metric: Metric, names: Names | _Anything, tally: Tally) -> _Keyed | None:
+    def _owner(self, series: Series, metric: Metric, names: Names | _Anything, tally: Tally) -> Keyed | None:
         labels = series.labels
-        said = [metric.of] if metric.of else [labels[label] for label in metric.labels if labels.get(label)]
-        number = next((i for label in said if (i := names.number(label)) is not None), None)
+        said = metric.of or next((labels[label] for label in self._labels(metric) if labels.get(label)), "")
+        number = names.number(said)
         if number is None:
-            tally.miss("hosts", said[0] if said else "(no label)", int(series.given.sum()))
+            tally.miss("hosts", said or "(no label)", int(series.given.sum()))
             return None
         gpu = 0
         if metric.column.startswith("gpus."):
@@ -113,18 +111,20 @@ class PrometheusHistory:
                 tally.miss("gpus", f"{names.names[number]}/{text or '(no label)'}", int(series.given.sum()))
                 return None
             gpu = int(text)
-        return _Keyed(number, gpu, labels.get(metric.part, "") if metric.part else "", series)
+        return Keyed(number, gpu, labels.get(metric.part, "") if metric.part else "", series)
 
-    def _block(
-        self, table: str, answers: Sequence[tuple[Metric, str, list[_Keyed]]], span: Span, tally: Tally
-    ) -> Block:
+    def _labels(self, metric: Metric) -> Sequence[str]:
+        """Where the name stands: for the usual labels the operator may know better."""
+        return self.sources.labels if self.sources.labels and metric.labels == HOST_LABELS else metric.labels
+
+    def _block(self, table: str, answers: Sequence[tuple[Metric, str, list[Keyed]]], span: Span, tally: Tally) -> Block:
         names = self._names[table].names
         width = int(self._gpus.max()) if table == "gpus" else 1
         schema = SERVING if table == SERVING.name else TABLES[table]
         block = Block(schema, span.start_s, span.step_s, span.slots, names, width)
         previous: Metric | None = None
         for metric, name, keyed in answers:
-            values = _combined(metric, keyed, block.shape, tally)
+            values = combined(metric, keyed, block.shape, tally)
             values = self._inside(metric, values)
             column = next(c for c in schema.columns if f"{table}.{c.name}" == metric.column)
             block.fill(column, values, tally, name or metric.query, whole=metric is not previous)
@@ -161,16 +161,6 @@ class PrometheusHistory:
         return block
 
 
-@dataclass(frozen=True)
-class _Keyed:
-    """A series and whose it is; ``part`` tells several sensors of one owner apart."""
-
-    number: int
-    gpu: int
-    part: str
-    series: Series
-
-
 class _Anything:
     """Names that are not the site's: every label is one, in the order of their first appearance."""
 
@@ -183,106 +173,3 @@ class _Anything:
 
     def number(self, label: str) -> int | None:
         return self._numbers.setdefault(label, len(self._numbers))
-
-
-@dataclass(frozen=True)
-class _Selection:
-    """The queries for one name of a metric; a window is one slot long."""
-
-    metric: Metric
-    name: str
-    step_s: int
-
-    def mean(self) -> str:
-        """Mean of a slot; means over samples, not over what lasts beyond the last one, so that a gap stays a gap."""
-        if self.metric.kind == "counter":
-            return f"rate({self._series(self.name)}[{self.step_s}s])"
-        if self.metric.kind == "histogram":
-            total, count = (f"rate({self._series(self.name + end)}[{self.step_s}s])" for end in ("_sum", "_count"))
-            return f"{total} / ({count} > 0)"
-        return f"avg_over_time({self._window()})"
-
-    def wrong(self, unit: Unit, metric: Metric) -> str:
-        """Slots in which any sample is beyond physics: its mean would be a lie that looks right."""
-        column = column_of(metric.column) if not metric.column.startswith("serving.") else None
-        low, high = (column.lowest, column.highest) if column else (0.0, 1e8)
-        below = "<=" if metric.zero_is_missing else "<"
-        tests = []
-        if np.isfinite(low):
-            tests.append(f"(min_over_time({self._window()}) {below} {unit.outside(low)!r})")
-        if np.isfinite(high):
-            tests.append(f"(max_over_time({self._window()}) > {unit.outside(high)!r})")
-        return " or ".join(tests)
-
-    def count(self, span: Span) -> str:
-        """The series that a span has."""
-        if self.metric.query:
-            return f"({self.metric.query})"
-        name = _stored(self.metric, self.name)
-        return f"last_over_time({self._series(name)}[{span.end_s - span.start_s}s])"
-
-    def _window(self) -> str:
-        if self.metric.query:
-            return f"({self.metric.query})[{self.step_s}s:{max(1, self.step_s // 5)}s]"
-        return f"{self._series(self.name)}[{self.step_s}s]"
-
-    def _series(self, name: str) -> str:
-        matchers = [f'__name__="{name}"', *(f"{key}=~{_quoted(value)}" for key, value in self.metric.where.items())]
-        return "{" + ",".join(matchers) + "}"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _stored(metric: Metric, name: str) -> str:
-    """Name of the series behind a metric."""
-    return f"{name}_count" if metric.kind == "histogram" else name
-
-
-def _unit(metric: Metric) -> Unit:
-    return Unit("cfm", 1.0) if metric.unit in FAN_UNITS else UNITS[metric.unit]
-
-
-def _blank(answer: Iterable[Series], wrong: Iterable[Series], metric: Metric, tally: Tally) -> None:
-    """Leave out slots with a sample that is no number, or none that physics allows."""
-    beyond = {tuple(sorted(series.labels.items())): series.given for series in wrong}
-    for series in answer:
-        no_number = series.given & ~np.isfinite(series.values)
-        absurd = beyond.get(tuple(sorted(series.labels.items())), np.zeros_like(series.given)) & ~no_number
-        tally.drop(metric.column, "not a number", int(no_number.sum()))
-        tally.drop(metric.column, "outside the physical range", int(absurd.sum()))
-        series.values[no_number | absurd] = np.nan
-
-
-def _combined(metric: Metric, keyed: Iterable[_Keyed], shape: tuple[int, int, int], tally: Tally) -> FloatArray:
-    """``[slot, name, gpu]``: one series for each sensor, then the sensors of an owner together."""
-    sensors: dict[tuple[int, int, str], FloatArray] = {}
-    for item in keyed:
-        key = item.number, item.gpu, item.part
-        if key in sensors:
-            _merge(sensors[key], item.series.values, metric, tally)
-        else:
-            sensors[key] = item.series.values.copy()
-    owners: dict[tuple[int, int], list[FloatArray]] = {}
-    for (number, gpu, _), values in sensors.items():
-        owners.setdefault((number, gpu), []).append(values)
-    combined = np.full(shape, np.nan)
-    for (number, gpu), every in owners.items():
-        parts = [values for values in every if np.isfinite(values).any()] or every[:1]
-        # A sum or a mean without one of its parts would be of something else: the slot is missing.
-        together = np.sum(parts, axis=0)
-        combined[:, number, gpu] = together / len(parts) if metric.combine == "mean" else together
-    return combined
-
-
-def _merge(first: FloatArray, second: FloatArray, metric: Metric, tally: Tally) -> None:
-    """A second exporter of the same sensor fills the gaps of the first; where both speak the first is believed."""
-    both = np.isfinite(first) & np.isfinite(second)
-    apart = np.abs(first - second)
-    scale = abs(_unit(metric).scale)
-    contradicts = both & (apart > DISAGREE_FRAC * np.abs(first)) & (apart * scale > DISAGREE)
-    tally.drop(metric.column, "said twice", int((both & ~contradicts).sum()))
-    tally.drop(metric.column, "said twice, and differently", int(contradicts.sum()))
-    gaps = np.isnan(first)
-    first[gaps] = second[gaps]

@@ -1,4 +1,4 @@
-"""The part of Prometheus' HTTP API that reading history needs; Thanos, Mimir and VictoriaMetrics speak it too."""
+"""The part of Prometheus' HTTP API that reading history needs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ FloatArray = NDArray[np.float64]
 
 MOST_POINTS = 11_000
 """Points of one series that a server gives in one answer."""
+
+PATIENCE_S = 60
+"""How long an answer may take; the server gives up a little before, and says so, and the query is cut in halves."""
 
 _TOO_MUCH = ("too many samples", "exceeded maximum resolution", "timed out", "timeout", "too large", "limit")
 _END_OF_SLOT_S = 0.001
@@ -95,6 +98,7 @@ class PrometheusApi:
             "start": _text(first),
             "end": _text(first + (slots - 1) * step_s),
             "step": str(step_s),
+            "timeout": f"{PATIENCE_S - 5}s",
         }
         status, answer = self._client.get("/api/v1/query_range", parameters)
         if status != 200 and slots > 1 and any(word in _error(answer).lower() for word in _TOO_MUCH):

@@ -117,6 +117,8 @@ class Sources:
     ----------
     airflow
         By hardware of the site file.
+    labels
+        Where the known metrics say the server's name, in place of the usual labels; the first that is there counts.
     known
         Whether the metrics that are known by name are read as well.
     """
@@ -124,6 +126,7 @@ class Sources:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     format: Literal["tapas-opt/sources/1"] = "tapas-opt/sources/1"
     airflow: dict[Name, Airflow] = field(default_factory=dict)
+    labels: tuple[_Text, ...] = ()
     instances: tuple[Instance, ...] = ()
     metrics: tuple[OwnMetric, ...] = ()
     known: bool = True

@@ -83,6 +83,19 @@ def test_nobody_there_is_unreachable_and_names_the_address():
     assert "http://127.0.0.1:1 does not answer" in str(failed.value)
 
 
+def test_a_query_that_ran_too_long_is_cut_at_once_and_one_slot_too_long_is_an_error(server):
+    """A 503 usually passes; this one would be as slow the next time."""
+    slow = json.dumps({"status": "error", "errorType": "timeout", "error": "query timed out in expression evaluation"})
+    server.say((503, slow), (200, points((599.999, "2"))), (200, points((299.999, "1"))))
+    with JsonClient(server.url) as client:
+        (series,) = PrometheusApi(client).in_slots("up", 0, 2, 300, at_once=2)
+    assert list(series.values) == [1.0, 2.0]
+    server.say((503, slow))
+    with JsonClient(server.url) as client, pytest.raises(InvalidInput, match="query timed out"):
+        PrometheusApi(client).in_slots("up", 0, 1, 300, at_once=2)
+    assert len(server.asked) == 4
+
+
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [

@@ -36,7 +36,7 @@ SLOTS = (END - START) // SLOT_S
 SOURCES = """
 format: tapas-opt/sources/1
 airflow:
-  dgx-a100: {cfm_per_rpm: 0.1}
+  dgx-a100: {cfm_per_rpm: 0.05}
 instances:
   - {label: "s5.example.com:8000", vm: chat-1, server: S5, template: chat, goodput_tokens_per_s: 1000}
 metrics:
@@ -72,6 +72,8 @@ def story() -> dict[str, list[tuple[int, float | str]]]:
         'DCGM_FI_DEV_GPU_TEMP{Hostname="s2.example.com",gpu="0",pod="b"}': [
             (t, v + (20.0 if START <= t < START + SLOT_S else 0.0)) for t, v in usual
         ],
+        # An exporter on S1 speaks for a machine that is not of the site: its inlet is not that of S1.
+        'ipmi_temperature_celsius{target="10.9.9.9",instance="S1:9290",name="Inlet Temp"}': [(t, 35.0) for t in TIMES],
         'DCGM_FI_DEV_MEMORY_TEMP{Hostname="S2",gpu="0"}': [(t, 0.0) for t in TIMES],
         'DCGM_FI_DEV_POWER_USAGE{Hostname="S2",gpu="0"}': [(t, 300.0 + t % SLOT_S / SCRAPE_S) for t in TIMES],
         'DCGM_FI_DEV_GPU_UTIL{Hostname="S2",gpu="0"}': [(t, 40.0) for t in TIMES],
@@ -81,7 +83,7 @@ def story() -> dict[str, list[tuple[int, float | str]]]:
         'ipmi_temperature_celsius{instance="10.0.0.3:9290",name="Exhaust Temp"}': [(t, 44.0) for t in TIMES],
         'ipmi_dcmi_power_consumption_watts{instance="10.0.0.3:9290"}': [(t, 4_000.0) for t in TIMES],
         'ipmi_fan_speed_rpm{instance="10.0.0.3:9290",name="Fan1"}': [(t, 6_000.0) for t in TIMES],
-        'ipmi_fan_speed_rpm{instance="10.0.0.3:9290",name="Fan2"}': [(t, 8_000.0) for t in TIMES],
+        'ipmi_fan_speed_rpm{instance="10.0.0.3:9290",name="Fan2"}': [(t, 24_000.0) for t in TIMES],
         'ipmi_fan_speed_rpm{instance="10.0.0.3:9290",name="Fan3"}': [(t, "NaN") for t in TIMES],
         'pdu_kilowatts{row="R1",pdu="P1"}': [(t, 8.0) for t in TIMES],
         'pdu_kilowatts{row="R1",pdu="P2"}': [(t, 9.0) for t in TIMES],
@@ -205,13 +207,13 @@ def test_a_slot_is_the_mean_over_its_samples(imported):
 
 
 def test_servers_are_found_by_mapping_and_fans_move_air_by_the_hardwares_factor(imported):
-    """Two fans at 6,000 and 8,000 rpm, 0.1 CFM each rpm: 700 CFM. The third fan never speaks."""
+    """Fans at 6,000 and 24,000 rpm, 0.05 CFM for each turn of their mean: 750 CFM. The third fan never speaks."""
     servers = pd.read_parquet(imported[0] / "servers.parquet")
     assert set(servers.server) == {"S3"}
     assert len(servers) == SLOTS
     assert servers.inlet_c.eq(24.0).all()
     assert servers.power_w.eq(4_000.0).all()
-    assert np.allclose(servers.airflow_cfm, 700.0)
+    assert np.allclose(servers.airflow_cfm, 750.0)
 
 
 def test_queries_of_the_operators_own_fill_rows_and_rooms(imported):
@@ -238,7 +240,7 @@ def test_vllm_gives_the_load_of_a_vm_through_its_restart_and_its_new_names(impor
 
 def test_what_the_site_does_not_have_is_named(imported):
     _, said = imported
-    assert said["unknown"] == {"gpus": {"S1/9": SLOTS}, "hosts": {"S9": SLOTS}}
+    assert said["unknown"] == {"gpus": {"S1/9": SLOTS}, "hosts": {"S9": SLOTS, "10.9.9.9": SLOTS}}
 
 
 def test_the_tables_can_be_read_by_fit(imported, two_rows):
@@ -291,6 +293,17 @@ def test_a_query_that_prometheus_refuses_is_an_error_with_its_words(address, fil
     assert isinstance(done.exception, InvalidInput)
     assert "parse error" in str(done.exception)
     assert "sum by (row" in str(done.exception)
+
+
+def test_the_operator_may_say_which_label_names_the_server(address, two_rows):
+    """Where exporters call themselves by their pods, another label knows the node; here it is the sensor's name."""
+    topology = topology_of(two_rows)
+    span = Span(START, START + 2 * SLOT_S, SLOT_S)
+    with JsonClient(address) as client:
+        sources = Sources(labels=("UUID", "Hostname"))
+        part = PrometheusHistory(PrometheusApi(client), topology, sources, {"GPU-0": "S6"}).read(span)
+    assert set(part.tables["gpus"].to_pandas().server) == {"S2", "S3", "S6"}
+    assert set(part.tally.unknown["hosts"]) >= {"GPU-1", "S9"}
 
 
 def test_a_target_that_vanishes_is_not_believed_to_go_on(real_prometheus, two_rows, tmp_path):
