@@ -97,17 +97,24 @@ def _notes(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _verdict(data: Mapping[str, Any]) -> Iterator[str]:
+    """What became of the models."""
     named = f"{data['folder']}: models {data['fingerprint']}"
-    if "promoted" not in data:
+    if "promoted" in data:
+        yield from _promotion(data, named)
+    else:
         drifted = len(data["drift"])
         yield f"{named}: {drifted} of {len(data['models'])} drifted" if drifted else f"{named}: none has drifted"
-        return
+    if "report" in data:
+        yield f"report: {data['report']}"
+
+
+def _promotion(data: Mapping[str, Any], named: str) -> Iterator[str]:
     if data["not_compared"]:
         yield f"not compared with the models in use: {data['not_compared']}"
     yield from (f"worse than in use: {reason}" for reason in data["worse"])
     if not data["promoted"]:
-        yield f"{named} are not put in use: see above, or --force"
+        yield f"{named} are not put in use; --force would"
+    elif data["compared"] and not data["worse"]:
+        yield f"{named} in use, no model worse than before"
     else:
-        yield f"{named} in use" + (", no model worse than before" if data["compared"] and not data["worse"] else "")
-    if "report" in data:
-        yield f"report: {data['report']}"
+        yield f"{named} in use"

@@ -27,6 +27,9 @@ HOTTEST_DAYS_FRAC = 0.2
 TOP_HOURS_FRAC = 0.05
 """Of the judged hours, by the servers' mean power; at least one."""
 
+LEAST_OF_A_DAY = 0.5
+"""Of the slots of the fullest day."""
+
 HOUR_S = 3600.0
 
 
@@ -59,9 +62,11 @@ def judge(models: LearnedModels, panel: Panel, days: BoolArray, observed: Panel 
 
 
 def _days(panel: Panel, chosen: BoolArray) -> Iterator[tuple[IntArray, DayTraits]]:
-    """Slots of each chosen day, and what is special about it."""
+    """Slots of each chosen day, and what is special about it; one that had hardly begun has no maximum yet."""
     slots = np.flatnonzero(chosen)
-    by_day = {int(day): slots[panel.day[slots] == day] for day in np.unique(panel.day[slots])}
+    days, count = np.unique(panel.day[slots], return_counts=True)
+    whole = days[count >= LEAST_OF_A_DAY * count.max(initial=0)]
+    by_day = {int(day): slots[panel.day[slots] == day] for day in whole}
     hottest = _hottest({day: panel.outdoor_c[at] for day, at in by_day.items()})
     top = _top_hours(panel, slots)
     for day, at in by_day.items():

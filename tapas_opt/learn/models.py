@@ -333,9 +333,9 @@ class LearnedModels:
 
 def _mixed(artefacts: Mapping[str, Artefact[Any]]) -> list[Fault]:
     """Models of different fits do not belong together: a set is exchanged as a whole."""
-    fits = {artefact.training.fingerprint for artefact in artefacts.values()}
+    fits = {(artefact.training.from_s, artefact.training.until_s) for artefact in artefacts.values()}
     what = f"come from {len(fits)} different fits; if models are being exchanged right now, try again, else fit again"
-    return [Fault("training.fingerprint", what)] if len(fits) > 1 else []
+    return [Fault("training", what)] if len(fits) > 1 else []
 
 
 def _known(artefact: Artefact[_CurveT], hardware: str) -> _CurveT:

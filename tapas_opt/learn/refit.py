@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.domain.panel import Panel
+from tapas_opt.domain.panel import DAY_S, Panel
 from tapas_opt.errors import NotFound
 from tapas_opt.learn.compare import Change, Drift, changes, drifts
 from tapas_opt.learn.fit import fit_and_judge
@@ -72,5 +72,5 @@ def refit(panel: Panel, in_use: LearnedModels | None, progress: Callable[[str], 
 
 
 def latest_days(panel: Panel) -> BoolArray:
-    """``[t]`` the slots of the last :data:`LATEST_DAYS` days."""
-    return np.asarray(panel.day > panel.day[-1] - LATEST_DAYS)
+    """``[t]`` the slots of the last :data:`LATEST_DAYS` times 24 hours."""
+    return np.asarray(panel.t_s > panel.t_s[-1] - LATEST_DAYS * DAY_S)

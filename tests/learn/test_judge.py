@@ -150,3 +150,11 @@ def test_a_day_without_any_reading_is_no_day(panel, judged):
     silent = judged(inlet_c=at(panel, "inlet_c", panel.day == 7, rise=np.nan))["inlet_temperature"]
     assert len(silent.by_day) == 1
     assert silent.rows == SLOTS_PER_DAY * SERVERS
+
+
+def test_a_day_that_had_hardly_begun_is_not_judged(make_history, topology, learned):
+    """Its maximum is still to come."""
+    panel = panel_of(make_history(topology, days=3), topology)
+    slots = np.arange(len(panel.t_s)) < 2 * SLOTS_PER_DAY + 20
+    told = judge(learned, panel, slots)["inlet_temperature"]
+    assert [day.from_s for day in told.by_day] == [0.0, 86_400.0]

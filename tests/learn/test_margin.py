@@ -58,3 +58,12 @@ def test_a_margin_over_days_covers_the_worst_of_them():
     assert upper_of_days(np.vstack([days, np.full(199, np.nan)]), 0.99) == 208.0
     with pytest.raises(InvalidInput, match="hold no reading"):
         upper_of_days(np.full((2, 3), np.nan), 0.99)
+
+
+def test_a_last_day_that_had_hardly_begun_is_no_day():
+    """Eight days and five minutes are eight days: four to fit, two to calibrate; the rest judges."""
+    split = split_days(np.append(np.repeat(np.arange(8), 288), 8))
+    assert split.fit.sum() == 4 * 288
+    assert split.calibrate.sum() == 2 * 288
+    with pytest.raises(InvalidInput, match="covers 3 days"):
+        split_days(np.append(np.repeat(np.arange(3), 288), 3))

@@ -251,3 +251,12 @@ def test_committed_models_are_what_saving_them_writes(repository, tmp_path):
     LearnedModels.load(repository / "models" / "demo").save(tmp_path)
     for path in tmp_path.iterdir():
         assert path.read_text() == (repository / "models" / "demo" / path.name).read_text()
+
+
+def test_models_of_different_fits_are_no_set(learned, tmp_path):
+    """A folder read in the middle of an exchange would hold some of each."""
+    learned.save(tmp_path)
+    later = replace(learned.airflow.training, until_s=learned.airflow.training.until_s + 86_400.0)
+    (tmp_path / "airflow.json").write_text(replace(learned.airflow, training=later).text)
+    with pytest.raises(InvalidInput, match="come from 2 different fits"):
+        LearnedModels.load(tmp_path)

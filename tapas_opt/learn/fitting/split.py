@@ -16,6 +16,7 @@ BoolArray = NDArray[np.bool_]
 
 LEAST_DAYS = 4
 FIT_DAYS, CALIBRATE_DAYS = 14, 7
+LEAST_OF_A_DAY = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,15 @@ def split_days(day: IntArray) -> Split:
     Parameters
     ----------
     day
-        ``[t]`` the day of each slot, counted from 0.
+        ``[t]`` the day of each slot, counted from 0. A last day that had hardly begun counts as none.
 
     Raises
     ------
     InvalidInput
         If there are fewer than :data:`LEAST_DAYS` days.
     """
-    days = int(day.max()) + 1 if day.size else 0
+    slots = np.bincount(day)
+    days = slots.size - int(slots.size > 1 and slots[-1] < LEAST_OF_A_DAY * slots.max())
     if days < LEAST_DAYS:
         what = f"covers {days} days; at least {LEAST_DAYS} are needed: to fit, to calibrate margins, and to judge"
         raise InvalidInput.one("history", "servers.t_s", what)
