@@ -176,8 +176,8 @@ class Forecast:
     def present_margins(self) -> Margins:
         """Relative margin on :meth:`present_draw`: small where servers are measured, as learned where they are not."""
         power, airflow = self.server_draw(np.array([[self.hour]]))
-        open_w = power * self._open_frac("server_power_w", self.tracked.power_stuck)[:, None]
-        open_cfm = airflow * self._open_frac("airflow_cfm", self.tracked.airflow_stuck)[:, None]
+        open_w = power * self._open_frac("server_power_w", self.tracked.power_disbelieved)[:, None]
+        open_cfm = airflow * self._open_frac("airflow_cfm", self.tracked.airflow_disbelieved)[:, None]
         families = budget_numbers(self.fleet.topology, self.effect, ("now",), power, airflow, {}).families
         margins = {}
         for family in families:
@@ -338,8 +338,8 @@ class Forecast:
         servers = self.fleet.topology.servers
         watts = self.latest.values("server_power_w", servers, self.now_s)[:, None] + self._present_overhead_w
         cfm = self.latest.values("airflow_cfm", servers, self.now_s)[:, None]
-        no_watts = held | self.tracked.power_stuck
-        no_cfm = held | self.tracked.airflow_stuck
+        no_watts = held | self.tracked.power_disbelieved
+        no_cfm = held | self.tracked.airflow_disbelieved
         return (
             np.where(np.isnan(watts) | no_watts[:, None], power, watts),
             np.where(np.isnan(cfm) | no_cfm[:, None], airflow, cfm),

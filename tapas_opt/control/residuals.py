@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.telemetry import FRESH_S
+from tapas_opt.domain.plausible import colder_than_its_air, weaker_than_its_parts
 from tapas_opt.domain.topology import Topology
 from tapas_opt.learn.models import LearnedModels
 
@@ -40,16 +41,20 @@ class Compared:
         ``[server]`` or ``[server, gpu]``, in the unit of the model.
     read_at_s
         ``[server]`` when; NaN for never.
+    absurd
+        Shape of ``reading``: readings that others contradict. A chip is no colder than its air, and a server draws no
+        less than its GPUs.
     """
 
     reading: FloatArray
     central: FloatArray
     read_at_s: FloatArray
+    absurd: BoolArray
 
     @property
     def residual(self) -> FloatArray:
-        """Reading less central prediction; NaN where one is missing."""
-        return self.reading - self.central
+        """Reading less central prediction; NaN where one is missing or the reading is absurd."""
+        return np.asarray(np.where(self.absurd, np.nan, self.reading - self.central))
 
 
 def compare(forecast: Forecast, biased_inlet_c: FloatArray) -> Mapping[str, Compared]:
@@ -93,9 +98,17 @@ class _Moment:
             "airflow": ("airflow_cfm", self._of_servers("airflow_cfm"), self._from_gpus(models.airflow_cfm)),
         }
         return {
-            model: Compared(reading, central, self._read_at_s(quantity))
+            model: Compared(reading, central, self._read_at_s(quantity), self._absurd(model, reading))
             for model, (quantity, reading, central) in expected.items()
         }
+
+    def _absurd(self, model: str, reading: FloatArray) -> BoolArray:
+        """Of the shape of the readings: which of them others contradict."""
+        if model in ("gpu_temperature", "gpu_memory_temperature"):
+            return colder_than_its_air(reading, self._of_servers("inlet_c")[:, None])
+        if model == "server_power":
+            return weaker_than_its_parts(reading, np.nansum(self._gpu_power_w, axis=1))
+        return np.zeros(reading.shape, dtype=bool)
 
     def _read_at_s(self, quantity: str) -> FloatArray:
         """``[server]`` when the quantity was read; of GPUs, the hottest one's reading counts too."""

@@ -27,7 +27,7 @@ class Tracked:
         ``[server]`` on top of the upper inlet temperature, and of central power and airflow.
     gpu_c, gpu_memory_c
         ``[server, gpu]`` on top of upper temperatures.
-    power_stuck, airflow_stuck
+    power_disbelieved, airflow_disbelieved
         ``[server]`` meters that are not believed.
     rise_frac
         By family of domains, ``[domain]``: how much what nobody decides upon rises within minutes; NaN if not known.
@@ -38,8 +38,8 @@ class Tracked:
     gpu_memory_c: FloatArray
     server_power_w: FloatArray
     airflow_cfm: FloatArray
-    power_stuck: BoolArray
-    airflow_stuck: BoolArray
+    power_disbelieved: BoolArray
+    airflow_disbelieved: BoolArray
     rise_frac: Mapping[Constraint, FloatArray] = field(default_factory=dict)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -81,6 +81,7 @@ class _Sensors:
         self.there = has_gpu(topology) if artefact.name.startswith("gpu") else np.ones(len(self.scale), dtype=bool)
         self.tracker = BiasTracker(_names(topology, self.there), _settings(self.p95_error, bounds))
         self.stuck: BoolArray = np.zeros(self.there.shape, dtype=bool)
+        self.absurd: BoolArray = np.zeros(self.there.shape, dtype=bool)
         self._repeating = Repeating(self.there.shape, bounds.moved)
         self._taken_at_s = np.full(len(self.scale), -np.inf)
 
@@ -91,7 +92,8 @@ class _Sensors:
         new, scale = self._each(new), self._each(self.scale)
         reading, central = compared.reading / scale, compared.central / scale
         self.stuck = self._repeating.note(t_s, np.where(new, reading, np.nan), central)
-        residual = np.where(new & ~self.stuck, reading - central, np.nan)
+        self.absurd = np.where(new, compared.absurd, self.absurd)
+        residual = np.where(new & ~self.stuck, compared.residual / scale, np.nan)
         self.tracker.update(t_s, residual[self.there])
         self.lost = self.lost and not np.isfinite(residual).any()
 
@@ -117,14 +119,19 @@ class _Sensors:
     def warnings(self, t_s: float) -> Iterator[str]:
         """Which sensors are stuck, and which margins are wider than learned."""
         names = np.array(self.tracker.names)
-        stuck = names[self.stuck[self.there]].tolist()
+        stuck, absurd = (names[which[self.there]].tolist() for which in (self.stuck, self.absurd))
         if stuck:
-            more = f" and {len(stuck) - SHOWN} more" if len(stuck) > SHOWN else ""
-            named = f"{', '.join(stuck[:SHOWN])}{more}"
-            yield f"STUCK: {self.name} reads the same although it should have moved on {named}; not believed"
+            yield f"STUCK: {self.name} reads the same although it should have moved on {_some(stuck)}; not believed"
+        if absurd:
+            yield f"ABSURD: {self.name} is contradicted by other sensors on {_some(absurd)}; not believed"
         widened = self.tracker.widened(t_s) if self.in_play else ()
         if widened:
             yield f"WIDENED: {self.name} on {len(widened)} of {len(names)} sensors, such as {widened[0]}"
+
+    @property
+    def disbelieved(self) -> BoolArray:
+        """Whose readings are of no use now."""
+        return np.asarray(self.stuck | self.absurd)
 
     def _each(self, of_server: NDArray[Any]) -> NDArray[Any]:
         return of_server if self.there.ndim == 1 else of_server[:, None]
@@ -225,8 +232,8 @@ class Tracking:
             gpu_memory_c=more("gpu_memory_temperature"),
             server_power_w=more("server_power"),
             airflow_cfm=more("airflow"),
-            power_stuck=self._of["server_power"].stuck,
-            airflow_stuck=self._of["airflow"].stuck,
+            power_disbelieved=self._of["server_power"].disbelieved,
+            airflow_disbelieved=self._of["airflow"].disbelieved,
             rise_frac=self._rises.margins(),
         )
 
@@ -293,6 +300,12 @@ class Tracking:
             mine = self._of[name].tracker
             if tracker.settings == mine.settings:
                 self._of[name].tracker = tracker.of(mine.names)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few, and how many more."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _runs(placed: FleetVm | None) -> str:

@@ -190,7 +190,7 @@ def test_a_stuck_meter_is_not_believed(fleet, forecast_of):
     stuck = np.zeros(80, dtype=bool)
     stuck[79] = True
     usual = forecast_of(fleet, readings=measured(fleet, 5_000.0))
-    forecast = replace(usual, tracked=replace(usual.tracked, power_stuck=stuck))
+    forecast = replace(usual, tracked=replace(usual.tracked, power_disbelieved=stuck))
     power, _ = forecast.present_draw(frozenset())
     predicted, _ = forecast.server_draw(np.array([[0]]))
     assert power[79, 0] == predicted[79, 0] < 5_000.0 < power[78, 0]
@@ -207,7 +207,9 @@ def test_tracked_biases_move_inlets_ceilings_power_and_air(fleet, forecast_of):
     inlet[0], watts[2], cfm[3] = 2.0, 150.0, -40.0
     gpu = np.zeros_like(tracked.gpu_c)
     gpu[1, 5] = 30.0
-    moved = Tracked(inlet, gpu, tracked.gpu_memory_c, watts, cfm, tracked.power_stuck, tracked.airflow_stuck)
+    moved = Tracked(
+        inlet, gpu, tracked.gpu_memory_c, watts, cfm, tracked.power_disbelieved, tracked.airflow_disbelieved
+    )
     forecast = replace(usual, tracked=moved)
     assert (forecast.inlet_c - usual.inlet_c)[:2] == pytest.approx([2.0, 0.0])
     assert forecast.ceiling_w[0] < usual.ceiling_w[0]

@@ -103,6 +103,16 @@ def test_servers_that_are_off_are_not_judged(controller, residuals, as_predicted
     assert np.isnan(residuals(readings, *both_feeds)["airflow"][0])
 
 
+def test_what_other_sensors_contradict_is_not_compared(controller, residuals, as_predicted):
+    """A GPU colder than the air that cools it, and a server that draws less than its GPUs."""
+    topology = controller.fleet.topology
+    cold = residuals(as_predicted(topology, 0.0, gpu_more=np.eye(80)[1] * -40.0))
+    assert np.isnan(cold["gpu_temperature"][1]).all()
+    assert np.isfinite(cold["gpu_temperature"][2]).all()
+    weak = residuals(as_predicted(topology, 0.0, power_more=np.eye(80)[1] * -1_200.0))
+    assert np.isnan(weak["server_power"]).nonzero()[0].tolist() == [1]
+
+
 def test_warm_supply_air_is_expected_while_the_chiller_is_out(controller, residuals, as_predicted):
     """A reported failure is no drift of the model."""
     readings = as_predicted(controller.fleet.topology, 0.0)

@@ -124,6 +124,20 @@ def test_a_stuck_sensor_is_not_followed_and_is_named(controller, as_predicted, t
     assert tracked.inlet_c[0] >= -5.0 * LOWERS_FRAC
 
 
+def test_a_meter_below_its_own_gpus_is_not_believed_and_is_named(controller, push):
+    """What the server draws is then predicted: a broken meter would free power that is not there."""
+    now_s = push(3, power_more=on(5, -1_200.0))
+    assert [text for text in controller.warnings(now_s) if text.startswith("ABSURD")] == [
+        "ABSURD: server_power is contradicted by other sensors on R1-K2-S2; not believed"
+    ]
+    forecast = controller.forecast_next_hour(now_s=now_s)
+    power, _ = forecast.present_draw(frozenset())
+    assert forecast.latest.get("server_power_w", "R1-K2-S2", now_s) < 500.0
+    assert power[5, 0] > 1_000.0
+    assert push(1, from_s=now_s) == now_s + MINUTE
+    assert not any(text.startswith("ABSURD") for text in controller.warnings(now_s + MINUTE))
+
+
 def test_readings_are_compared_once_however_they_come(controller, as_predicted, topology):
     """Five pushes within half a minute are one look, and a reading that is sent again is not a second one."""
     tracking = controller.outlook.tracking
