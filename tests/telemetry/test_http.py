@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import http.server
 import json
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -155,6 +158,28 @@ def test_an_address_that_is_none_or_holds_a_password_is_refused(url):
 def test_certificates_are_verified_and_a_file_without_any_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="no certificates"):
         JsonClient("https://127.0.0.1:1", ca_file=tmp_path / "nowhere.pem")
+
+
+def test_a_certificate_of_the_sites_own_authority_is_trusted_only_when_it_is_named(server, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    making = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *subject]
+    subprocess.run(making, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None
+    server.say((200, OK))
+    url = server.url.replace("http:", "https:")
+    with (
+        JsonClient(url, wait=lambda _: None) as client,
+        pytest.raises(ServerUnreachable, match="CERTIFICATE_VERIFY_FAILED"),
+    ):
+        client.get("/")
+    with JsonClient(url, ca_file=certificate) as client:
+        assert client.get("/")[0] == 200
 
 
 def points(*values: tuple[float, str]) -> str:

@@ -187,6 +187,20 @@ def test_a_folder_without_documents_and_names_without_a_time_are_refused(snapsho
         assert complaint in str(done.exception)
 
 
+def test_names_that_the_site_does_not_have_are_refused_before_anything_is_read(snapshots, two_rows, tmp_path):
+    """A slip in a mapping would leave out a machine's readings one by one."""
+    write_site(two_rows, tmp_path / "site.yaml")
+    (tmp_path / "hosts.csv").write_text("label,name\nbmc-2,S22\n")
+    (tmp_path / "sources.yaml").write_text("format: tapas-opt/sources/1\nairflow: {dgx-z9: {cfm_per_rpm: 1}}\n")
+    told = [f"--{name.split('.')[0]}={tmp_path / name}" for name in ("site.yaml", "hosts.csv", "sources.yaml")]
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["import", "--from", "redfish", f"--path={snapshots}", f"--out={out}", *told])
+    assert isinstance(done.exception, InvalidInput)
+    assert "'S22': is no server, row or room of the site" in str(done.exception)
+    assert "'dgx-z9': is no hardware of the site" in str(done.exception)
+    assert not out.exists()
+
+
 def link(path: str) -> dict[str, str]:
     return {"@odata.id": f"/redfish/v1/{path}"}
 
