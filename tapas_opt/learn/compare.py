@@ -34,7 +34,7 @@ COVERAGE_STEP = 0.005
 """Coverages closer than this are alike."""
 
 CONFIDENCE = 0.99
-"""Nine models are looked at every time: at 95 % every third refit would be turned down by chance."""
+"""Many models are looked at every time: at 95 % too many refits would be turned down by chance alone."""
 
 LEAST_DAYS = 3
 """With fewer days than this nothing can be said of how days differ."""
@@ -124,7 +124,9 @@ def _change(old: Judgement, new: Judgement) -> Change:
 
 
 def _worse(old: Judgement, new: Judgement) -> Iterator[str]:
-    if new.mae - old.mae > max(WORSE_FRAC * old.mae, STEPS[new.unit]) and _above(_paired(old, new, "mae"), [0.0]):
+    if new.mae - old.mae > max(WORSE_FRAC * old.mae, STEPS.get(new.unit, 0.0)) and _above(
+        _paired(old, new, "mae"), [0.0]
+    ):
         yield f"mean error {old.mae:.3g} → {new.mae:.3g} {_unit(new)}".rstrip()
     less = old.coverage - new.coverage
     if less > COVERAGE_STEP and short_of_promise(new) and _above(-_paired(old, new, "coverage"), [0.0]):
@@ -142,7 +144,7 @@ def _drift(fit: ModelErrors, now: Judgement) -> Drift | None:
 
 def _drift_words(fit: ModelErrors, now: Judgement) -> Iterator[str]:
     usual = fit.mae_by_day or (fit.mae,)
-    if now.mae - fit.mae > max(DRIFT_FRAC * fit.mae, STEPS[now.unit]) and _above(_by_day(now, "mae"), usual):
+    if now.mae - fit.mae > max(DRIFT_FRAC * fit.mae, STEPS.get(now.unit, 0.0)) and _above(_by_day(now, "mae"), usual):
         yield f"{fit.mae:.2g} → {now.mae:.2g} {_unit(now)}".rstrip()
     promised = min(now.level, fit.coverage)
     less = promised - now.coverage
