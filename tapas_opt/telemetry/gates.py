@@ -16,7 +16,7 @@ from tapas_opt.domain.history import Refused
 from tapas_opt.domain.panel import Panel
 from tapas_opt.domain.plausible import colder_than_its_air, median_of_present, weaker_than_its_parts
 from tapas_opt.telemetry.panel import room_load_frac
-from tapas_opt.telemetry.relation import Relation, Tolerance, refuse
+from tapas_opt.telemetry.relation import Relation, Tolerance, late_sensors, refuse
 
 __all__ = ["gate"]
 
@@ -44,10 +44,11 @@ SLOTS_AT_A_TIME = 288
 def gate(panel: Panel) -> tuple[Refused, ...]:
     """Turn readings that nothing supports into NaN, in the panel's own arrays, and say whose and why.
 
-    Quantities are judged in the order in which they are needed to judge others: inlets, GPU power, server power,
-    airflow, GPU temperatures, row meters.
+    Quantities are judged in the order in which they are needed to judge others: clocks, inlets, GPU power, server
+    power, airflow, GPU temperatures, row meters.
     """
     refused: list[Refused] = []
+    refused += _clocks(panel)
     refused += _inlets(panel)
     row_inlet = _row_inlet_c(panel)
     refused += _gpu_power(panel)
@@ -59,6 +60,19 @@ def gate(panel: Panel) -> tuple[Refused, ...]:
     refused += _meters(panel)
     panel.room_load_frac[:] = room_load_frac(panel.server_power_w, panel.topology)
     return tuple(refused)
+
+
+def _clocks(panel: Panel) -> Iterator[Refused]:
+    """Servers whose power follows their VMs' load late: load is told by another clock. Without VMs nobody can tell."""
+    power = _middle_gpu_power_w(panel)
+    for s, slots, minutes in late_sensors(power, panel.vm_load_frac.astype(np.float32)):
+        lost = int(np.isfinite(panel.server_power_w[slots, s]).sum())
+        for values in (panel.inlet_c, panel.server_power_w, panel.airflow_cfm):
+            values[slots, s] = np.nan
+        for of_gpus in (panel.load_frac, panel.gpu_power_w, panel.gpu_c, panel.gpu_memory_c):
+            of_gpus[slots, s] = np.nan
+        reason = f"the clock of all its sensors is {minutes:.0f} min behind its VMs' load"
+        yield Refused("servers", "t_s", panel.topology.servers[s], lost, reason)
 
 
 def _inlets(panel: Panel) -> Iterator[Refused]:

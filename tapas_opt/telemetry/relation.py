@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -14,7 +14,7 @@ from tapas_opt.domain.history import Refused
 from tapas_opt.domain.panel import DAY_S, SLOT_S
 from tapas_opt.domain.plausible import lag_of, median_of_present, stands_still
 
-__all__ = ["Relation", "Tolerance", "refuse"]
+__all__ = ["Relation", "Tolerance", "late_sensors", "refuse"]
 
 Floats = NDArray[np.floating[Any]]
 FloatArray = NDArray[np.float64]
@@ -130,18 +130,7 @@ class _Judge:
 
     def late(self) -> None:
         """Blocks of days in which a sensor's changes follow those of its driver best after some time."""
-        late: dict[int, list[tuple[slice, int]]] = {}
-        for first in range(0, len(self._values), BLOCK_SLOTS):
-            block = slice(first, first + BLOCK_SLOTS)
-            lag, best, now = lag_of(self._values[block], self._r.driver[block], MOST_LAG_SLOTS)
-            found = (lag >= LEAST_LAG_SLOTS) & (best >= LEAST_CORRELATION) & (best >= 2.0 * now)
-            for k in np.flatnonzero(found).tolist():
-                late.setdefault(k, []).append((block, int(lag[k])))
-        for k, blocks in late.items():
-            slots = np.zeros(len(self._values), dtype=bool)
-            for block, _ in blocks:
-                slots[block] = True
-            minutes = float(np.median([lag for _, lag in blocks])) * SLOT_S / 60.0
+        for k, slots, minutes in late_sensors(self._values, self._r.driver):
             self._refuse(k, slots, f"late: follows what drives it after {minutes:.0f} min")
 
     def off_peers(self) -> None:
@@ -208,6 +197,22 @@ class _Judge:
         self.wrong[:, k] |= new
         if new.any():
             self.records.append(Refused(self._r.table, self._r.column, self._r.names[k], int(new.sum()), reason))
+
+
+def late_sensors(values: Float32Array, driver: Float32Array) -> Iterator[tuple[int, BoolArray, float]]:
+    """Sensors that follow what drives them late, the slots of the blocks in which they do, and by how many minutes."""
+    late: dict[int, list[tuple[slice, int]]] = {}
+    for first in range(0, len(values), BLOCK_SLOTS):
+        block = slice(first, first + BLOCK_SLOTS)
+        lag, best, now = lag_of(values[block], driver[block], MOST_LAG_SLOTS)
+        found = (lag >= LEAST_LAG_SLOTS) & (best >= LEAST_CORRELATION) & (best >= 2.0 * now)
+        for k in np.flatnonzero(found).tolist():
+            late.setdefault(k, []).append((block, int(lag[k])))
+    for k, blocks in late.items():
+        slots = np.zeros(len(values), dtype=bool)
+        for block, _ in blocks:
+            slots[block] = True
+        yield k, slots, float(np.median([lag for _, lag in blocks])) * SLOT_S / 60.0
 
 
 def _usual(r: Relation, values: Float32Array) -> tuple[Float32Array, Float32Array]:

@@ -123,6 +123,20 @@ def test_a_sensor_that_reads_the_past_is_late(healthy):
     assert "after 40 min" in records[0].reason
 
 
+def test_a_server_whose_clock_is_behind_is_named_and_not_believed(healthy):
+    """All its sensors agree with each other; only its VM's load, told by another clock, shows that they are late."""
+    healthy.vm_load_frac[:] = healthy.load_frac[:, :, 0]
+    late = [healthy.inlet_c, healthy.server_power_w, healthy.airflow_cfm]
+    late += [healthy.load_frac, healthy.gpu_power_w, healthy.gpu_c, healthy.gpu_memory_c]
+    for values in late:
+        values[6:, BUSY] = values[:-6, BUSY].copy()
+    records = gate(healthy)
+    assert (records[0].table, records[0].column, records[0].name) == ("servers", "t_s", "S2")
+    assert "30 min behind" in records[0].reason
+    assert np.isnan(healthy.gpu_c[:, BUSY]).all()
+    assert {record.name for record in records if record.table != "rows"} == {"S2"}
+
+
 def test_what_a_register_holds_when_nobody_wrote_to_it_is_refused_reading_by_reading(healthy):
     """0 °C and 40 CFM lie in the range of their sensors; beside what drives them they cannot be."""
     zero, odd = np.arange(100, 1_500, 7), np.arange(50, 1_500, 11)
