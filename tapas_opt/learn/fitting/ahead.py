@@ -29,6 +29,7 @@ LEAST_ERROR_FRAC = 0.05
 
 RIDGE = 1e-3
 PASSES = 20
+SETTLED = 1e-3
 
 
 def fit_ahead(residual: FloatArray, t_s: FloatArray, room: IntArray) -> AheadModel:
@@ -110,5 +111,7 @@ def _least_absolute(x: FloatArray, y: FloatArray, least: float) -> FloatArray:
     b = np.zeros(x.shape[1])
     for _ in range(PASSES):
         weighted = x / np.maximum(np.abs(y - x @ b), least)[:, None]
-        b = np.asarray(np.linalg.solve(x.T @ weighted + held, weighted.T @ y), dtype=np.float64)
+        before, b = b, np.asarray(np.linalg.solve(x.T @ weighted + held, weighted.T @ y), dtype=np.float64)
+        if np.abs(b - before).max() < SETTLED:
+            break
     return b
