@@ -147,7 +147,7 @@ class _Source:
 
         inlet = np.ascontiguousarray(self.panel.inlet_c[at, servers].T, dtype=np.float64)
         power, temperature = by_gpu(self.panel.gpu_power_w), by_gpu(self.temperature_c)
-        return GpuReadings(np.repeat(inlet, self.gpus, axis=0), power, temperature)
+        return GpuReadings(np.repeat(inlet, self.gpus, axis=0), power, temperature, effective_w=power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +193,13 @@ def _fit_fleet(source: _Source, split: Split) -> _Fleet | None:
 
 def _fit_block(readings: GpuReadings, shared: Shared, day: IntArray, fitting: BoolArray) -> _Own:
     """Fit some GPUs on the fitting slots of ``[gpu, t]`` and score all slots."""
+    readings = readings.through(shared.curve)
     coefficients = gpu_coefficients(readings.at(fitting), shared)
     share = shared.curve.margin_share_at(readings.power_w)
-    residual = readings.residual(coefficients, shared.curve)
+    residual = readings.residual(coefficients)
     spread = np.maximum(spread_of(residual[:, fitting].T), LEAST_SPREAD_C)
     score = residual / share / spread[:, None]
-    as_pooled = readings.residual(np.broadcast_to(shared.coefficients, coefficients.shape), shared.curve)
+    as_pooled = readings.residual(np.broadcast_to(shared.coefficients, coefficients.shape))
     return _Own(
         coefficients,
         spread,

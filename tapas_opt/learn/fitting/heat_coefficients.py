@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,24 +36,25 @@ LEAST_SPREAD_C = 0.1
 
 @dataclass(frozen=True)
 class GpuReadings:
-    """Readings ``[gpu, t]`` in double precision; NaN where there is none."""
+    """Readings ``[gpu, t]`` in double precision, and φ of each; NaN where there is none."""
 
     inlet_c: FloatArray
     power_w: FloatArray
     temperature_c: FloatArray
+    effective_w: FloatArray
+
+    def through(self, curve: HeatCurve) -> GpuReadings:
+        """The same with φ by the curve."""
+        return replace(self, effective_w=curve.effective_at(self.power_w, self.inlet_c))
 
     def at(self, slots: BoolArray) -> GpuReadings:
         """At some slots only."""
-        return GpuReadings(self.inlet_c[:, slots], self.power_w[:, slots], self.temperature_c[:, slots])
+        return GpuReadings(*(getattr(self, item.name)[:, slots] for item in fields(self)))
 
-    def residual(self, coefficients: FloatArray, curve: HeatCurve) -> FloatArray:
+    def residual(self, coefficients: FloatArray) -> FloatArray:
         """Temperature less ``a·T_in + b·φ + c`` with the coefficients ``[gpu, 3]``."""
         a, b, c = coefficients.T[..., None]
-        return np.asarray(self.temperature_c - a * self.inlet_c - b * self.effective_w(curve) - c)
-
-    def effective_w(self, curve: HeatCurve) -> FloatArray:
-        """φ of each reading."""
-        return curve.effective_at(self.power_w, self.inlet_c)
+        return np.asarray(self.temperature_c - a * self.inlet_c - b * self.effective_w - c)
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,15 @@ def shared_by_all(sample: GpuReadings) -> Shared | None:
         return None
     power, inlet = _range(sample.power_w[known], LEAST_RANGE_W), _range(sample.inlet_c[known], LEAST_RANGE_C)
     curve = fit_heat_curve(sample.temperature_c, sample.inlet_c, sample.power_w, power, inlet)
-    variance = np.array([np.var(x[known]) for x in (sample.inlet_c, sample.effective_w(curve))])
+    sample = sample.through(curve)
+    variance = np.array([np.var(x[known]) for x in (sample.inlet_c, sample.effective_w)])
     nobody = Shared(curve, np.full(3, LEAST_SLOPE), 1e-6 * variance, LEAST_POWER_SPAN_FRAC * (power[1] - power[0]))
     own = gpu_coefficients(sample, nobody)
     if np.isnan(own).all():
         own = gpu_coefficients(sample, replace(nobody, least_span_w=0.0))
     if np.isnan(own).all():
         return None
-    residual = sample.residual(own, curve).T
+    residual = sample.residual(own).T
     share = margin_share(residual / np.maximum(spread_of(residual), LEAST_SPREAD_C), sample.power_w.T, curve)
     typical = np.nanmedian(own, axis=0)
     return replace(nobody, curve=replace(curve, margin_share=share), coefficients=typical, variance=variance)
@@ -102,11 +104,11 @@ def gpu_coefficients(readings: GpuReadings, shared: Shared) -> FloatArray:
     Those are GPUs that hardly worked, and GPUs whose readings deny that heat warms them. A reading is far off when it
     lies :data:`OUTLIER_FACTOR` times as far from the first fit as 95 % of that GPU's do.
     """
-    x = np.stack([readings.inlet_c, readings.effective_w(shared.curve), readings.temperature_c])
+    x = np.stack([readings.inlet_c, readings.effective_w, readings.temperature_c])
     known = np.asarray(np.isfinite(x).all(axis=0))
     enough = (known.sum(axis=1) >= LEAST_ROWS) & (_span(readings.power_w, known) >= shared.least_span_w)
     known &= enough[:, None]
-    off = np.abs(readings.residual(_least_squares(x, known, shared), shared.curve))
+    off = np.abs(readings.residual(_least_squares(x, known, shared)))
     limit = OUTLIER_FACTOR * np.maximum(_quantile(off, known, 0.95), SMALLEST_RESIDUAL)
     fitted = _least_squares(x, known & (off <= limit[:, None]), shared)
     return np.asarray(np.where((enough & (fitted[:, 1] > LEAST_SLOPE))[:, None], fitted, np.nan))
