@@ -96,14 +96,34 @@ def fit_weeks(loads: Loads, templates: int) -> Weeks:
 
 
 def fit_own_days(loads: Loads, weeks: Weeks, vms: int) -> OwnDays:
-    """How each VM differs from its template by hour of day, as far as that is more than chance."""
+    """How each VM differs from its template by hour of day, as far as that is more than chance, and where it is lately.
+
+    To what it usually has beside its template comes the mean of its last day beside that, as far as such a shift lasts:
+    times the correlation of one day's mean with the next, learned from all VMs.
+    """
     hour = loads.hour % HOURS_PER_DAY
     residual = loads.load - weeks.central[loads.template, loads.hour]
     offset = _believed((loads.vm, vms), (hour, HOURS_PER_DAY), loads.day, residual)
+    offset += _lasting_shift(loads, residual - offset[loads.vm, hour], vms)[:, None]
     squared = (residual - offset[loads.vm, hour]) ** 2
     usual = _shrunk(loads, np.zeros_like(hour), squared, np.full((vms, 1), _usual_square(loads, squared)))
     spread = _shrunk(loads, hour, squared, np.broadcast_to(usual, offset.shape))
     return OwnDays(offset, np.maximum(np.sqrt(spread), SMALLEST_SPREAD))
+
+
+def _lasting_shift(loads: Loads, residual: FloatArray, vms: int) -> FloatArray:
+    """``[vm]`` mean residual of the last 24 hours of its template, times the correlation of a day's with the next's."""
+    hours = loads.day * HOURS_PER_DAY + loads.hour % HOURS_PER_DAY
+    end = np.zeros(int(loads.template.max()) + 1, dtype=np.int64)
+    np.maximum.at(end, loads.template, hours)
+    age = (end[loads.template] - hours) // HOURS_PER_DAY
+    place, days = loads.vm * (age.max() + 1) + age, int(age.max()) + 1
+    count = np.bincount(place, minlength=vms * days).reshape(vms, days)
+    mean = np.bincount(place, residual, minlength=vms * days).reshape(vms, days) / np.maximum(count, 1)
+    both = (count[:, 1:] > 0) & (count[:, :-1] > 0)
+    before, after = mean[:, 1:][both], mean[:, :-1][both]
+    lasting = float(before @ after) / max(float(before @ before), SMALLEST_SPREAD**2)
+    return np.asarray(np.clip(lasting, 0.0, 1.0) * mean[:, 0])
 
 
 def _nested(loads: Loads, group: IntArray, groups: int, values: FloatArray) -> FloatArray:
