@@ -51,7 +51,8 @@ def _coverage(data: Mapping[str, Any]) -> Table:
     headings = ("model", "of what", "promised", "reached", "hottest days", "top 5 % hours", "row-days")
     table = _table(title, *headings)
     for name, row in data["models"].items():
-        shares = (row["coverage"], row["coverage_hottest_days"], row["coverage_top_hours"], row["coverage_row_day"])
+        reached = row["coverage"] if row["rows_test"] else None
+        shares = (reached, row["coverage_hottest_days"], row["coverage_top_hours"], row["coverage_row_day"])
         table.add_row(name, row["promise"], _percent(row["level"], 0), *map(_percent, shares))
     return table
 

@@ -36,7 +36,8 @@ def errors_table(data: Data) -> str:
 def coverage_table(data: Data) -> str:
     """What stayed below its upper value; models short of their promise, beyond chance, are marked."""
     rows = [
-        [name, row["promise"], _percent(row["level"], 0), _percent(row["coverage"]), _percent(row["coverage_row_day"]),
+        [name, row["promise"], _percent(row["level"], 0), _percent(row["coverage"] if row["rows_test"] else None),
+         _percent(row["coverage_row_day"]),
          _percent(row["coverage_hottest_days"]), _percent(row["coverage_top_hours"])]
         for name, row in data["models"].items()
     ]  # fmt: skip
@@ -132,7 +133,7 @@ def _number(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+,.2g}" if abs(value) < 1_000 else f"{value:+,.0f}"
+    return f"{value:+,.2g}" if abs(value) < 99.5 else f"{value:+,.0f}"
 
 
 def _percent(share: float | None, digits: int = 2) -> str:

@@ -144,6 +144,10 @@ def test_the_headline_says_what_was_decided_and_what_falls_short(judged):
     assert fit_headline(data_of(judged)) == (
         "Put in use; mean errors: inlets 0.5 °C, GPUs 0.5 °C, servers 0.5 W; airflow covers less than promised."
     )
+    kept = {name: one for name, one in judged.items() if name != "airflow"}
+    assert fit_headline(data_of(kept)).endswith(
+        "all cover what they promise, within chance (the least: inlet_temperature 98.5% of 99%)."
+    )
     turned_down = data_of(judged, promoted=False, worse=["vm_load: mean error 0.1 → 0.2"])
     assert fit_headline(turned_down).startswith("Not put in use, because worse: vm_load; ")
     drifted = data_of(judged, drift=[{"name": "airflow", "words": "DRIFT: airflow 17 → 32 CFM on days 14–20"}])
