@@ -151,7 +151,9 @@ def _believed(
     groups, cells
         Number of each reading's group and cell, and how many there are.
     """
-    (group, many), (cell, each), periods = groups, cells, int(period.max()) + 1
+    (group, many), (cell, each) = groups, cells
+    period = period - period.min()  # a history in Unix time begins tens of thousands of days after day 0
+    periods = int(period.max()) + 1
     place, shape = (group * each + cell) * periods + period, (many, each, periods)
     count = np.bincount(place, minlength=many * each * periods).reshape(shape)
     mean_then = np.bincount(place, values, minlength=count.size).reshape(shape) / np.maximum(count, 1)
