@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tapas_opt.domain.panel import Panel
+from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.artefact import Artefact, Training
 from tapas_opt.learn.fitting.domain import fit_domain_margin, fit_row_overhead
 from tapas_opt.learn.fitting.fitted import Fitted, settled, with_errors
@@ -16,7 +18,7 @@ from tapas_opt.learn.fitting.inlet import fit_inlet
 from tapas_opt.learn.fitting.instance import fit_instance_power
 from tapas_opt.learn.fitting.load import fit_loads
 from tapas_opt.learn.fitting.power import fit_gpu_power, fit_surface
-from tapas_opt.learn.fitting.split import split_days
+from tapas_opt.learn.fitting.split import Split, split_days
 from tapas_opt.learn.judge import Judgement, judge
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.learn.sums import server_sums
@@ -42,9 +44,10 @@ def fit_and_judge(
     Raises
     ------
     InvalidInput
-        If the history is shorter than four days, or has no reading where one is needed.
+        If the history is shorter than four days; or listing every sensor without any reading to fit or calibrate on.
     """
     split = split_days(panel.day)
+    _check_readings(panel, split)
     training = _training(panel, split.fit)
 
     def settle(fitted: Fitted) -> Artefact[Any]:
@@ -75,6 +78,29 @@ def fit_and_judge(
     return with_errors(learned, judged), judged
 
 
-def _training(panel: Panel, fitting: np.typing.NDArray[np.bool_]) -> Training:
+def _check_readings(panel: Panel, split: Split) -> None:
+    """Every model is needed, so every kind of sensor is; only rows may go without a meter."""
+    sensors: dict[str, NDArray[Any]] = {
+        "rooms.outdoor_c": panel.outdoor_c,
+        "servers.inlet_c": panel.inlet_c,
+        "servers.power_w": panel.server_power_w,
+        "servers.airflow_cfm": panel.airflow_cfm,
+        "gpus.load_frac": panel.load_frac,
+        "gpus.power_w": panel.gpu_power_w,
+        "gpus.temperature_c": panel.gpu_c,
+        "gpus.memory_temperature_c": panel.gpu_memory_c,
+        "vms.load_frac": panel.vm_load_frac,
+    }
+    faults = [
+        Fault(name, f"holds no reading in the days to {purpose}, on which a model depends; bring history that does")
+        for name, values in sensors.items()
+        for purpose, days in (("fit", split.fit), ("calibrate", split.calibrate))
+        if not any(np.isfinite(values[t]).any() for t in np.flatnonzero(days))
+    ]
+    if faults:
+        raise InvalidInput("history", faults)
+
+
+def _training(panel: Panel, fitting: NDArray[np.bool_]) -> Training:
     seconds = panel.t_s[fitting]
     return Training(float(seconds[0]), float(seconds[-1]), panel.fingerprint)

@@ -161,3 +161,29 @@ def test_a_slot_without_reading_is_nan_in_the_panel(make_history, topology):
     assert np.isfinite(panel.server_power_w[2, 0])
     assert np.isfinite(panel.room_load_frac[2, 0])
     assert (panel.vm_template[:, 5] == NO_VM).all()
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        ("rooms", "outdoor_c"), ("servers", "inlet_c"), ("servers", "airflow_cfm"), ("gpus", "load_frac"),
+        ("gpus", "memory_temperature_c"), ("vms", "load_frac"),
+    ],
+    ids=".".join,
+)  # fmt: skip
+def test_a_sensor_that_never_read_is_named(make_history, topology, gone):
+    """Control needs every model; without its sensor none can be learned, and a traceback says it to nobody."""
+    history, (table, column) = make_history(topology, days=4), gone
+    history[table][column] = np.nan
+    with pytest.raises(InvalidInput) as refused:
+        fit(panel_of(history, topology))
+    assert {fault.where for fault in refused.value.faults} == {f"{table}.{column}"}
+
+
+def test_rows_may_go_without_meters(make_history, topology):
+    """Their overhead is then taken as nothing, and domains are judged by the sum of their servers."""
+    history = make_history(topology, days=4)
+    del history["rows"]
+    learned = fit(panel_of(history, topology))
+    assert learned.row_overhead_w("R1") == 0.0
+    assert learned.errors()["domain_margin"].rows_test == 18
