@@ -16,7 +16,7 @@ from tapas_opt.domain.history import Refused
 from tapas_opt.domain.panel import Panel
 from tapas_opt.domain.plausible import colder_than_its_air, median_of_present, weaker_than_its_parts
 from tapas_opt.telemetry.panel import room_load_frac
-from tapas_opt.telemetry.relation import Relation, Tolerance, late_sensors, refuse
+from tapas_opt.telemetry.relation import LEAST_PEERS, Relation, Tolerance, late_sensors, refuse
 
 __all__ = ["gate"]
 
@@ -38,6 +38,9 @@ METER_MOST = 1.5
 LEAST_REPORTING_FRAC = 0.9
 """A meter is held against its servers while no more of them than this are silent."""
 
+ALIKE_LOAD_FRAC, ALIKE_POWER_FRAC = 0.1, 0.3
+"""GPUs of a server work alike within these: of others none says what one of them should read."""
+
 SLOTS_AT_A_TIME = 288
 
 
@@ -52,7 +55,7 @@ def gate(panel: Panel) -> tuple[Refused, ...]:
     refused += _inlets(panel)
     row_inlet = _row_inlet_c(panel)
     refused += _gpu_power(panel)
-    power = _middle_gpu_power_w(panel)
+    power = _middle(panel.gpu_power_w)
     refused += _server_power(panel, power)
     refused += refuse(_of_servers(panel, "airflow_cfm", panel.airflow_cfm, power, AIRFLOW))
     for column, values in (("temperature_c", panel.gpu_c), ("memory_temperature_c", panel.gpu_memory_c)):
@@ -64,7 +67,7 @@ def gate(panel: Panel) -> tuple[Refused, ...]:
 
 def _clocks(panel: Panel) -> Iterator[Refused]:
     """Servers whose power follows their VMs' load late: load is told by another clock. Without VMs nobody can tell."""
-    power = _middle_gpu_power_w(panel)
+    power = _middle(panel.gpu_power_w)
     for s, slots, minutes in late_sensors(power, panel.vm_load_frac.astype(np.float32)):
         lost = int(np.isfinite(panel.server_power_w[slots, s]).sum())
         for values in (panel.inlet_c, panel.server_power_w, panel.airflow_cfm):
@@ -82,10 +85,11 @@ def _inlets(panel: Panel) -> Iterator[Refused]:
 
 
 def _gpu_power(panel: Panel) -> Iterator[Refused]:
-    """Each against the middle of its server's: a VM works all of them alike, or the tolerance becomes wide."""
-    middle = _middle_gpu_power_w(panel)
+    """Each against the middle of its server's, while all of them say that they work alike."""
+    middle, load = _middle(panel.gpu_power_w), _middle(panel.load_frac)
     for g in range(panel.gpu_power_w.shape[2]):
-        yield from refuse(_of_gpus(panel, "power_w", panel.gpu_power_w, g, middle, GPU_POWER))
+        driver = np.where(np.abs(panel.load_frac[:, :, g] - load) <= ALIKE_LOAD_FRAC * load, middle, np.float32(np.nan))
+        yield from refuse(_of_gpus(panel, "power_w", panel.gpu_power_w, g, driver, GPU_POWER))
 
 
 def _server_power(panel: Panel, power: Float32Array) -> Iterator[Refused]:
@@ -100,12 +104,14 @@ def _server_power(panel: Panel, power: Float32Array) -> Iterator[Refused]:
 def _gpu_temperatures(
     panel: Panel, column: str, values: Float32Array, power: Float32Array, row_inlet: Float32Array
 ) -> Iterator[Refused]:
-    """Never below the air, and as far above it as other GPUs in the same place at the same power."""
+    """Never below the air, and as far above it as other GPUs in the same place, while its server's work alike."""
     for g in range(values.shape[2]):
         cold = colder_than_its_air(values[:, :, g], row_inlet)
         names = [f"{server}/{g}" for server in panel.topology.servers]
         yield from _taken_out("gpus", column, values[:, :, g], cold, names, "colder than the air at its inlet")
-        yield from refuse(_of_gpus(panel, column, values, g, power, GPU_TEMPERATURE, row_inlet))
+        unlike = np.abs(panel.gpu_power_w[:, :, g] - power) > ALIKE_POWER_FRAC * power
+        driver = np.where(unlike, np.float32(np.nan), power)
+        yield from refuse(_of_gpus(panel, column, values, g, driver, GPU_TEMPERATURE, row_inlet))
 
 
 def _meters(panel: Panel) -> Iterator[Refused]:
@@ -161,20 +167,24 @@ def _of_gpus(
 
 
 def _row_inlet_c(panel: Panel) -> Float32Array:
-    """``[t, s]`` middle inlet temperature of each server's row; of all where the row has none; 0 where nobody has."""
-    rows = panel.topology.server_row
-    middle = np.stack(
-        [median_of_present(panel.inlet_c[:, rows == r], 1) for r in range(len(panel.topology.rows))], axis=1
-    )
-    anyone = median_of_present(middle, 1)[:, None]
-    middle = np.where(np.isfinite(middle), middle, np.where(np.isfinite(anyone), anyone, 0.0))
-    return np.asarray(middle[:, rows], dtype=np.float32)
+    """``[t, s]`` middle inlet temperature of each server's row.
+
+    Of all servers where the row has too few to say which one is wrong; 0 where nobody has one.
+    """
+    anyone = np.nan_to_num(median_of_present(panel.inlet_c, 1))
+    middle = np.repeat(anyone[:, None], len(panel.topology.servers), axis=1).astype(np.float32)
+    for r in range(len(panel.topology.rows)):
+        of = np.flatnonzero(panel.topology.server_row == r)
+        if of.size >= LEAST_PEERS:
+            own = median_of_present(panel.inlet_c[:, of], 1)
+            middle[:, of] = np.where(np.isfinite(own), own, anyone)[:, None]
+    return middle
 
 
-def _middle_gpu_power_w(panel: Panel) -> Float32Array:
-    """``[t, s]`` median power of each server's GPUs, that one bad sensor does not move."""
-    middle = np.empty(panel.server_power_w.shape, dtype=np.float32)
+def _middle(values: Float32Array) -> Float32Array:
+    """``[t, s]`` median over each server's GPUs, that one bad sensor does not move."""
+    middle = np.empty(values.shape[:2], dtype=np.float32)
     for first in range(0, len(middle), SLOTS_AT_A_TIME):
         part = slice(first, first + SLOTS_AT_A_TIME)
-        middle[part] = median_of_present(panel.gpu_power_w[part], 2)
+        middle[part] = median_of_present(values[part], 2)
     return middle

@@ -14,7 +14,7 @@ from tapas_opt.domain.history import Refused
 from tapas_opt.domain.panel import DAY_S, SLOT_S
 from tapas_opt.domain.plausible import lag_of, median_of_present, stands_still
 
-__all__ = ["Relation", "Tolerance", "late_sensors", "refuse"]
+__all__ = ["LEAST_PEERS", "Relation", "Tolerance", "late_sensors", "refuse"]
 
 Floats = NDArray[np.floating[Any]]
 FloatArray = NDArray[np.float64]

@@ -168,6 +168,19 @@ def test_a_meter_below_or_far_above_its_servers_is_refused(healthy, factor, word
     assert np.isfinite(healthy.meter_w[:, 1]).all()
 
 
+@pytest.mark.parametrize("with_load", [True, False])
+def test_a_gpu_that_rests_in_a_busy_server_is_no_broken_sensor(healthy, with_load):
+    """VMs take one, two or four GPUs too: the others draw little and stay cool, and both readings are true."""
+    rests = (slice(3 * SLOTS_PER_DAY, None), BUSY, slice(6, 8))
+    healthy.load_frac[rests] = 0.0
+    healthy.gpu_power_w[rests] = 55.0 + np.random.default_rng(2).standard_normal((3 * SLOTS_PER_DAY, 2))
+    air = np.median(healthy.inlet_c[3 * SLOTS_PER_DAY :], axis=1)[:, None]
+    healthy.gpu_c[rests], healthy.gpu_memory_c[rests] = np.round(air + 7.0), np.round(air + 12.0)
+    if not with_load:
+        healthy.load_frac[:] = np.nan
+    assert {name for column, name in blamed(healthy) if name.startswith("S2/")} == set()
+
+
 def test_a_room_that_warms_is_no_broken_sensor(healthy):
     """All inlets and chips 5 °C warmer since the fourth day: that is weather, and must be learned."""
     since = 4 * SLOTS_PER_DAY
