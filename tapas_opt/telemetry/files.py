@@ -102,9 +102,8 @@ class FileHistory:
             if progress is not None:
                 progress(done / len(every), file.name)
             for number, raw in enumerate(_chunks(file, self.kind, self.layout.tables[i])):
-                self._keep(
-                    readings_of(raw, self.layout.tables[i], file.name, self.tally), f"{i:03d}-{done:06d}-{number:06d}"
-                )
+                readings = readings_of(raw, self.layout.tables[i], file.name, self.tally)
+                self._keep(readings, f"{i:03d}-{done:06d}-{number:06d}")
         days = sorted(int(path.name) for path in self._work.iterdir()) if self._work.exists() else []
         return [Span(day, day + DAY_S, self.step_s) for day in days]
 
@@ -142,7 +141,7 @@ class FileHistory:
                     values = _column(column, f"{name}.{column.name}", rows, slot, block.shape, tally)
                     block.fill(column, values, tally, table.files or f"{name} of {self.kind}")
             if name == "vms":
-                self._label(block, rows, slot)
+                self._label(block, rows, slot, tally)
         return block
 
     def _names(self, owner: str, frames: Sequence[pd.DataFrame]) -> Names:
@@ -163,19 +162,25 @@ class FileHistory:
         t = self.topology
         return t.site.hardware[t.hardware[t.server_hardware[server]]].gpus
 
-    def _label(self, block: Block, rows: _Placed, slot: IntArray) -> None:
+    def _label(self, block: Block, rows: _Placed, slot: IntArray, tally: Tally) -> None:
         """Server, template and the like of each VM in each slot: those of its first row."""
-        servers = None if self.topology is None else Names(self.topology.servers, self.mapping)
-        for text in [
-            c.name for c in block.table.columns if c.kind == "str" and c.name in rows.frame and c.name != "vm"
-        ]:
-            said = np.full(block.shape[:2], None, dtype=object)
-            values = rows.frame[text].to_numpy(dtype=object)
-            if text == "server" and servers is not None:
-                numbers = [servers.number(str(label)) for label in values]
-                values = np.array([None if i is None else servers.names[i] for i in numbers], dtype=object)
-            said[slot[::-1], rows.name[::-1]] = values[::-1]
-            block.label(text, said)
+        for column in block.table.columns:
+            if column.kind == "str" and column.name not in block.table.key and column.name in rows.frame:
+                values = rows.frame[column.name].to_numpy(dtype=object)
+                if column.name == "server" and self.topology is not None:
+                    values = _renamed(values, Names(self.topology.servers, self.mapping), tally)
+                said = np.full(block.shape[:2], None, dtype=object)
+                said[slot[::-1], rows.name[::-1]] = values[::-1]
+                block.label(column.name, said)
+
+
+def _renamed(labels: NDArray[np.object_], names: Names, tally: Tally) -> NDArray[np.object_]:
+    """The site's names of servers, None where it has none."""
+    numbers = [names.number(str(label)) for label in labels]
+    for label, number in zip(labels, numbers, strict=True):
+        if number is None:
+            tally.miss("servers", str(label))
+    return np.array([None if number is None else names.names[number] for number in numbers], dtype=object)
 
 
 @dataclass(frozen=True)
