@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tapas_opt.cli.drill_audit import Audit
-from tapas_opt.client import Acknowledgement, Client, Completion, Decision, Plan
+from tapas_opt.client import Acknowledgement, Client, Completion, Decision, Plan, messages
 from tapas_opt.control import events as happened
 from tapas_opt.control.forecast import choice_name
 from tapas_opt.control.reconfiguring import PARKED
@@ -17,6 +17,7 @@ from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.workload import Endpoint, Group, Vm
 from tapas_opt.errors import NoInstance
 from tapas_opt.reconfiguration.problem import Stage
+from tapas_opt.service.readings import believed
 from tapas_opt.simulation.policy import Orders, Request, Shares
 
 __all__ = ["Measured", "ServedPolicy"]
@@ -96,7 +97,7 @@ class ServedPolicy:
     def observe(self, readings: Readings) -> Orders:
         """Push telemetry, say what became of requests and orders, and ask for the next wave as an agent would."""
         self._client.push_telemetry([readings])
-        self.audit.mirror.observe(readings)
+        self._mirror(readings)
         if self._done:
             self._client.complete(self._done)
             self._done.clear()
@@ -179,6 +180,12 @@ class ServedPolicy:
         if choice_of:
             self.audit.mirror.apply([happened.PlanApplied("", "", choice_of)])
         return Orders(choice_of, why=why)
+
+    def _mirror(self, readings: Readings) -> None:
+        """Let the auditor hear what the server believed, or a bad sensor would make two worlds."""
+        fleet = self.audit.mirror.fleet
+        heard, _, _ = believed(messages.readings(readings), fleet.topology, fleet.endpoints)
+        self.audit.mirror.observe(heard)
 
     def _acknowledge(self) -> None:
         for desired in self._client.configurations():

@@ -3,10 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
 import pytest
+
+from tapas_opt.client import Client
+from tapas_opt.control.telemetry import Readings
 
 COMMAND = str(Path(sys.executable).with_name("tapas-opt"))
 
@@ -99,3 +103,14 @@ def test_without_a_server_it_says_how_to_start_one():
     refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert refused.returncode == 1
     assert refused.stderr == "tapas-opt: no tapas-opt server at 127.0.0.1:1; start one with `tapas-opt serve`\n"
+
+
+def test_status_warns_of_meters_that_contradict_each_other(client, address, demo_topology):
+    """A UPS at 0 W although all servers draw power: a failure that nobody has reported, or a dead meter."""
+    watts = dict.fromkeys(demo_topology.servers, 2_000.0)
+    with Client(address) as sensors:
+        sensors.push_telemetry([Readings(time.time(), server_power_w=watts, ups_power_w={"U1": 0.0})])
+    said = " ".join(client("status").stdout.split())
+    assert "warning: METER: UPS U1 shows 0 W, its servers and what is not metered" in said
+    warnings = json.loads(client("status", "--json").stdout)["warnings"]
+    assert any(text.startswith("METER: UPS U1") for text in warnings)

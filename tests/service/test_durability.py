@@ -184,15 +184,15 @@ def widened(client):
 
 
 def test_tracked_biases_survive_sigterm_and_kill_9(start, demo_topology):
-    """After either, one reading finds sensors that are well known; a server without the file takes it for the first."""
+    """The first reading finds sensors of which nothing is known; after either end, one finds them well known."""
     servers = demo_topology.servers
     first = start("--clock", "telemetry")
     with first.client() as client:
-        client.push_telemetry(servers_telemetry(1_000.0 + 60.0 * k, servers) for k in range(30))
+        client.push_telemetry([servers_telemetry(1_000.0, servers)])
+        assert len(widened(client)) == 1
+        client.push_telemetry(servers_telemetry(1_000.0 + 60.0 * k, servers) for k in range(1, 30))
         assert widened(client) == []
     assert first.terminate() == 0
-    kept = Path(f"{first.state}.tracking.json")
-    assert kept.exists()
     second = start("--clock", "telemetry")
     with second.client() as client:
         client.push_telemetry([servers_telemetry(2_800.0, servers)])
@@ -203,13 +203,7 @@ def test_tracked_biases_survive_sigterm_and_kill_9(start, demo_topology):
         client.push_telemetry([servers_telemetry(2_860.0, servers)])
         assert widened(client) == []
     assert third.terminate() == 0
-    kept.unlink()
-    fourth = start("--clock", "telemetry")
-    with fourth.client() as client:
-        client.push_telemetry([servers_telemetry(2_920.0, servers)])
-        assert len(widened(client)) == 1
-    assert fourth.terminate() == 0
-    assert fourth.errors() == ""
+    assert third.errors() == ""
 
 
 def test_a_damaged_file_of_biases_costs_knowledge_and_no_service(start, demo_topology):

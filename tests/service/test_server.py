@@ -302,6 +302,17 @@ def test_telemetry_is_taken_in_and_its_age_is_told(client):
     assert 0.0 <= client.snapshot().telemetry_age_s < 60.0
 
 
+def test_telemetry_of_gpus_is_taken_once_and_in_order(client):
+    """What a collector sends again, or too late, is refused with the reason."""
+    now_s = time.time()
+    gpus = Readings(now_s, gpu_power_w={"R2-K1-S1": (300.0,) * 8}, gpu_temperature_c={"R2-K1-S1": (60.0,) * 8})
+    assert client.push_telemetry([gpus]).accepted == 16
+    again = client.push_telemetry([gpus, replace(gpus, observed_at_s=now_s - 60.0)])
+    assert (again.accepted, again.refused) == (0, 32)
+    assert again.refusals[0] == f"server R2-K1-S1: gpu_power_w of {now_s:.0f} s was sent before"
+    assert f"of {now_s - 60.0:.0f} s came after the one of {now_s:.0f} s" in again.refusals[2]
+
+
 def test_the_site_is_replaced_only_by_who_has_read_it(client):
     text, etag = client.site()
     with pytest.raises(Conflict, match="read it again"):
