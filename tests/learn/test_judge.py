@@ -158,3 +158,15 @@ def test_a_day_that_had_hardly_begun_is_not_judged(make_history, topology, learn
     slots = np.arange(len(panel.t_s)) < 2 * SLOTS_PER_DAY + 20
     told = judge(learned, panel, slots)["inlet_temperature"]
     assert [day.from_s for day in told.by_day] == [0.0, 86_400.0]
+
+
+def test_a_draw_of_many_readings_gives_every_gpu_its_turn(learned, panel, judged, monkeypatch):
+    """Each GPU of a server is a degree warmer than the one before; every eighth reading would be of the same one."""
+    whole = judged()["gpu_temperature"]
+    monkeypatch.setattr("tapas_opt.learn.judging.tally.SAMPLE_PER_DAY", 288 * SERVERS)
+    monkeypatch.setattr("tapas_opt.learn.judging.tally.ERRORS_PER_DAY", 288 * SERVERS)
+    drawn = judged()["gpu_temperature"]
+    assert drawn.sample[1].size == JUDGED_DAYS * -(-288 * 8 * SERVERS // 11)  # 11 is the first above 8 prime to 48
+    assert drawn.sample[1].mean() == pytest.approx(whole.sample[1].mean(), abs=0.3)
+    assert drawn.p95_error == pytest.approx(whole.p95_error, rel=0.1)
+    assert drawn.mae == whole.mae
