@@ -67,6 +67,10 @@ class Profiles:
         self.all = tuple(profiles)
         self._by_key = {(p.configuration.name, p.hardware): p for p in profiles}
 
+    def measured(self, models: LearnedModels) -> Profiles:
+        """These, with the powers that history has measured often enough; see :mod:`tapas_opt.learn.instance`."""
+        return Profiles([models.measured_profile(profile) for profile in self.all])
+
     def get(self, configuration: str, hardware: str) -> Profile | None:
         """The profile, or None when it was never measured there."""
         return self._by_key.get((configuration, hardware))
@@ -221,7 +225,7 @@ class Forecast:
 
     def gpu_power_w(self, placed: FleetVm, hardware: str, hours: IntArray) -> FloatArray:
         """``[slot]`` central mean GPU power of a VM, the highest of each slot's hours."""
-        load = self.models.load_central_frac(placed.vm.template)[hours].max(axis=1)
+        load = self.models.load_central_frac(placed.vm.template, placed.vm.name)[hours].max(axis=1)
         return self._gpu_power_at(placed, hardware, load)
 
     def peak_gpu_power_w(self, vm: Vm, hardware: str) -> float:
@@ -229,7 +233,7 @@ class Forecast:
         profile = self.starting_profile(vm, hardware)
         if profile is not None:
             return profile.hottest_gpu_power_w[-1]
-        upper_w = float(self.models.gpu_power_w(hardware, self.models.load_upper_frac(vm.template).max()))
+        upper_w = float(self.models.gpu_power_w(hardware, self.models.load_upper_frac(vm.template, vm.name).max()))
         return min(upper_w, self.fleet.topology.site.hardware[hardware].gpu_max_power_w)
 
     def starting_profile(self, vm: Vm, hardware: str) -> Profile | None:
@@ -266,13 +270,15 @@ class Forecast:
         """
         topology = self.fleet.topology
         gpu_power = np.empty((len(topology.servers), len(hours)))
-        known: dict[tuple[str, str, str | None, str], FloatArray] = {}
+        known: dict[tuple[str | None, ...], FloatArray] = {}
         for s, placed in enumerate(self.fleet.occupant()):
             hardware = topology.hardware[topology.server_hardware[s]]
             if placed is None or placed.vm.name in idle:
                 gpu_power[s] = self.idle_gpu_power_w(hardware)
                 continue
-            key = (placed.vm.kind, placed.vm.template, placed.choice or placed.vm.configuration, hardware)
+            vm = placed.vm
+            own = vm.name if self.models.has_own_load(vm.template, vm.name) else None
+            key = (vm.kind, vm.template, own, placed.choice or vm.configuration, hardware)
             if key not in known:
                 known[key] = self.gpu_power_w(placed, hardware, hours)
             gpu_power[s] = known[key]

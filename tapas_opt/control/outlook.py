@@ -25,7 +25,7 @@ class Outlook:
 
     def __init__(self, fleet: Fleet, models: LearnedModels, profiles: Profiles, outdoor_rise_c: float) -> None:
         self.models = models
-        self.profiles = profiles
+        self.profiles = profiles.measured(models)
         self.latest = Latest()
         self.tracking = Tracking(fleet.topology, models)
         self._fleet = fleet

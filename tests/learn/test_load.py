@@ -134,15 +134,20 @@ def test_a_vm_under_another_template_has_no_load_of_its_own(with_own):
     assert not with_own.has_own_load("steady", "VM0")
 
 
-def test_a_vm_that_is_gone_or_too_young_has_no_entry(make_history, topology):
-    """VM1 ended on the fifth day, VM4 began 47 hours before the calibrating days end."""
-    history = make_history(topology)
+def test_a_vm_that_is_gone_or_too_young_or_as_its_template_has_no_entry(make_history, topology):
+    """VM1 ended on the fifth day, VM4 began 47 hours before the calibrating days end; VM3 alone made its template.
+
+    VM0 is busier, and so VM2 is less busy than their template.
+    """
+    history = with_busy_vm(make_history(topology), "VM0", 0.2)
     vms = history["vms"]
     gone = (vms["vm"] == "VM1") & (vms["t_s"] >= 5 * 86_400)
     young = (vms["vm"] == "VM4") & (vms["t_s"] < 6 * 86_400 - 47 * 3600)
     panel = panel_of(history | {"vms": vms[~gone & ~young]}, topology)
     _, own = fit_loads(panel, split_days(panel.day))
-    assert sorted(own.entries) == ["VM0", "VM2", "VM3"]
+    assert sorted(own.entries) == ["VM0", "VM2"]
+    alike = panel_of(make_history(topology), topology)
+    assert fit_loads(alike, split_days(alike.day))[1].entries == {}
 
 
 def test_99_percent_lie_above_95_and_other_levels_are_refused(learned):

@@ -30,6 +30,9 @@ BoolArray = NDArray[np.bool_]
 LEAST_OWN_HOURS = 48.0
 """Hours of readings from which on a VM has an entry of its own."""
 
+SMALLEST_OFFSET_FRAC = 0.02
+"""A VM that stays closer to its template than this at every hour of day needs no entry of its own."""
+
 DECIMALS = 4
 """Digits that are kept of loads; no meter of load has more."""
 
@@ -108,7 +111,7 @@ def _vms(panel: Panel, split: Split, weeks: Weeks, fit: Loads, calibrate: Loads)
         reaches = _rising([m * own.spread for m in multiples])
         template = np.full(len(panel.vms), NO_VM)
         template[until_now.vm] = until_now.template
-        for v in vms:
+        for v in vms[np.abs(own.offset[vms]).max(axis=1) >= SMALLEST_OFFSET_FRAC]:
             numbers = (_tuple(values[v]) for values in (own.offset, *reaches))
             entries[panel.vms[v]] = OwnLoadEntry(panel.templates[template[v]], *numbers)
     return Fitted(
