@@ -14,6 +14,7 @@ from tapas_opt.learn.artefact import Artefact, Training, artefact_from
 from tapas_opt.learn.curve import EXTRAPOLATION
 from tapas_opt.learn.fitting.fitted import settled
 from tapas_opt.learn.fitting.gpu_temperature import fit_gpu_temperature
+from tapas_opt.learn.fitting.heat_margin import aged_upper, rising_with_power
 from tapas_opt.learn.fitting.split import split_days
 from tapas_opt.learn.gpu_temperature import GpuEntry, GpuTemperatureModel, HeatCurve
 from tapas_opt.learn.models import KINDS
@@ -242,3 +243,20 @@ def test_a_file_that_would_break_a_promise_is_refused(model, change, message):
     raw["entries"] = {"S1": entry}
     with pytest.raises(InvalidInput, match=message):
         artefact_from(json.loads(json.dumps(raw)), "gpu_temperature", KINDS["gpu_temperature"], "file")
+
+
+def test_a_margin_allows_for_as_much_ageing_again():
+    """Scores were up to 2 in the fitting days and up to 3 after: 3 · 3/2; from 1 to 5 more than doubling is not."""
+    rising = np.linspace(0.0, 1.0, 1001)[:, None]
+    assert aged_upper(2.0 * rising, 3.0 * rising) == pytest.approx(4.5 * 0.99, rel=0.01)
+    assert aged_upper(rising, 5.0 * rising) == pytest.approx(10.0 * 0.99, rel=0.01)
+    assert aged_upper(3.0 * rising, 2.0 * rising) == pytest.approx(2.0 * 0.99, rel=0.01)
+
+
+def test_a_shape_that_falls_too_steeply_is_raised_until_upper_temperatures_rise():
+    steep = replace(CURVE, margin_share=(9.0, 1.0, 1.0))
+    raised = rising_with_power(steep, steepest=50.0)
+    rise = np.diff(raised.effective_w, axis=1) + 50.0 * np.diff(raised.margin_share)
+    assert (rise > 0).all()
+    assert all(np.greater_equal(raised.margin_share, steep.margin_share))
+    assert rising_with_power(steep, steepest=1.0) == steep

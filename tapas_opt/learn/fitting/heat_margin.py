@@ -28,6 +28,9 @@ LEAST_SHARE = 0.25
 SUSPECT = 3.0
 """A GPU whose usual day maximum is so many times that of the others has a bad sensor, and no say in their margin."""
 
+MOST_GROWTH = 2.0
+"""A fit that ages faster than this met something new once; that it will again is not to be planned for."""
+
 SLACK = 0.1
 """Upper temperatures keep at least this part of the central ones' rise with power."""
 
@@ -66,7 +69,8 @@ def aged_upper(fitted: FloatArray, calibrated: FloatArray) -> float:
     """
     after = conformal_upper(calibrated, DAY_LEVEL)
     before = conformal_upper(fitted, DAY_LEVEL) if np.isfinite(fitted).any() else after
-    return max(0.0, after * max(1.0, after / before) if before > 0 else after)
+    growth = after / before if before > 0 else 1.0
+    return max(0.0, after * min(max(growth, 1.0), MOST_GROWTH))
 
 
 def _high_of_gpus(score: FloatArray) -> FloatArray:
