@@ -238,9 +238,9 @@ def _check_sources(sources: Any, hosts: Mapping[str, str], topology: Topology, g
         if name not in topology.hardware
     ]
     unknown += [
-        Fault(f"{given['sources']}, instances.{instance.label}", f"{instance.server!r}: is no server of the site")
-        for instance in sources.instances
-        if instance.server not in topology.servers
+        Fault(f"{given['sources']}, {vm.vm}", f"{vm.server!r}: is no server of the site")
+        for vm in (*sources.instances, *sources.vms)
+        if vm.server not in topology.servers
     ]
     unknown += [
         Fault(f"{given['sources']}, metrics.{metric.column}", f"{metric.of!r}: is no server, row or room of the site")

@@ -19,7 +19,8 @@ from tapas_opt.telemetry.prometheus_series import Keyed, blank, combined
 from tapas_opt.telemetry.promql import Selection, stored_name
 from tapas_opt.telemetry.sources import Sources
 from tapas_opt.telemetry.tally import Tally
-from tapas_opt.telemetry.units import FAN_UNITS, UNITS, column_of
+from tapas_opt.telemetry.units import FAN_UNITS, UNITS
+from tapas_opt.telemetry.vms import vm_block
 
 __all__ = ["PrometheusHistory"]
 
@@ -66,7 +67,7 @@ class PrometheusHistory:
             ]
             if asked:
                 blocks[table] = self._block(table, asked, span, tally)
-        vms = self._vms(blocks.get(SERVING.name), span, tally)
+        vms = vm_block(span, self.topology, self.sources, blocks.get("gpus"), blocks.get(SERVING.name), tally)
         if vms is not None:
             blocks["vms"] = vms
         return Part({name: block.to_table() for name, block in blocks.items()}, tally)
@@ -143,22 +144,6 @@ class PrometheusHistory:
         by_hardware = [self.sources.airflow.get(name) for name in self.topology.hardware]
         factors = [(known.factor(unit) if known else None) for known in by_hardware]
         return np.array([np.nan if f is None else f for f in factors])[self.topology.server_hardware]
-
-    def _vms(self, serving: Block | None, span: Span, tally: Tally) -> Block | None:
-        """Load of the VMs that the operator named: tokens/s of an instance over its goodput, 1 at most."""
-        instances = [i for i in self.sources.instances if serving is not None and i.label in serving.names]
-        if serving is None or not instances:
-            return None
-        place = [serving.names.index(i.label) for i in instances]
-        tokens = serving.values("prompt_tokens_per_s") + serving.values("generation_tokens_per_s")
-        goodput = np.array([i.goodput_tokens_per_s for i in instances])
-        load = np.minimum(1.0, tokens[:, place] / goodput[None, :, None])
-        block = Block(TABLES["vms"], span.start_s, span.step_s, span.slots, [i.vm for i in instances], 1)
-        block.fill(column_of("vms.load_frac"), load, tally, "tokens/s of vLLM over goodput")
-        for text in ("server", "template", "configuration"):
-            said = np.array([getattr(i, text) for i in instances], dtype=object)
-            block.label(text, np.broadcast_to(said, block.shape[:2]))
-        return block
 
 
 class _Anything:

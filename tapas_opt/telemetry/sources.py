@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -15,7 +17,7 @@ from tapas_opt.telemetry.mapping_file import read_mapping
 from tapas_opt.telemetry.names import HOST_LABELS, METRICS, Metric
 from tapas_opt.telemetry.units import unit_fault
 
-__all__ = ["Airflow", "Instance", "Sources", "read_sources"]
+__all__ = ["Airflow", "Instance", "RentedVm", "Sources", "read_sources"]
 
 _Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 
@@ -51,6 +53,46 @@ class Instance:
     template: Name
     goodput_tokens_per_s: Positive
     configuration: Name | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RentedVm:
+    """A VM that the operator does not see into, on a server from ``start`` to ``end`` (ISO 8601, with an offset).
+
+    Without them it always ran there. Who moved or came again has several entries.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    vm: Name
+    server: Name
+    template: Name
+    start: str | None = None
+    end: str | None = None
+
+    def __post_init__(self) -> None:
+        times = {name: getattr(self, name) for name in ("start", "end")}
+        wrong = [f"{name} {text!r}: must be like 2026-01-05T00:00:00Z" for name, text in times.items() if _bad(text)]
+        if not wrong and self.start_s >= self.end_s:
+            wrong = [f"end {self.end!r}: must be after start {self.start!r}"]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+    @property
+    def start_s(self) -> float:
+        """Unix time from which it runs."""
+        return -inf if self.start is None else datetime.fromisoformat(self.start).timestamp()
+
+    @property
+    def end_s(self) -> float:
+        """Unix time at which it is gone."""
+        return inf if self.end is None else datetime.fromisoformat(self.end).timestamp()
+
+
+def _bad(text: str | None) -> bool:
+    try:
+        return text is not None and datetime.fromisoformat(text).tzinfo is None
+    except ValueError:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +161,9 @@ class Sources:
         By hardware of the site file.
     labels
         Where the known metrics say the server's name, in place of the usual labels; the first that is there counts.
+    vms, rest_as
+        VMs other than instances of vLLM; and the template of servers on which nobody is said to run, each of which then
+        is a VM of its own name. Their load is the used part of the GPUs' power range.
     known
         Whether the metrics that are known by name are read as well.
     """
@@ -128,6 +173,8 @@ class Sources:
     airflow: dict[Name, Airflow] = field(default_factory=dict)
     labels: tuple[_Text, ...] = ()
     instances: tuple[Instance, ...] = ()
+    vms: tuple[RentedVm, ...] = ()
+    rest_as: Name | None = None
     metrics: tuple[OwnMetric, ...] = ()
     known: bool = True
 
@@ -137,6 +184,9 @@ class Sources:
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"instances: {what} {', '.join(twice)} stands twice")
+        both = sorted({vm.vm for vm in self.vms} & {instance.vm for instance in self.instances})
+        if both:
+            raise ValueError(f"vms: {', '.join(both)} stands among the instances too")
 
     def in_order(self) -> tuple[Metric, ...]:
         """Every metric to ask for, the operator's own first."""

@@ -95,6 +95,9 @@ airflow: {dgx-a100: {}}
 colour: blue
 instances:
   - {label: "a:1", vm: chat-1, server: S1, template: chat, goodput_tokens_per_s: 0}
+vms:
+  - {vm: vm-1, server: S1, template: acme, start: yesterday}
+  - {vm: vm-1, server: S1, template: acme, start: "2026-01-05T00:00:00Z", end: "2026-01-04T00:00:00Z"}
 metrics:
   - {column: gpus.colour, unit: W, metric: a}
   - {column: gpus.power_w, unit: C, metric: a}
@@ -109,6 +112,8 @@ metrics:
         "needs cfm_per_rpm or cfm_per_percent",
         "colour: 'blue': no such field exists here",
         "instances[0].goodput_tokens_per_s",
+        "start 'yesterday': must be like",
+        "end '2026-01-04T00:00:00Z': must be after start",
         "'gpus.colour': is no column that readings go to",
         "'C': is no unit of power_w; use W or mW or kW or MW",
         "needs either metric or query",

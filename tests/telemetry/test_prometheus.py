@@ -39,6 +39,10 @@ airflow:
   dgx-a100: {cfm_per_rpm: 0.05}
 instances:
   - {label: "s5.example.com:8000", vm: chat-1, server: S5, template: chat, goodput_tokens_per_s: 1000}
+vms:
+  - {vm: vm-7, server: S2, template: acme, end: "2026-01-05T00:00:00Z"}
+  - {vm: vm-7, server: S4, template: acme, start: "2026-01-05T00:00:00Z"}
+rest_as: bare-metal
 metrics:
   - {column: rows.meter_power_w, unit: kW, query: "sum by (row) (pdu_kilowatts)", label: row}
   - {column: rooms.outdoor_c, unit: F, metric: weather_fahrenheit, of: room1}
@@ -76,6 +80,9 @@ def story() -> dict[str, list[tuple[int, float | str]]]:
         'ipmi_temperature_celsius{target="10.9.9.9",instance="S1:9290",name="Inlet Temp"}': [(t, 35.0) for t in TIMES],
         'DCGM_FI_DEV_MEMORY_TEMP{Hostname="S2",gpu="0"}': [(t, 0.0) for t in TIMES],
         'DCGM_FI_DEV_POWER_USAGE{Hostname="S2",gpu="0"}': [(t, 300.0 + t % SLOT_S / SCRAPE_S) for t in TIMES],
+        'DCGM_FI_DEV_POWER_USAGE{Hostname="S4",gpu="1"}': [(t, 400.0) for t in TIMES],
+        'DCGM_FI_DEV_POWER_USAGE{Hostname="S6",gpu="0"}': [(t, 60.0) for t in TIMES],
+        'DCGM_FI_DEV_POWER_USAGE{Hostname="S6",gpu="1"}': [(t, 400.0) for t in TIMES],
         'DCGM_FI_DEV_GPU_UTIL{Hostname="S2",gpu="0"}': [(t, 40.0) for t in TIMES],
         'DCGM_FI_DEV_GPU_UTIL{Hostname="S3",gpu="0"}': [(t, 40.0) for t in TIMES],
         'DCGM_FI_PROF_GR_ENGINE_ACTIVE{Hostname="S2",gpu="0"}': [(t, 0.25) for t in TIMES],
@@ -228,6 +235,7 @@ def test_queries_of_the_operators_own_fill_rows_and_rooms(imported):
 def test_vllm_gives_the_load_of_a_vm_through_its_restart_and_its_new_names(imported):
     """500 tokens/s of a goodput of 1,000; counters that begin again are no negative rate."""
     vms = pd.read_parquet(imported[0] / "vms.parquet")
+    vms = vms[vms.vm == "chat-1"]
     assert set(zip(vms.vm, vms.server, vms.template, strict=True)) == {("chat-1", "S5", "chat")}
     assert np.allclose(vms.load_frac, 0.5, rtol=0.25)
     assert np.isclose(vms.load_frac.median(), 0.5)
@@ -236,6 +244,21 @@ def test_vllm_gives_the_load_of_a_vm_through_its_restart_and_its_new_names(impor
     assert serving.loc[MIDNIGHT:, "kv_cache_frac"].eq(0.75).all()
     assert np.allclose(serving.loc[: MIDNIGHT - 1, "inter_token_s"], 0.05)
     assert np.allclose(serving.loc[MIDNIGHT:, "inter_token_s"], 0.1)
+
+
+def test_other_vms_are_as_busy_as_their_gpus_power_and_may_move(imported, two_rows):
+    """vm-7 is on S2 until midnight and on S4 then; S6 is nobody's, and half of its two GPUs' range is used."""
+    hardware = two_rows.hardware["dgx-a100"]
+    idle_w, limit_w = hardware.gpu_idle_power_w, hardware.gpu_max_power_w
+    vms = pd.read_parquet(imported[0] / "vms.parquet").set_index("t_s")
+    moved, nobodys = vms[vms.vm == "vm-7"], vms[vms.vm == "S6"]
+    assert moved.loc[: MIDNIGHT - 1].server.eq("S2").all()
+    assert moved.loc[MIDNIGHT:].server.eq("S4").all()
+    assert np.allclose(moved.loc[: MIDNIGHT - 1].load_frac, (302 - idle_w) / (limit_w - idle_w))
+    assert np.allclose(moved.loc[MIDNIGHT:].load_frac, min(1.0, (400 - idle_w) / (limit_w - idle_w)))
+    assert np.allclose(nobodys.load_frac, (230 - idle_w) / (limit_w - idle_w))
+    assert set(nobodys.template) == {"bare-metal"}
+    assert set(vms.vm) == {"chat-1", "vm-7", "S6"}
 
 
 def test_what_the_site_does_not_have_is_named(imported):
@@ -301,8 +324,8 @@ def test_the_operator_may_say_which_label_names_the_server(address, two_rows):
     span = Span(START, START + 2 * SLOT_S, SLOT_S)
     with JsonClient(address) as client:
         sources = Sources(labels=("UUID", "Hostname"))
-        part = PrometheusHistory(PrometheusApi(client), topology, sources, {"GPU-0": "S6"}).read(span)
-    assert set(part.tables["gpus"].to_pandas().server) == {"S2", "S3", "S6"}
+        part = PrometheusHistory(PrometheusApi(client), topology, sources, {"GPU-0": "S5"}).read(span)
+    assert set(part.tables["gpus"].to_pandas().server) == {"S2", "S3", "S4", "S5", "S6"}
     assert set(part.tally.unknown["hosts"]) >= {"GPU-1", "S9"}
 
 
