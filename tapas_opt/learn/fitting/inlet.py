@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tapas_opt.domain.panel import Panel
 from tapas_opt.learn.artefact import Feature
 from tapas_opt.learn.fitting.fitted import SERVER_DAY, Fitted
-from tapas_opt.learn.fitting.margin import DAY_LEVEL, conformal_upper, day_maxima, spread_of
+from tapas_opt.learn.fitting.margin import DAY_LEVEL, day_maxima, spread_of, upper_of_days
 from tapas_opt.learn.fitting.rising import RisingFit, fit_rising, seen_range
 from tapas_opt.learn.fitting.split import Split
 from tapas_opt.learn.inlet import InletEntry, outdoor_segments
@@ -61,10 +61,10 @@ def _seen(panel: Panel, split: Split) -> Iterator[Feature]:
 
 
 def _margins(residual: FloatArray, panel: Panel, split: Split) -> FloatArray:
-    """``[s]`` own spread × what day maxima of normalised residuals stay below."""
+    """``[s]`` own spread × what day maxima of normalised residuals stay below, on the worst calibrating day too."""
     spread = spread_of(residual[split.fit])
     scores = day_maxima(residual[split.calibrate], panel.day[split.calibrate]) / spread
-    return np.maximum(0.0, spread * conformal_upper(scores.ravel(), DAY_LEVEL))
+    return np.maximum(0.0, spread * upper_of_days(scores, DAY_LEVEL))
 
 
 def _pooled(name: str, x: FloatArray, inlet_c: FloatArray, panel: Panel, split: Split) -> InletEntry:
@@ -72,7 +72,7 @@ def _pooled(name: str, x: FloatArray, inlet_c: FloatArray, panel: Panel, split: 
     fit = fit_rising(x[split.fit].reshape(-1, x.shape[2]), inlet_c[split.fit].ravel())
     assert fit is not None  # each of these servers had readings enough
     scores = day_maxima((inlet_c - fit.at(x))[split.calibrate], panel.day[split.calibrate])
-    return _inlet_entry(name, fit, conformal_upper(scores.ravel(), DAY_LEVEL))
+    return _inlet_entry(name, fit, upper_of_days(scores, DAY_LEVEL))
 
 
 def _entry(panel: Panel, s: int, fit: RisingFit, margin_c: float) -> InletEntry:
