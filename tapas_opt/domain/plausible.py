@@ -88,6 +88,8 @@ def _extremes(values: Floats, block: int) -> tuple[Floats, Floats]:
 def lag_of(values: Floats, driver: Floats, most: int) -> tuple[IntArray, FloatArray, FloatArray]:
     """By how many steps each sensor ``[t, k]`` follows what drives it: where their changes agree best.
 
+    There must be more than ``most + 1`` slots.
+
     Returns
     -------
     tuple

@@ -52,8 +52,8 @@ NEVER_STILL_FRAC = 0.01
 
 MOST_LAG_SLOTS, LEAST_LAG_SLOTS = 24, 2
 LEAST_CORRELATION = 0.5
-BLOCK_SLOTS = 4 * int(DAY_S / SLOT_S)
-"""Lags are looked for in blocks of this many slots, since a sensor need not be late for ever."""
+BLOCK_SLOTS, LEAST_BLOCK_SLOTS = 4 * int(DAY_S / SLOT_S), int(DAY_S / SLOT_S)
+"""Lags are looked for in blocks of this many slots, since a sensor need not be late for ever; not in less than a day."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class _Judge:
 def late_sensors(values: Float32Array, driver: Float32Array) -> Iterator[tuple[int, BoolArray, float]]:
     """Sensors that follow what drives them late, the slots of the blocks in which they do, and by how many minutes."""
     late: dict[int, list[tuple[slice, int]]] = {}
-    for first in range(0, len(values), BLOCK_SLOTS):
+    for first in range(0, len(values) - LEAST_BLOCK_SLOTS + 1, BLOCK_SLOTS):
         block = slice(first, first + BLOCK_SLOTS)
         lag, best, now = lag_of(values[block], driver[block], MOST_LAG_SLOTS)
         found = (lag >= LEAST_LAG_SLOTS) & (best >= LEAST_CORRELATION) & (best >= 2.0 * now)
@@ -256,10 +256,10 @@ def _along(x: Float32Array, at: FloatArray, values: FloatArray) -> Float32Array:
 
 
 def _daily(off: Float32Array, day: IntArray) -> tuple[IntArray, FloatArray]:
-    """Days, and ``[day, k]`` the median of some readings of each."""
+    """Days, and ``[day, k]`` the median of some readings of each; a day of a few slots may have none of them."""
     there = np.flatnonzero(np.isfinite(off).any(axis=1))
-    days = np.unique(day[there])
-    thin = there[:: max(1, there.size // (days.size * SAMPLES_A_DAY))]
+    thin = there[:: max(1, there.size // (np.unique(day[there]).size * SAMPLES_A_DAY))]
+    days = np.unique(day[thin])
     return days, np.stack([median_of_present(off[thin[day[thin] == d]], 0) for d in days])
 
 
