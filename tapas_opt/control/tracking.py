@@ -124,9 +124,10 @@ class _Sensors:
             yield f"STUCK: {self.name} reads the same although it should have moved on {_some(stuck)}; not believed"
         if absurd:
             yield f"ABSURD: {self.name} is contradicted by other sensors on {_some(absurd)}; not believed"
-        widened = self.tracker.widened(t_s) if self.in_play else ()
+        widened = int(self.tracker.is_widened(t_s).sum()) if self.in_play else 0
         if widened:
-            yield f"WIDENED: {self.name} on {len(widened)} of {len(names)} sensors, such as {widened[0]}"
+            (one,) = self.tracker.widened(t_s, most=1)
+            yield f"WIDENED: {self.name} on {widened} of {len(names)} sensors, such as {one}"
 
     @property
     def disbelieved(self) -> BoolArray:

@@ -191,14 +191,18 @@ class BiasTracker:
         unsure = max(0.0, z) * np.maximum(0.0, spread - s.settled_spread * (1 + ROUNDING))
         return np.minimum(unsure + self._disbelieved(), s.largest_widening)
 
-    def widened(self, t_s: float) -> tuple[str, ...]:
-        """Say for each sensor whose margin is noticeably widened at ``t_s`` by how much and why."""
+    def is_widened(self, t_s: float) -> NDArray[np.bool_]:
+        """``[sensor]`` whose margin is noticeably widened at ``t_s``."""
         widening = self.widening(t_s, REPORTED_LEVEL)
         least = NOTICEABLE_FRAC * NormalDist().inv_cdf(REPORTED_LEVEL) * self.settings.settled_spread
-        least = min(least, self.settings.largest_widening)
+        return np.asarray((widening >= min(least, self.settings.largest_widening)) & (widening > 0))
+
+    def widened(self, t_s: float, most: int | None = None) -> tuple[str, ...]:
+        """Say for each sensor whose margin is noticeably widened (or the first ``most``) by how much and why."""
+        widening = self.widening(t_s, REPORTED_LEVEL)
         return tuple(
             f"{self.names[i]}: {self._reason(i, t_s)}; its margin is widened by {widening[i]:.2g} {self.settings.unit}"
-            for i in np.flatnonzero((widening >= least) & (widening > 0)).tolist()
+            for i in np.flatnonzero(self.is_widened(t_s)).tolist()[:most]
         )
 
     def of(self, names: Sequence[str]) -> BiasTracker:
