@@ -124,6 +124,8 @@ def _change(old: Judgement, new: Judgement) -> Change:
 
 
 def _worse(old: Judgement, new: Judgement) -> Iterator[str]:
+    if not old.rows or not new.rows:
+        return
     if new.mae - old.mae > max(WORSE_FRAC * old.mae, STEPS.get(new.unit, 0.0)) and _above(
         _paired(old, new, "mae"), [0.0]
     ):

@@ -93,6 +93,15 @@ def test_differences_below_the_grid_of_decisions_are_alike(learned, latest):
     assert worse(before, after) == {}
 
 
+def test_a_model_that_could_not_be_judged_is_no_measure(learned, latest):
+    """No error at all is what is said of no reading at all."""
+    judged = latest(learned)
+    name = "inlet_temperature"
+    silent = replace(judged[name], rows=0, mae=0.0, by_day=(), coverage=1.0, promises=0)
+    assert worse({name: silent}, {name: judged[name]}) == {}
+    assert worse({name: judged[name]}, {name: silent}) == {}
+
+
 def test_a_later_week_of_the_same_world_is_no_drift(learned, latest):
     assert drifts(learned, latest(learned)) == ()
 
