@@ -52,6 +52,8 @@ class NodeDays:
     day_s: FloatArray
     learned: int
     """Number of days before the first judged one."""
+    split: str
+    """That day."""
     dropped: int
 
 
@@ -84,6 +86,8 @@ def run(path: Path, train_until: date | None) -> SuiteResult:
         coverage=coverage(np.where(strict, inlet - upper[judged], np.nan), 0.0),
         unit="°C",
         extras={
+            "train_until": days.split,
+            "level": DAY_LEVEL,
             "node_days": int(strict.sum()),
             "dropped": days.dropped,
             "margin_c": float(np.nanmean(np.where(strict, upper[judged] - central[judged], np.nan))),
@@ -107,7 +111,7 @@ def _read(path: Path, train_until: date | None) -> NodeDays:
     inlet_c[number[good], pd.Categorical(table.node[good], categories=nodes).codes] = table.inlet_c_mean[good]
     day_s = np.arange(len(inlet_c), dtype=np.float64) * DAY_S
     rack = pd.factorize(racks)[0].astype(np.int64)
-    return NodeDays(nodes, rack, inlet_c, day_s, (split - first).days, int((~good).sum()))
+    return NodeDays(nodes, rack, inlet_c, day_s, (split - first).days, str(split.date()), int((~good).sum()))
 
 
 def _by_number(name: str) -> tuple[int, str]:

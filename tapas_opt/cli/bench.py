@@ -50,6 +50,9 @@ def _write(out: Path, suite: str, data: Mapping[str, Any]) -> None:
 _MOST_SHOWN = 10
 """Rows shown to a person: the worst; ``--json`` and ``--out`` have all."""
 
+_SHOWN = ("server", "mae", "p95_error", "coverage", "persistence_mae", "readings")
+"""Columns shown to a person; those that only one suite has are in ``--json`` and ``--out``."""
+
 
 def _show(data: Mapping[str, Any]) -> None:
     from rich.table import Table
@@ -57,7 +60,7 @@ def _show(data: Mapping[str, Any]) -> None:
     worst = sorted(data["rows"], key=lambda row: -row["mae"])[:_MOST_SHOWN]
     among = f", the worst {len(worst)} of {len(data['rows'])}" if len(worst) < len(data["rows"]) else ""
     table = Table(title=f"{data['suite']}, errors in {data['unit']}{among}")
-    headings = list(worst[0]) if worst else ["server"]
+    headings = [name for name in _SHOWN if not worst or name in worst[0]]
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "server" else "right")
     for row in worst:
@@ -65,11 +68,11 @@ def _show(data: Mapping[str, Any]) -> None:
     out = console()
     out.print(table)
     for name, value in data.items():
-        if name not in ("suite", "rows", "unit"):
+        if name not in ("suite", "rows", "unit") and value != "":
             out.print(f"{name}: {_cell(name, value)}")
 
 
 def _cell(name: str, value: object) -> str:
-    if name == "coverage" and isinstance(value, float):
+    if name.endswith("coverage") and isinstance(value, float):
         return f"{value:.2%}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
