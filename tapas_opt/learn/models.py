@@ -25,11 +25,13 @@ from tapas_opt.learn.instance import InstanceEntry, measured_profile
 from tapas_opt.learn.load import LoadEntry, OwnLoadEntry
 from tapas_opt.learn.servers import entry_numbers, unseen_servers
 
-__all__ = ["CEILING_STEP_W", "KINDS", "LearnedModels"]
+__all__ = ["CEILING_STEP_W", "KINDS", "RISE_MINUTES", "LearnedModels"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 _CurveT = TypeVar("_CurveT", Curve, Surface)
+
+RISE_MINUTES = (5, 15)
 
 CEILING_STEP_W = 10
 """Ceilings are floored to this, so that servers fall into few thermal classes."""
@@ -186,7 +188,7 @@ class LearnedModels:
     ) -> IntArray:
         """``[server]`` power that none of its GPUs may exceed, in whole steps of :data:`CEILING_STEP_W`, at least 0.
 
-        ``min over GPUs and sensors of (T_limit − more − margin − a·T_in − c) / b`` at the upper inlet temperature.
+        ``min over GPUs and sensors of φ⁻¹((T_limit − more − margin − a·T_in − c) / b)`` at the upper inlet temperature.
 
         Parameters
         ----------
@@ -303,6 +305,19 @@ class LearnedModels:
             raise NotFound("kind of domain", kind, f"it is one of {', '.join(DOMAIN_KINDS)}")
         model = self.domain_margin
         return model.entries.get(domain_key(kind, name), model.pooled[kind]).margin_frac
+
+    def domain_rise_frac(self, kind: str, name: str, minutes: int = 5) -> float:
+        """How much a domain's draw may rise within 5 or 15 minutes without a decision of ours, as a part of it.
+
+        An unknown domain has the largest of its kind. Where no rise was learned, the margin of
+        :meth:`domain_margin_frac` stands in.
+        """
+        if minutes not in RISE_MINUTES:
+            raise NotFound("rise within minutes", str(minutes), f"learned are {', '.join(map(str, RISE_MINUTES))}")
+        margin = self.domain_margin_frac(kind, name)
+        entry = self.domain_margin.entries.get(domain_key(kind, name), self.domain_margin.pooled[kind])
+        rise = entry.rise_5min_frac if minutes == RISE_MINUTES[0] else entry.rise_15min_frac
+        return margin if rise is None else rise
 
     @cached_property
     def _inlet(self) -> InletModel:
