@@ -33,6 +33,10 @@ def fit(
     site: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A site file (YAML); the demo site if not given.")
     ] = None,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Table of profiles to compare with (CSV); the demo's if not given."),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -66,7 +70,7 @@ def fit(
     needed = judge_only or compare is not None
     in_use = _in_use(compare or models, needed=needed, force=force and not needed)
     with _progress(as_json) as tell:
-        readings = History.read(history, topology, since_s, tell)
+        readings = History.read(history, topology, profiles or demo_data() / "profiles.csv", since_s, tell)
         if judge_only and in_use is not None:
             answer = judged_in_use(readings, in_use, models, tell)
         else:

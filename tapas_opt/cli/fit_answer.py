@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tapas_opt.domain.configuration import Profile, read_profiles
 from tapas_opt.domain.panel import SLOT_S
 from tapas_opt.domain.topology import Topology
 from tapas_opt.learn.compare import days_text, drifts, short_of_promise
 from tapas_opt.learn.folder import candidate_of, in_use, promote, stage
+from tapas_opt.learn.instance import off_profile
 from tapas_opt.learn.judge import Judgement, judge
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.learn.refit import latest_days, refit
@@ -35,16 +37,18 @@ class Answer:
 
 @dataclass(frozen=True)
 class History:
-    """A history that was read, and where its truth is, if it is a simulated one."""
+    """A history that was read, where its truth is, if it is a simulated one, and the table of profiles beside it."""
 
     folder: Path
     topology: Topology
     gated: GatedHistory
+    profiles: tuple[Profile, ...]
 
     @classmethod
-    def read(cls, folder: Path, topology: Topology, since_s: float | None, tell: Tell) -> History:
+    def read(cls, folder: Path, topology: Topology, profiles: Path, since_s: float | None, tell: Tell) -> History:
         """Read what the sensors said."""
-        return cls(folder, topology, read_panel(folder, topology, since_s=since_s, progress=tell))
+        table = read_profiles(profiles)
+        return cls(folder, topology, read_panel(folder, topology, since_s=since_s, progress=tell), table)
 
     def against_truth(self, models: LearnedModels, judged: Mapping[str, Judgement], slots: Any) -> dict[str, Any]:
         """Errors against the simulated truth, predicted from the sensors; empty where there is none."""
@@ -131,6 +135,8 @@ def _about(history: History, models: LearnedModels, judged: Mapping[str, Judgeme
         "fingerprint": models.fingerprint,
         "training": asdict(training) | {"days": _days(training.from_s, training.until_s)},
         "features": {one.name: [asdict(feature) for feature in one.features] for one in models.artefacts()},
+        "instances_measured": list(models.instance_power.entries),
+        "profiles_off": list(off_profile(history.profiles, models.instance_power.entries)),
         "judged": {"from_s": float(t_s[0]), "until_s": float(t_s[-1]), "days": _days(t_s[0], t_s[-1])},
     } | history.to_json()
 

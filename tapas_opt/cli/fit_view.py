@@ -94,6 +94,9 @@ def _notes(data: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"{name}: {note}" for note in row["extrapolated"])
         if row["short"]:
             yield f"{name}: covers less than it promises, by more than chance explains"
+    if not data["instances_measured"]:
+        yield "no instance's power was measured by configuration: the table of profiles stands"
+    yield from (f"profile: {words}" for words in data["profiles_off"])
     yield from (drift["words"] for drift in data["drift"])
 
 

@@ -77,6 +77,7 @@ def _decided(data: Mapping[str, Any]) -> str:
 def _opening(data: Mapping[str, Any]) -> str:
     training, judged = data["training"], data["judged"]
     notes = [drift["words"] for drift in data["drift"]] + [f"worse: {reason}" for reason in data.get("worse", ())]
+    notes += [f"profile: {words}" for words in data.get("profiles_off", ())]
     alarms = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
     whose = f"site {html.escape(data['site'])} · {data['servers']:,} servers"
     fitted = f"{training['days']} (readings {html.escape(training['fingerprint'])})"

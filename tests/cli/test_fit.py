@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from tapas_opt.cli import main as entry
+from tapas_opt.domain.configuration import read_profiles, write_profiles
 from tapas_opt.domain.site_file import write_site
 from tapas_opt.learn.models import KINDS, LearnedModels
 from tapas_opt.plant.history import generate_history
@@ -223,3 +225,16 @@ def test_the_report_is_a_page_and_its_json(fit, tmp_path):
     assert answer["models"]["gpu_temperature"]["worst"][0]["name"] in page
     written = json.loads((tmp_path / "report" / "fit.json").read_text(encoding="utf-8"))
     assert written == {key: value for key, value in answer.items() if key != "report"}
+
+
+def test_a_profile_that_is_far_from_what_was_measured_is_named(fit, tmp_path, repository):
+    """The table that the plant wrote agrees with what its instances drew; one that says twice as much does not."""
+    table = repository / "data" / "demo" / "profiles.csv"
+    _, agreed = fit(tmp_path / "models")
+    assert agreed["instances_measured"]
+    assert agreed["profiles_off"] == []
+    profiles = read_profiles(table)
+    twice = tuple(replace(one, gpu_power_w=tuple(2 * watts for watts in one.gpu_power_w)) for one in profiles)
+    write_profiles(tmp_path / "profiles.csv", twice)
+    _, off = fit(tmp_path / "models", "--judge-only", "--profiles", tmp_path / "profiles.csv")
+    assert any("mean GPU at load 0.5: the table says" in words for words in off["profiles_off"])
