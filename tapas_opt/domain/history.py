@@ -1,7 +1,7 @@
 """The schema of history: which tables, which columns, which units, what a sensor may physically say.
 
-Tables are parquet (or CSV) files of one folder. Missing readings are NaN, never zero. A site need not have every sensor:
-tables and columns that are not ``required`` may be missing, and then all their readings are.
+Tables are parquet (or CSV) files of one folder. Missing readings are NaN, never zero. A site need not have every
+sensor: tables and columns that are not ``required`` may be missing, and then all their readings are.
 """
 
 from __future__ import annotations

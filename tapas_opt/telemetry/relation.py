@@ -53,7 +53,7 @@ NEVER_STILL_FRAC = 0.01
 MOST_LAG_SLOTS, LEAST_LAG_SLOTS = 24, 2
 LEAST_CORRELATION = 0.5
 BLOCK_SLOTS, LEAST_BLOCK_SLOTS = 4 * int(DAY_S / SLOT_S), int(DAY_S / SLOT_S)
-"""Lags are looked for in blocks of this many slots, since a sensor need not be late for ever; not in less than a day."""
+"""Lags are looked for in blocks of this many slots, as a sensor need not be late for ever; not in less than a day."""
 
 
 @dataclass(frozen=True)
