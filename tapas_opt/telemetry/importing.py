@@ -104,6 +104,8 @@ def import_history(
             try:
                 part = read(span)
             except ServerUnreachable as error:
+                if i == 0:
+                    raise
                 kept = f"{i} of {len(spans)} parts are kept in {out}, and the same command goes on from there"
                 raise ServerUnreachable(f"{error}; {kept}") from error
             _write_part(folder, part)
