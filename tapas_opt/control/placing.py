@@ -34,14 +34,14 @@ def placement_problem(forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Gr
     hours, slots = forecast.hours_of_day()
     base_power, base_airflow = forecast.server_draw(hours)
     numbers = budget_numbers(topology, _lasting(forecast), slots, base_power, base_airflow, forecast.margins)
-    types = _types(vms)
+    types = _types(forecast, vms)
     power, airflow, gpu_power, fits = _type_arrays(forecast, [vm for _, vm in types.values()], hours)
     spread = _groups(fleet, vms, groups)
     group_number = {group.name: g for g, group in enumerate(spread)}
     return PlacementProblem(
         vms=tuple(vm.name for vm in vms),
         servers=topology.servers,
-        vm_type=np.array([types[_type_key(vm)][0] for vm in vms], dtype=np.int64),
+        vm_type=np.array([types[_type_key(forecast, vm)][0] for vm in vms], dtype=np.int64),
         vm_priority=np.array([vm.priority for vm in vms], dtype=np.int64),
         vm_group=np.array([group_number.get(vm.group or "", NONE) for vm in vms], dtype=np.int64),
         type_power_w=power,
@@ -79,19 +79,21 @@ def _lasting(forecast: Forecast) -> Effect:
     )
 
 
-TypeKey = tuple[str, str, str | None, str | None]
-"""VMs of one kind with the same load template, configuration and GPU model are predicted alike."""
+TypeKey = tuple[str, str, str | None, str | None, str | None]
+"""VMs of one kind with the same load template, configuration and GPU model are predicted alike; one whose own load is
+known from before is a type of its own."""
 
 
-def _type_key(vm: Vm) -> TypeKey:
-    return vm.kind, vm.template, vm.configuration, vm.gpu_model
+def _type_key(forecast: Forecast, vm: Vm) -> TypeKey:
+    own = vm.name if forecast.models.has_own_load(vm.template, vm.name) else None
+    return vm.kind, vm.template, vm.configuration, vm.gpu_model, own
 
 
-def _types(vms: Sequence[Vm]) -> dict[TypeKey, tuple[int, Vm]]:
+def _types(forecast: Forecast, vms: Sequence[Vm]) -> dict[TypeKey, tuple[int, Vm]]:
     """Number of each type and a VM that stands for it."""
     types: dict[TypeKey, tuple[int, Vm]] = {}
     for vm in vms:
-        types.setdefault(_type_key(vm), (len(types), vm))
+        types.setdefault(_type_key(forecast, vm), (len(types), vm))
     return types
 
 

@@ -1,5 +1,7 @@
 """From a fleet and a batch to a placement problem."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
 from tapas_opt.domain.workload import Group, SpreadOver
+from tapas_opt.learn.load import OwnLoadEntry
 
 PAIR = [Failure(FailureKind.UPS, name) for name in ("U1", "U2")]
 
@@ -37,6 +40,15 @@ def test_vms_that_are_predicted_alike_are_one_type(problem_of, iaas, saas):
     problem = problem_of([*iaas(20), *saas(3), *iaas(1, name="same", tenant="conv")])
     assert problem.vm_type.tolist() == [0] * 20 + [1] * 3 + [2]
     assert problem.type_gpu_power_w[1, 0] != problem.type_gpu_power_w[2, 0]
+
+
+def test_a_vm_with_a_load_of_its_own_stands_for_nobody_else(controller, forecast_of, iaas, models):
+    """``i1`` ran here before and idled most of the time; i0 and i2 are what their tenant usually is."""
+    own = OwnLoadEntry("tenant01", (-0.3,) * 24, (0.05,) * 24, (0.1,) * 24)
+    known = replace(models, own_load=replace(models.own_load, entries={"i1": own}))
+    problem = placement_problem(forecast_of(controller.fleet, models=known), iaas(3), ())
+    assert problem.vm_type.tolist() == [0, 1, 0]
+    assert (problem.type_power_w[1, 0] < problem.type_power_w[0, 0]).all()
 
 
 def test_servers_that_are_taken_cordoned_or_draining_are_not_available(controller, problem_of, iaas, run):

@@ -156,7 +156,14 @@ def test_what_sensors_did_not_say_is_left_out(room):
     readings = room.readings({"conv": 100.0})
     assert set(readings.server_power_w) == set(room.topology.servers)
     assert readings.endpoint_tokens_per_s == {"conv": 100.0}
+    assert {len(values) for values in readings.gpu_power_w.values()} == {8}
+    assert set(readings.row_power_w) == set(room.topology.rows)
     sensed = room.plant.read()
     sensed.server_power_w[0] = np.nan
+    sensed.gpu_temperature_c[0] = np.nan
+    sensed.gpu_temperature_c[1, 3] = np.nan
     room.plant.read = lambda: sensed
-    assert "S1" not in room.readings({}).server_power_w
+    readings = room.readings({})
+    assert "S1" not in readings.server_power_w
+    assert "S1" not in readings.gpu_temperature_c
+    assert [np.isnan(value) for value in readings.gpu_temperature_c["S2"]].count(True) == 1
