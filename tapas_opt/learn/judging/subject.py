@@ -90,12 +90,12 @@ def subjects(models: LearnedModels, topology: Topology, templates: tuple[str, ..
     yield Subject(models.vm_load, servers, row, _vm_load(models, templates))
     yield Subject(models.own_load, servers, row, _own_load(models))
     yield Subject(models.instance_power, servers, row, _instance_power(models))
-    rows = np.arange(len(topology.rows))
-    yield Subject(models.row_overhead, topology.rows, rows, _row_overhead(models, topology))
+    sums, rows = _Sums(models), np.arange(len(topology.rows))
+    yield Subject(models.row_overhead, topology.rows, rows, _row_overhead(models, topology, sums))
     domains = [(kind, i, name) for kind, names in domain_names(topology).items() for i, name in enumerate(names)]
     of_row = np.array([i if kind == "row" else NO_ROW for kind, i, _ in domains], dtype=np.int64)
     names = tuple(domain_key(kind, name) for kind, _, name in domains)
-    yield Subject(models.domain_margin, names, of_row, _domain_margin(models, topology))
+    yield Subject(models.domain_margin, names, of_row, _domain_margin(models, topology, sums))
 
 
 _Compare = Callable[[Panel, Panel], Compared]
@@ -216,20 +216,20 @@ def _hottest_gpu_w(panel: Panel) -> FloatArray:
     return np.asarray(np.where(known.any(axis=-1), top, np.nan), dtype=np.float64)
 
 
-def _row_overhead(models: LearnedModels, topology: Topology) -> _Compare:
+def _row_overhead(models: LearnedModels, topology: Topology, sums: _Sums) -> _Compare:
     inside = domain_members(topology)["row"]
     entries = [models.row_overhead.entries.get(name, models.row_overhead.pooled["all"]) for name in topology.rows]
     upper = np.array([entry.overhead_w for entry in entries])
     central = np.array([entry.overhead_w if entry.usual_w is None else entry.usual_w for entry in entries])
 
     def compare(panel: Panel, seen: Panel) -> Compared:
-        rest = seen.meter_w - _sums(models, seen).power_w @ inside
+        rest = seen.meter_w - sums.of(seen).power_w @ inside
         return Compared(rest, np.broadcast_to(central, rest.shape), np.broadcast_to(upper, rest.shape), rest.size)
 
     return compare
 
 
-def _domain_margin(models: LearnedModels, topology: Topology) -> _Compare:
+def _domain_margin(models: LearnedModels, topology: Topology, sums: _Sums) -> _Compare:
     """Sums over what planning expects at the day's highest, less 1: what a domain's margin is compared with."""
     members = domain_members(topology)
     margin = np.array(
@@ -238,8 +238,7 @@ def _domain_margin(models: LearnedModels, topology: Topology) -> _Compare:
     overhead = np.array([models.row_overhead_w(row) for row in topology.rows])
 
     def compare(panel: Panel, seen: Panel) -> Compared:
-        planned = _sums(models, panel)
-        measured = planned if seen is panel else _sums(models, seen)
+        measured, planned = sums.of(seen), sums.of(panel)
         score, shown = _domain_scores(members, planned, measured, seen.meter_w - overhead)
         nothing, upper = np.zeros_like(score), np.broadcast_to(margin, score.shape)
         return Compared(score, nothing, upper, score.shape[1], day_is_one_reading=True, shown=shown)
@@ -276,9 +275,18 @@ def highest(values: FloatArray) -> FloatArray:
     return np.asarray(np.where(known.any(axis=0), top, np.nan))
 
 
-def _sums(models: LearnedModels, panel: Panel) -> ServerSums:
-    m = models
-    return server_sums(panel, m.inlet_temperature, m.gpu_power, m.server_power, m.airflow, m.vm_load)
+class _Sums:
+    """Sums of the panel that was asked for last: two models need the same of each day."""
+
+    def __init__(self, models: LearnedModels) -> None:
+        m = models
+        self._with = (m.inlet_temperature, m.gpu_power, m.server_power, m.airflow, m.vm_load)
+        self._last: tuple[Panel, ServerSums] | None = None
+
+    def of(self, panel: Panel) -> ServerSums:
+        if self._last is None or self._last[0] is not panel:
+            self._last = (panel, server_sums(panel, *self._with))
+        return self._last[1]
 
 
 def _known(artefact: Artefact[Any], panel: Panel) -> Iterator[tuple[str, Any]]:
