@@ -31,6 +31,7 @@ from tapas_opt.control.reconfiguring import reconfiguration_problem
 from tapas_opt.control.requests import endpoint_faults, placed_faults, vm_faults
 from tapas_opt.control.router import Router
 from tapas_opt.control.settings import Settings
+from tapas_opt.control.syncing import differences
 from tapas_opt.control.telemetry import Late, Latest, Readings
 from tapas_opt.control.tracking import Tracking
 from tapas_opt.domain.failure import Failure, effect_of
@@ -185,23 +186,7 @@ class Controller:
         a known name that is another one counts as moved.
         """
         with self.lock:
-            known = self.fleet.vms
-            listed = {item.vm.name: item for item in vms}
-            taken = {item.server for item in vms}
-            held = {name for name, placed in known.items() if placed.state is VmState.RESERVED}
-            waiting = {name for name in held if known[name].server not in taken}
-            removed = tuple(sorted(known.keys() - listed.keys() - waiting))
-            added = tuple(sorted(listed.keys() - known.keys()))
-            moved = tuple(sorted(n for n in listed.keys() & known.keys() if _differs(self.fleet, listed[n])))
-            running = tuple(sorted((held & listed.keys()) - {*moved}))
-            there = [item for item in vms if item.vm.name in {*added, *moved}]
-            faults = placed_faults(self.fleet, self.profiles, there, (), leaving={*removed, *moved})
-            if faults:
-                raise InvalidInput("VMs to sync", faults)
-        gone = (happened.VmsReleased(removed, "absent"),) if removed else ()
-        come = (happened.VmsAdopted(tuple(there)),) if there else ()
-        confirmed = (happened.VmsConfirmed(running),) if running else ()
-        return SyncAnswer(added, moved, removed, (*gone, *come, *confirmed))
+            return differences(self.fleet, self.profiles, vms)
 
     # Placement.
 
@@ -457,10 +442,3 @@ def _verdict(problem: PlacementProblem, server: int) -> ServerVerdict:
     report = placement_check.check(problem, plan)
     reasons = tuple(dict.fromkeys(violation.constraint for violation in report.violations))
     return ServerVerdict(problem.servers[server], report.ok, report.objective, reasons)
-
-
-def _differs(fleet: Fleet, item: happened.VmOnServer) -> bool:
-    """Whether the VM known by this name is on another server, or is another VM."""
-    known = fleet.vms[item.vm.name]
-    same = replace(item.vm, configuration=item.vm.configuration or known.vm.configuration) == known.vm
-    return known.server != item.server or not same

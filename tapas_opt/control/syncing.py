@@ -1,0 +1,49 @@
+"""A full list of what runs, against what was known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tapas_opt.control import events as happened
+from tapas_opt.control.answers import SyncAnswer
+from tapas_opt.control.fleet import Fleet, VmState
+from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.requests import placed_faults
+from tapas_opt.errors import InvalidInput
+
+__all__ = ["differences"]
+
+
+def differences(fleet: Fleet, profiles: Profiles, vms: Sequence[happened.VmOnServer]) -> SyncAnswer:
+    """How the list differs from the fleet, and the events that make the fleet what the list says.
+
+    Raises
+    ------
+    InvalidInput
+        Listing everything that is wrong with what is new.
+    """
+    known = fleet.vms
+    listed = {item.vm.name: item for item in vms}
+    taken = {item.server for item in vms}
+    held = {name for name, placed in known.items() if placed.state is VmState.RESERVED}
+    waiting = {name for name in held if known[name].server not in taken}
+    removed = tuple(sorted(known.keys() - listed.keys() - waiting))
+    added = tuple(sorted(listed.keys() - known.keys()))
+    moved = tuple(sorted(n for n in listed.keys() & known.keys() if _differs(fleet, listed[n])))
+    running = tuple(sorted((held & listed.keys()) - {*moved}))
+    there = [item for item in vms if item.vm.name in {*added, *moved}]
+    faults = placed_faults(fleet, profiles, there, (), leaving={*removed, *moved})
+    if faults:
+        raise InvalidInput("VMs to sync", faults)
+    gone = (happened.VmsReleased(removed, "absent"),) if removed else ()
+    come = (happened.VmsAdopted(tuple(there)),) if there else ()
+    confirmed = (happened.VmsConfirmed(running),) if running else ()
+    return SyncAnswer(added, moved, removed, (*gone, *come, *confirmed))
+
+
+def _differs(fleet: Fleet, item: happened.VmOnServer) -> bool:
+    """Whether the VM known by this name is on another server, or is another VM."""
+    known = fleet.vms[item.vm.name]
+    same = replace(item.vm, configuration=item.vm.configuration or known.vm.configuration) == known.vm
+    return known.server != item.server or not same
