@@ -49,7 +49,7 @@ def stands_still(values: Floats, driver: Floats, readings: int, least_span: floa
     driver
         ``[t, k]`` what the readings follow.
     least_span
-        By how much it must have moved within the run; with 0 it need not be known.
+        By how much its means over blocks must differ within the run; with 0 it need not be known.
     """
     block = readings // 2
     still = np.zeros(values.shape, dtype=bool)
@@ -73,10 +73,15 @@ def stands_still(values: Floats, driver: Floats, readings: int, least_span: floa
 
 
 def _moved(driver: Floats, block: int, known: BoolArray, start: IntArray) -> Floats:
-    """Highest less lowest driver within each run of known blocks; 0 where it is not known."""
-    low, high = _extremes(driver, block)
-    moved = np.fmax.reduceat(high.T[known], start) - np.fmin.reduceat(low.T[known], start)
-    return np.asarray(np.nan_to_num(moved))
+    """Highest less lowest mean of the driver over the known blocks of each run; 0 where it is not known.
+
+    Means, since a single moment at another power need not show.
+    """
+    blocks = driver.reshape(-1, block, driver.shape[1])
+    present = np.isfinite(blocks)
+    count = present.sum(axis=1)
+    mean = np.where(count > 0, np.where(present, blocks, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan).T[known]
+    return np.asarray(np.nan_to_num(np.fmax.reduceat(mean, start) - np.fmin.reduceat(mean, start)))
 
 
 def _extremes(values: Floats, block: int) -> tuple[Floats, Floats]:

@@ -30,7 +30,7 @@ SERVER_POWER = Tolerance(off=0.06, relative=True, still_span_frac=0.25)
 AIRFLOW = Tolerance(off=0.2, relative=True)
 """Fans may rest at their lowest speed while power moves: nothing is still because of that."""
 
-GPU_TEMPERATURE = Tolerance(off=3.5, still_span_frac=0.4)
+GPU_TEMPERATURE = Tolerance(off=3.5, still_span_frac=0.25)
 METER = Tolerance(off=0.05, relative=True, still_span_frac=0.1)
 METER_MOST = 1.5
 """A row's switches and losses never draw half as much as its servers."""
