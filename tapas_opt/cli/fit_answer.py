@@ -109,12 +109,14 @@ def refitted(history: History, before: LearnedModels | None, folder: Path, force
 def judged_in_use(history: History, models: LearnedModels, folder: Path, tell: Tell) -> Answer:
     """Judge the models in use on the latest days, and raise the alarm where they have drifted."""
     days = latest_days(history.gated.panel)
+    first_s = float(history.gated.panel.t_s[days][0])
     judged = judge(models, history.gated.panel, days)
     tell("judging")
     found = drifts(models, judged)
     data = _about(history, models, judged, days) | {
         "folder": str(folder),
         "drift": [asdict(drift) for drift in found],
+        "judged_on_fitting_days": first_s <= models.inlet_temperature.training.until_s,
         "pooled_servers": list(models.check_covers(history.topology)),
     }
     return Answer(data, judged, failed=bool(found))

@@ -106,6 +106,8 @@ def _verdict(data: Mapping[str, Any]) -> Iterator[str]:
     if "promoted" in data:
         yield from _promotion(data, named)
     else:
+        if data["judged_on_fitting_days"]:
+            yield "these days overlap those of the fit: errors look smaller than on days not seen"
         drifted = len(data["drift"])
         yield f"{named}: {drifted} of {len(data['models'])} drifted" if drifted else f"{named}: none has drifted"
     if "report" in data:

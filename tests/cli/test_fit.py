@@ -194,6 +194,8 @@ def test_judging_alone_is_content_where_nothing_has_changed(fit, in_use):
     assert code == 0
     assert answer["drift"] == []
     assert "promoted" not in answer
+    assert answer["judged_on_fitting_days"] is False
+    assert fit(in_use, "--judge-only")[1]["judged_on_fitting_days"] is True
 
 
 def test_judging_alone_needs_models(fit, tmp_path):
