@@ -48,7 +48,7 @@ def track(
 
 def _after(model: ModelRates, k: int, fitted: ClientTemplates, settings: BiasSettings, multiple: float) -> Tracked:
     """Biases are followed from a day before the split on, so that it does not begin with nothing known."""
-    windows_a_day = round(DAY_S / (model.t_s[1] - model.t_s[0]))
+    windows_a_day = round(DAY_S / model.step_s)
     begin = max(0, model.split - windows_a_day)
     t_s, central, residual, spread = _seen(model, k, fitted, slice(begin, None))
     following = central + _biases(t_s, residual, settings)

@@ -44,6 +44,11 @@ class ModelRates:
     rate_rps: FloatArray
     split: int
 
+    @property
+    def step_s(self) -> float:
+        """Length of a window."""
+        return float(self.t_s[1] - self.t_s[0])
+
     def highest_before(self, end: int) -> FloatArray:
         """``[client]`` highest rate of the first ``end`` windows."""
         return np.asarray(self.rate_rps[:end].max(axis=0))

@@ -116,7 +116,7 @@ def _earlier(model: ModelRates, back_s: float | None) -> FloatArray:
     Where the record does not go back so far, the last window before the split stands for all.
     """
     at = np.arange(model.split, len(model.t_s))
-    windows = round((DAY_S if back_s is None else back_s) / (model.t_s[1] - model.t_s[0]))
+    windows = round((DAY_S if back_s is None else back_s) / model.step_s)
     before = at - windows if back_s is not None else model.split - windows + (at - model.split) % windows
     return model.rate_rps[np.where(model.split >= windows, before, model.split - 1)]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tapas_opt.bench.client_templates import HEADROOM, fit_clients
+from tapas_opt.bench.client_templates import fit_clients, headroom
 from tapas_opt.bench.rates import read_rates
 from tapas_opt.bench.vm_load import run
 from tapas_opt.errors import InvalidInput
@@ -104,7 +104,12 @@ def test_a_client_of_an_hour_leans_on_its_models_day(folder):
     fitted = fit_clients([models[0]], [int(5.5 * WINDOWS_A_DAY) + 2])
     night, noon = fitted.load(0, 30, np.array([0.0, 43_200.0]) + 9 * 86_400)[0][:, 0]
     assert night < noon - 0.2
-    assert fitted.scale_of(0, 30)[0] == pytest.approx(HEADROOM * np.nanmax(rate[0, : 6 * WINDOWS_A_DAY]))
+    assert fitted.scale_of(0, 30)[0] == pytest.approx(3.0 * np.nanmax(rate[0, : 6 * WINDOWS_A_DAY]))
+
+
+def test_the_longer_a_client_is_known_the_more_its_highest_rate_says():
+    """1.3 · (1 + 0.5 / days), at most 3: an hour says little, ten hours 2.86, a week nearly 1.3."""
+    assert headroom(np.array([1 / 24, 10 / 24, 1.0, 7.0])) == pytest.approx([3.0, 2.86, 1.95, 1.393], abs=1e-3)
 
 
 def test_following_the_last_hours_pays_where_clients_wander(folder):
