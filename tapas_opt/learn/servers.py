@@ -33,7 +33,10 @@ def unseen_servers(topology: Topology, entries: Mapping[str, _OfHardware]) -> tu
 def entry_numbers(
     topology: Topology, entries: Mapping[str, _OfHardware], pooled: Mapping[str, _OfHardware]
 ) -> IntArray:
-    """``[server]`` place of each server in entries followed by pooled; unseen servers take their hardware's pooled one.
+    """``[server]`` place of each server in entries followed by pooled.
+
+    Unseen servers take the pooled entry of their name, which is what their neighbours make of them, where there is one,
+    and that of their hardware otherwise.
 
     Raises
     ------
@@ -46,7 +49,8 @@ def entry_numbers(
     chosen = np.empty(len(topology.servers), dtype=np.int64)
     for s, (name, h) in enumerate(zip(topology.servers, topology.server_hardware, strict=True)):
         hardware = topology.hardware[h]
-        if name in unseen and hardware not in fallback:
+        by_name = name in pooled and pooled[name].hardware == hardware
+        if name in unseen and not by_name and hardware not in fallback:
             raise NotFound("model of hardware", hardware, "fit again with history of a server of this kind")
-        chosen[s] = fallback[hardware] if name in unseen else number[name]
+        chosen[s] = fallback[name if by_name else hardware] if name in unseen else number[name]
     return chosen

@@ -7,12 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tapas_opt.domain.site_generator import SiteShape, generate_site
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.learn.artefact import Training
 from tapas_opt.learn.fitting.fitted import settled
 from tapas_opt.learn.fitting.inlet import fit_inlet
+from tapas_opt.learn.fitting.neighbours import from_neighbours
 from tapas_opt.learn.fitting.split import Split
 from tapas_opt.learn.inlet import InletModel
+from tapas_opt.learn.servers import unseen_servers
 
 SLOTS_PER_DAY = 96
 OFFSET_C = np.array([0.0, 0.4, -0.3, 1.0, -0.8, 0.2])
@@ -23,14 +26,14 @@ def supply_c(outdoor_c):
     return 18 + 0.6 * np.clip(outdoor_c - 15, 0, 10) + 0.2 * np.maximum(outdoor_c - 25, 0)
 
 
-def history(topology, day_mean_c, seed=1, noise_c=0.3):
+def history(topology, day_mean_c, offset_c=OFFSET_C, seed=1, noise_c=0.3):
     """A panel's worth of what the inlet fit reads: days of given mean outdoor temperature, ± 5 °C within the day."""
     rng = np.random.default_rng(seed)
     days = len(day_mean_c)
     hour = np.tile(np.linspace(0, 2 * np.pi, SLOTS_PER_DAY, endpoint=False), days)
     outdoor = np.repeat(day_mean_c, SLOTS_PER_DAY) + 5 * np.sin(hour)
     load = 0.5 + 0.15 * np.sin(hour + 2.0) + np.repeat(rng.normal(0, 0.02, days), SLOTS_PER_DAY)
-    true = supply_c(outdoor)[:, None] + 2.0 * load[:, None] + OFFSET_C
+    true = supply_c(outdoor)[:, None] + 2.0 * load[:, None] + offset_c
     panel = SimpleNamespace(
         topology=topology,
         t_s=900.0 * np.arange(outdoor.size),
@@ -105,3 +108,48 @@ def test_readings_that_are_absurd_or_missing_move_the_prediction_little(topology
         np.arange(6), np.broadcast_to(panel.outdoor_c[at], true[at].shape), panel.room_load_frac[at]
     )
     assert np.abs(central - true[at]).mean() < 0.2
+
+
+@pytest.fixture
+def forty():
+    """Forty servers in racks of four; rows, and places in a rack, have air of their own."""
+    topology = topology_of(generate_site(40, name="forty", shape=SiteShape(racks_per_row=3, rows_per_aisle=1)))
+    rng = np.random.default_rng(3)
+    place = np.arange(40) - np.searchsorted(topology.server_rack, topology.server_rack)
+    row = rng.normal(0, 1.0, len(topology.rows))[topology.server_row]
+    panel, true = history(topology, np.tile([14.0, 20.0, 26.0], 7), offset_c=row + 0.4 * place + rng.normal(0, 0.1, 40))
+    return topology, panel, true
+
+
+def test_a_server_without_a_sensor_is_what_its_neighbours_make_of_it(forty):
+    """Its row and its place in the rack are known; of its hardware's pooled model neither is."""
+    topology, panel, true = forty
+    lost = np.array([2, 11, 23, 39])
+    panel.inlet_c[:, lost] = np.nan
+    model = learned(panel, 14, 6)
+    names = [topology.servers[s] for s in lost]
+    at = panel.day == 20
+    off = upper(model, topology, panel, at)[:, lost] - true[at][:, lost]
+    (hardware,) = topology.hardware
+    neighbours = [model.artefact.pooled[name].margin_c for name in names]
+    assert (off > 0).all()
+    assert max(neighbours) < 0.7 * model.artefact.pooled[hardware].margin_c
+    assert set(unseen_servers(topology, model.artefact.entries)) == set(names)
+
+
+def test_a_row_in_which_nothing_is_read_takes_the_pooled_model(forty):
+    topology, panel, _ = forty
+    panel.inlet_c[:, topology.server_row == 0] = np.nan
+    model = learned(panel, 14, 6)
+    silent = {name for name, row in zip(topology.servers, topology.server_row, strict=True) if row == 0}
+    assert not silent & set(model.artefact.pooled)
+    assert np.isfinite(upper(model, topology, panel, panel.day == 20)).all()
+
+
+def test_an_estimate_by_neighbours_knows_nothing_of_the_server_itself(forty):
+    topology, _, _ = forty
+    rng = np.random.default_rng(1)
+    coefficients = rng.normal(0, 1, (40, 3))
+    before = from_neighbours(coefficients, topology)[5]
+    coefficients[5] = 99.0
+    assert np.allclose(from_neighbours(coefficients, topology)[5], before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from tapas_opt.domain.panel import Panel
 from tapas_opt.learn.artefact import Feature
 from tapas_opt.learn.fitting.fitted import SERVER_DAY, Fitted
 from tapas_opt.learn.fitting.margin import DAY_LEVEL, day_maxima, spread_of, upper_of_days
+from tapas_opt.learn.fitting.neighbours import from_neighbours
 from tapas_opt.learn.fitting.rising import RisingFit, fit_rising, seen_range
 from tapas_opt.learn.fitting.split import Split
 from tapas_opt.learn.inlet import InletEntry, outdoor_segments
@@ -23,7 +24,8 @@ FloatArray = NDArray[np.float64]
 def fit_inlet(panel: Panel, split: Split) -> Fitted:
     """``T_in[s]`` piecewise linear in the outdoor temperature and linear in the load of its room.
 
-    Residuals are divided by each server's own spread, and their day maxima pooled by hardware, for the margin.
+    Residuals are divided by each server's own spread, and their day maxima pooled by hardware, for the margin. A server
+    without readings of its own is taken for what its neighbours make of it.
     """
     x = _features(panel)
     fits = {s: fit for s in range(x.shape[1]) if (fit := fit_rising(x[split.fit, s], panel.inlet_c[split.fit, s]))}
@@ -37,6 +39,7 @@ def fit_inlet(panel: Panel, split: Split) -> Fitted:
         if servers.size:
             margin[servers] = _margins(residual[:, servers], panel, split)
             pooled[name] = _pooled(name, x[:, servers], panel.inlet_c[:, servers], panel, split)
+            pooled |= _of_neighbours(name, fits, x, panel, split)
     return Fitted(
         name="inlet_temperature",
         features=tuple(_seen(panel, split)),
@@ -73,6 +76,26 @@ def _pooled(name: str, x: FloatArray, inlet_c: FloatArray, panel: Panel, split: 
     assert fit is not None  # each of these servers had readings enough
     scores = day_maxima((inlet_c - fit.at(x))[split.calibrate], panel.day[split.calibrate])
     return _inlet_entry(name, fit, upper_of_days(scores, DAY_LEVEL))
+
+
+def _of_neighbours(
+    name: str, fits: Mapping[int, RisingFit], x: FloatArray, panel: Panel, split: Split
+) -> dict[str, InletEntry]:
+    """Entries of servers without readings of their own; the margin is what those with readings would have needed."""
+    coefficients = np.full((x.shape[1], x.shape[2] + 1), np.nan)
+    for s, fit in fits.items():
+        coefficients[s] = (*fit.slopes, fit.intercept)
+    estimated = from_neighbours(coefficients, panel.topology)
+    servers = [s for s in panel.of_hardware(name) if np.isfinite(estimated[s]).all()]
+    lost = [s for s in servers if s not in fits]
+    known = [s for s in servers if s in fits]
+    if not lost or not known:
+        return {}
+    expected = np.einsum("tsk,sk->ts", x[split.calibrate][:, known], estimated[known, :-1]) + estimated[known, -1]
+    off = panel.inlet_c[split.calibrate][:, known] - expected
+    margin_c = upper_of_days(day_maxima(off, panel.day[split.calibrate]), DAY_LEVEL)
+    fitted = {s: RisingFit(estimated[s, :-1], float(estimated[s, -1])) for s in lost}
+    return {panel.topology.servers[s]: _inlet_entry(name, fit, margin_c) for s, fit in fitted.items()}
 
 
 def _entry(panel: Panel, s: int, fit: RisingFit, margin_c: float) -> InletEntry:
