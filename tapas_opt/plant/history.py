@@ -25,7 +25,7 @@ from tapas_opt.plant.profiling import measure_profiles
 from tapas_opt.plant.sensors import Readings, exact_readings
 from tapas_opt.plant.truth import Truth
 from tapas_opt.plant.weather import DAY_S
-from tapas_opt.plant.workload import Workload
+from tapas_opt.plant.workload import ENDPOINTS, Workload
 
 __all__ = ["HistorySummary", "generate_history"]
 
@@ -154,9 +154,11 @@ class _Run:
         self.plant = Plant(topology, seed=seed, parameters=parameters)
         self.rows: dict[str, int] = {}
         self._topology = topology
-        self._workload = Workload(seed=seed)
+        serving = _serving(topology)
+        endpoints = {name: item.name for name, item in serving.items()}
+        self._workload = Workload(seed=seed, endpoints=endpoints)
         self._population = Population(topology, self._workload, seed=seed)
-        self._configurations = _configurations(topology)
+        self._configurations = {item.name: item for item in serving.values()}
         self._inner = -int(-step_s // INTERNAL_STEP_S)
         self._inner_step_s = step_s / self._inner
         self._peaks = {"gpu": -np.inf, "inlet": -np.inf, "row": 0.0}
@@ -217,12 +219,18 @@ class _Run:
         self._capped.append(float((self._cap < 1.0).mean()))
 
 
-def _configurations(topology: Topology) -> dict[str, Configuration]:
-    return {
-        profile.configuration.name: profile.configuration
-        for name in topology.hardware
-        for profile in measure_profiles(topology.site.hardware[name], name)
-    }
+def _serving(topology: Topology) -> dict[str, Configuration]:
+    """What each endpoint runs: its configuration of the demo at the highest clock that every hardware has."""
+    site = topology.site
+    slowest = min(topology.hardware, key=lambda name: site.hardware[name].gpu_max_frequency_mhz)
+    profiled = [profile.configuration for profile in measure_profiles(site.hardware[slowest], slowest)]
+    chosen = {}
+    for endpoint, name in ENDPOINTS.items():
+        alike = [item for item in profiled if item.name.startswith(name.rpartition("-f")[0] + "-f")]
+        if not alike:
+            raise InvalidInput.one("history", f"hardware.{slowest}", f"cannot run {name}, which {endpoint} serves with")
+        chosen[endpoint] = max(alike, key=lambda item: item.frequency_mhz)
+    return chosen
 
 
 class _Sender:

@@ -11,6 +11,7 @@ import pytest
 
 from tapas_opt.domain.history import TABLES
 from tapas_opt.domain.site import Site
+from tapas_opt.domain.site_generator import generate_site
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import InvalidInput
 from tapas_opt.plant.history import HistorySummary, generate_history
@@ -106,6 +107,14 @@ def test_an_overfull_site_is_capped_and_nothing_trips(two_rows, tmp_path):
     assert summary.trips == ()
     assert summary.capped_frac > 0.2
     assert 0.9 < summary.peak_row_power_frac < 1.1
+
+
+def test_endpoints_run_at_the_top_clock_of_whatever_the_site_has(tmp_path):
+    """The demo's configurations are an A100's; an H100 has other clocks."""
+    generate_history(generate_site(4, hardware="dgx-h100"), out=tmp_path, days=0.5, step_s=3600.0)
+    run = pq.read_table(tmp_path / "vms.parquet").to_pandas().configuration.dropna().unique()
+    assert len(run) > 0
+    assert all(name.endswith("-f1980") for name in run)
 
 
 def test_progress_ends_at_one(two_rows, tmp_path):
