@@ -56,16 +56,25 @@ def fit(tapas, five_days):
 
 
 @pytest.fixture(scope="module")
-def in_use_once(five_days, tmp_path_factory):
-    return tmp_path_factory.mktemp("in_use") / "models"
+def folder_of_first(tmp_path_factory):
+    return tmp_path_factory.mktemp("first")
 
 
 @pytest.fixture
-def in_use(in_use_once, fit, tmp_path):
+def first(folder_of_first, fit):
+    """The first fit of the five days, made once: its folder (models, report, answer) and its answer."""
+    kept = folder_of_first / "answer.json"
+    if not kept.exists():
+        code, answer = fit(folder_of_first / "models", "--report", folder_of_first / "report" / "fit.html")
+        assert code == 0
+        kept.write_text(json.dumps(answer))
+    return folder_of_first, json.loads(kept.read_text())
+
+
+@pytest.fixture
+def in_use(first, tmp_path):
     """Models fitted on the five days, in a folder of the test's own."""
-    if not in_use_once.exists():
-        fit(in_use_once)
-    return shutil.copytree(in_use_once, tmp_path / "models")
+    return shutil.copytree(first[0] / "models", tmp_path / "models")
 
 
 @pytest.fixture
@@ -86,15 +95,14 @@ def texts(folder):
     return {path.name: path.read_text() for path in sorted(folder.glob("*.json"))}
 
 
-def test_models_and_their_errors_come_as_one_json_object(fit, tmp_path):
+def test_models_and_their_errors_come_as_one_json_object(first):
     """Names and fields are those of the evaluation's contract; the plant shares no formula with the models."""
-    code, answer = fit(tmp_path / "models")
-    assert code == 0
+    folder, answer = first
     assert set(answer["models"]) == set(KINDS)
     for errors in answer["models"].values():
         assert set(errors) >= {"mae", "p95_error", "coverage", "unit", "rows_train", "rows_test"}
         assert set(errors) >= {"coverage_hottest_days", "coverage_top_hours", "coverage_row_day", "worst", "by_day"}
-    loaded = LearnedModels.load(tmp_path / "models")
+    loaded = LearnedModels.load(folder / "models")
     assert loaded.fingerprint == answer["fingerprint"]
     assert answer["promoted"] is True
     assert answer["models"]["inlet_temperature"]["mae"] < 1.0
@@ -103,9 +111,9 @@ def test_models_and_their_errors_come_as_one_json_object(fit, tmp_path):
     )
 
 
-def test_errors_against_the_truth_leave_out_the_sensors_noise(fit, tmp_path):
+def test_errors_against_the_truth_leave_out_the_sensors_noise(first):
     """Sensors of inlets have σ = 0.3 °C, so that 0.24 °C of the mean error against them is theirs."""
-    _, answer = fit(tmp_path / "models")
+    _, answer = first
     truth, sensors = answer["against_truth"], answer["models"]
     assert truth["inlet_temperature"]["mae"] < sensors["inlet_temperature"]["mae"] - 0.05
     assert truth["server_power"]["mae_frac_of_mean"] < 0.03
@@ -220,12 +228,11 @@ def test_a_moment_that_is_none_is_bad_input(fit, tmp_path, when):
     assert "--since" in err
 
 
-def test_the_report_is_a_page_and_its_json(fit, tmp_path):
-    code, answer = fit(tmp_path / "models", "--report", tmp_path / "report" / "fit.html")
-    assert code == 0
-    page = (tmp_path / "report" / "fit.html").read_text(encoding="utf-8")
+def test_the_report_is_a_page_and_its_json(first):
+    folder, answer = first
+    page = (folder / "report" / "fit.html").read_text(encoding="utf-8")
     assert answer["models"]["gpu_temperature"]["worst"][0]["name"] in page
-    written = json.loads((tmp_path / "report" / "fit.json").read_text(encoding="utf-8"))
+    written = json.loads((folder / "report" / "fit.json").read_text(encoding="utf-8"))
     assert written == {key: value for key, value in answer.items() if key != "report"}
 
 
