@@ -38,6 +38,8 @@ LEAST_POWER_W = 100.0
 
 INLET_RANGE_C = (5.0, 60.0)
 DAY_S = 86_400.0
+LEAST_DAYS = 8
+LEAST_SPREAD_C = 0.01
 WIDE_QUANTILE = 0.9
 """Nodes of which too little was seen get the margin of those that are hard to predict."""
 
@@ -102,13 +104,20 @@ def _read(path: Path, train_until: date | None) -> NodeDays:
     """Lay the table out by day and node; of two rows for one node-day the later one holds."""
     table = read_table(path, COLUMNS)
     split = first_judged_day(table.day, train_until, path)
-    good = (table.node_power_w_mean >= LEAST_POWER_W) & table.inlet_c_mean.between(*INLET_RANGE_C)
+    good = (table.node_power_w_mean >= LEAST_POWER_W) & table.inlet_c_mean.between(*INLET_RANGE_C) & table.day.notna()
+    learned = table.day[good & (table.day < split)].dt.normalize().nunique()
+    if learned < LEAST_DAYS:
+        what = (
+            f"{split.date()}: {learned} days before it have a reading; at least {LEAST_DAYS} are needed to learn from"
+        )
+        raise InvalidInput.one(str(path), "train_until", what)
     first = table.day.min().normalize()
     number = (table.day - first).dt.days
     nodes = tuple(sorted(table.node.unique(), key=_by_number))
     racks = table.drop_duplicates("node", keep="last").set_index("node").loc[list(nodes), "rack"]
     inlet_c = np.full((int(number.max()) + 1, len(nodes)), np.nan)
-    inlet_c[number[good], pd.Categorical(table.node[good], categories=nodes).codes] = table.inlet_c_mean[good]
+    at = number[good].astype("int64"), pd.Categorical(table.node[good], categories=nodes).codes
+    inlet_c[at] = table.inlet_c_mean[good]
     day_s = np.arange(len(inlet_c), dtype=np.float64) * DAY_S
     rack = pd.factorize(racks)[0].astype(np.int64)
     return NodeDays(nodes, rack, inlet_c, day_s, (split - first).days, str(split.date()), int((~good).sum()))
@@ -126,8 +135,8 @@ def _day_ahead(days: NodeDays) -> tuple[FloatArray, FloatArray]:
     """
     half = days.learned // 2
     errors = _errors_ahead(days, half)
-    spread = spread_of(errors[half : days.learned])
-    spread = np.where(np.isfinite(spread) & (spread > 0), spread, np.nanquantile(spread, WIDE_QUANTILE))
+    spread = np.maximum(spread_of(errors[half : days.learned]), LEAST_SPREAD_C)
+    spread = np.where(np.isfinite(spread), spread, np.nanquantile(spread, WIDE_QUANTILE))
     scores = (errors[half : days.learned] / spread).ravel()
     central = days.inlet_c - _errors_ahead(days, days.learned)
     return central, central + spread * conformal_upper(scores, DAY_LEVEL)

@@ -65,6 +65,8 @@ def first_judged_day(days: pd.Series, train_until: date | None, path: Path) -> p
     InvalidInput
         If no day is left to learn from or to judge on.
     """
+    if days.isna().all():
+        raise InvalidInput.one(str(path), str(days.name), "has no time at all")
     first, last = pd.Timestamp(days.min()).normalize(), pd.Timestamp(days.max()).normalize()
     if train_until is None:
         return first + timedelta(days=round(TRAINED_FRAC * (last - first).days) + 1)

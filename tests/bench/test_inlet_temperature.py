@@ -106,6 +106,21 @@ def test_a_table_with_nothing_to_judge_is_refused(tmp_path):
         run(tmp_path, SPLIT)
 
 
+def test_too_few_days_to_learn_from_are_refused(tmp_path):
+    """Nodes that were off teach nothing."""
+    off = made_up()
+    off.loc[off.day < "2021-05-28", "node_power_w_mean"] = 0.0
+    off.to_parquet(tmp_path / "off.parquet")
+    with pytest.raises(InvalidInput, match="4 days before it have a reading; at least 8"):
+        run(tmp_path, SPLIT)
+
+
+def test_a_room_in_which_nothing_ever_changes_is_predicted_exactly(tmp_path):
+    made_up().assign(inlet_c_mean=20.0).to_parquet(tmp_path / "still.parquet")
+    judged = run(tmp_path, SPLIT)
+    assert (judged.mae, judged.coverage) == (0.0, 1.0)
+
+
 def test_the_real_room_one_day_ahead_and_with_lost_sensors():
     """The targets of the evaluation; yesterday's value errs by 0.627 °C."""
     shared = Path(__file__).parents[3] / "shared" / "datasets"

@@ -72,3 +72,8 @@ def test_without_a_split_two_thirds_of_the_days_are_learned_from(tmp_path):
     days = pd.to_datetime(table().day, utc=True)
     assert first_judged_day(days, None, tmp_path) == pd.Timestamp("2021-01-08", tz="UTC")
     assert first_judged_day(days, date(2021, 1, 2), tmp_path) == pd.Timestamp("2021-01-02", tz="UTC")
+
+
+def test_a_table_without_any_time_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="no time at all"):
+        first_judged_day(pd.Series([pd.NaT], name="day", dtype="datetime64[ns, UTC]"), None, tmp_path)
