@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.failure import PERMILLE, effect_of
-from tapas_opt.domain.panel import NO_VM, Panel
+from tapas_opt.domain.panel import DAY_S, NO_VM, SLOT_S, Panel
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.learn.artefact import Artefact
 from tapas_opt.learn.curve import Curve, Surface
@@ -19,6 +19,9 @@ from tapas_opt.learn.servers import entry_numbers
 __all__ = ["ServerSums", "domain_members", "domain_names", "server_sums"]
 
 FloatArray = NDArray[np.float64]
+
+SLOTS_AT_A_TIME = DAY_S // SLOT_S
+"""What is computed at once: a month of a large site does not fit in memory several times over."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,12 @@ def server_sums(
     inlet_c = _inlet_c(panel, inlet)
     planned = _planned_gpu_power_w(panel, gpu_power, vm_load)
     measured = _first_known(panel.server_gpu_power_w, planned)
-    power, air = _through(panel, server_power, planned, inlet_c), _through(panel, airflow, planned, inlet_c)
+    unknown = np.full(planned.shape, np.nan)
     return ServerSums(
-        power_w=_first_known(panel.server_power_w, _through(panel, server_power, measured, inlet_c)),
-        airflow_cfm=_first_known(panel.airflow_cfm, _through(panel, airflow, measured, inlet_c)),
-        predicted_power_w=power,
-        predicted_airflow_cfm=air,
+        power_w=_filled(panel, panel.server_power_w, server_power, measured, inlet_c),
+        airflow_cfm=_filled(panel, panel.airflow_cfm, airflow, measured, inlet_c),
+        predicted_power_w=_filled(panel, unknown, server_power, planned, inlet_c),
+        predicted_airflow_cfm=_filled(panel, unknown, airflow, planned, inlet_c),
     )
 
 
@@ -106,11 +109,17 @@ def _planned_gpu_power_w(panel: Panel, gpu_power: Artefact[Curve], vm_load: Arte
     return out
 
 
-def _through(panel: Panel, model: Artefact[Surface], gpu_power_w: FloatArray, inlet_c: FloatArray) -> FloatArray:
-    out = np.full(gpu_power_w.shape, np.nan)
+def _filled(
+    panel: Panel, values: FloatArray, model: Artefact[Surface], gpu_power_w: FloatArray, inlet_c: FloatArray
+) -> FloatArray:
+    """``[t, s]`` the values, and what the model says where there is none; a day's worth of slots at a time."""
+    out = np.array(values)
     for name, surface in model.entries.items():
         servers = panel.of_hardware(name)
-        out[:, servers] = surface.at(gpu_power_w[:, servers], inlet_c[:, servers])
+        for first in range(0, len(out), SLOTS_AT_A_TIME):
+            t, s = np.nonzero(~np.isfinite(values[first : first + SLOTS_AT_A_TIME, servers]))
+            where = t + first, servers[s]
+            out[where] = surface.at(gpu_power_w[where], inlet_c[where])
     return out
 
 
