@@ -35,6 +35,7 @@ FENCES = {
     "ortools": ("mip/cpsat.py",),
     "pyomo": ("*/reference.py", "mip/pyomo_solver.py"),
     "sklearn": ("learn/*",),
+    "pynvml": ("telemetry/nvml.py",),
     "dask": ("planning/*",),
     "distributed": ("planning/*",),
     "grpc": OVER_GRPC,
