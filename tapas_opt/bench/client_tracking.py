@@ -39,9 +39,9 @@ def track(
     """
     settings, scores = [], []
     for k, (model, half) in enumerate(zip(models, halves, strict=True)):
-        t_s, _, residual, spread = _seen(model, k, early, slice(half, model.split))
+        t_s, central, residual, spread = _seen(model, k, early, slice(half, model.split))
         settings.append(fit_settings(residual, t_s, largest_bias=1.0, largest_widening=1.0, unit="of the scale"))
-        scores.append(((residual - _biases(t_s, residual, settings[-1])) / spread).ravel())
+        scores.append(((residual - _biases(t_s, residual, settings[-1])) / spread)[central + residual <= 1.0])
     multiple = max(conformal_upper(np.concatenate(scores), level), 0.0)
     return [_after(model, k, final, settings[k], multiple) for k, model in enumerate(models)]
 

@@ -53,12 +53,16 @@ def run(path: Path, train_until: date | None) -> SuiteResult:
 
 
 def _multiple(models: Sequence[ModelRates], halves: Sequence[int], early: ClientTemplates) -> float:
-    """Multiple of the spread that covers windows between the halves and the splits, of clients seen before."""
+    """Multiple of the spread that covers windows between the halves and the splits, of clients seen before.
+
+    A load above 1 is above anything that is ever forecast, so that no multiple covers it, and it does not count.
+    """
     scores = []
     for k, (model, half) in enumerate(zip(models, halves, strict=True)):
         later, clients = slice(half, model.split), len(model.clients)
         central, spread = early.load(k, clients, model.t_s[later])
-        scores.append(((model.rate_rps[later] / early.scale_of(k, clients) - central) / spread).ravel())
+        load = model.rate_rps[later] / early.scale_of(k, clients)
+        scores.append(((load - central) / spread)[load <= 1.0])
     return max(conformal_upper(np.concatenate(scores), CALIBRATED_LEVEL), 0.0)
 
 
