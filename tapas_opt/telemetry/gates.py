@@ -24,14 +24,14 @@ FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 
-INLET = Tolerance(off=1.5, still_span_frac=0.25)
-GPU_POWER = Tolerance(off=0.08, relative=True, still_span_frac=0.25)
-SERVER_POWER = Tolerance(off=0.06, relative=True, still_span_frac=0.25)
+INLET = Tolerance(off=1.5, still_span_frac=0.25, still_span=3.0)
+GPU_POWER = Tolerance(off=0.08, relative=True, still_span_frac=0.25, still_span=50.0)
+SERVER_POWER = Tolerance(off=0.06, relative=True, still_span_frac=0.25, still_span=50.0)
 AIRFLOW = Tolerance(off=0.2, relative=True)
 """Fans may rest at their lowest speed while power moves: nothing is still because of that."""
 
-GPU_TEMPERATURE = Tolerance(off=3.5, still_span_frac=0.25)
-METER = Tolerance(off=0.05, relative=True, still_span_frac=0.1)
+GPU_TEMPERATURE = Tolerance(off=3.5, still_span_frac=0.25, still_span=50.0)
+METER = Tolerance(off=0.05, relative=True, still_span_frac=0.1, still_span=5_000.0)
 METER_MOST = 1.5
 """A row's switches and losses never draw half as much as its servers."""
 

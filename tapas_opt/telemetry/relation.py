@@ -46,7 +46,6 @@ MOST_DAYS_OFF_FRAC = 1 / 3
 STILL_READINGS = 12
 """An hour: from then on a sensor that does not move is looked at."""
 
-SMALLEST_SPAN = 1e-9
 NEVER_STILL_FRAC = 0.01
 """Where fewer consecutive readings of a kind are equal than this, no good sensor stands still for an hour."""
 
@@ -66,11 +65,14 @@ class Tolerance:
         Least tolerance of a day's median, in the unit of the sensor or, if ``relative``, as a share of what is usual.
     still_span_frac
         A reading that stands still is refused when its driver moved by this share of its range meanwhile.
+    still_span
+        And by at least this much, in the unit of the driver: where little happens, steady readings are true.
     """
 
     off: float
     relative: bool = False
     still_span_frac: float = inf
+    still_span: float = 1e-9
 
     def amount(self, off: float) -> str:
         """Such as ``+6.3 °C`` or ``-12 %``."""
@@ -123,7 +125,7 @@ class _Judge:
         """Readings that do not move for an hour or more although what drives them does."""
         r = self._r
         never = _equal_frac(self._values) <= NEVER_STILL_FRAC
-        least = 0.0 if never else max(r.tolerance.still_span_frac * _range(r.driver), SMALLEST_SPAN)
+        least = 0.0 if never else max(r.tolerance.still_span_frac * _range(r.driver), r.tolerance.still_span)
         still = stands_still(self._values, r.driver, STILL_READINGS, least)
         for k in np.flatnonzero(still.any(axis=0)).tolist():
             self._refuse(k, still[:, k], "stuck: for hours the same reading, while what drives it moved")

@@ -84,6 +84,18 @@ def test_a_temperature_that_stands_still_while_power_moves_is_stuck(healthy):
     assert np.isfinite(healthy.gpu_c[:480, BUSY, 3]).all()
 
 
+def test_steady_readings_of_a_site_that_rests_are_no_stuck_sensors(healthy):
+    """Nothing runs: power moves by watts, meters have steps, and every temperature stays where it is for days."""
+    rng = np.random.default_rng(7)
+    healthy.load_frac[:] = 0.0
+    healthy.gpu_power_w[:] = np.round(55 + rng.standard_normal(healthy.gpu_power_w.shape))
+    healthy.server_power_w[:] = np.round(1_300 + 5 * rng.standard_normal(healthy.server_power_w.shape), -1)
+    healthy.inlet_c[:] = np.round(22 + rng.uniform(-0.3, 0.3, healthy.inlet_c.shape))
+    healthy.gpu_c[:], healthy.gpu_memory_c[:] = 31.0, 34.0
+    healthy.meter_w[:] = 4_000.0
+    assert gate(healthy) == ()
+
+
 def test_a_noisy_sensor_that_is_exactly_constant_is_stuck(healthy):
     """No airflow meter reads the same to the last digit for two hours, whatever drives it."""
     healthy.airflow_cfm[500:524, 2] = healthy.airflow_cfm[500, 2]
