@@ -111,10 +111,10 @@ def test_a_silent_sensor_is_nan_and_an_absurd_one_is_not(misread, two_rows_topol
 
 @pytest.fixture(scope="module")
 def histories(two_rows: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two days of the same seed, with all sensors good and with a tenth of them bad."""
+    """A day of the same seed, with all sensors good and with a tenth of them bad."""
     good, bad = tmp_path_factory.mktemp("good") / "h", tmp_path_factory.mktemp("bad") / "h"
-    generate_history(two_rows, out=good, days=2, step_s=1_800.0, seed=7, with_truth=True)
-    generate_history(two_rows, out=bad, days=2, step_s=1_800.0, seed=7, with_truth=True, bad_sensor_frac=0.1)
+    generate_history(two_rows, out=good, days=1, step_s=1_800.0, seed=7, with_truth=True)
+    generate_history(two_rows, out=bad, days=1, step_s=1_800.0, seed=7, with_truth=True, bad_sensor_frac=0.1)
     return good, bad
 
 
