@@ -88,7 +88,7 @@ class LearnedModels:
                 artefacts[name] = read_artefact(files / f"{name}.json", name, kind)
             except InvalidInput as error:
                 faults += [Fault(f"{name}.json: {fault.where}", fault.what) for fault in error.faults]
-        faults = faults or _mixed(artefacts)
+        faults = faults or _mixed(artefacts) + _uneven_days(artefacts["vm_load"])
         if faults:
             raise InvalidInput(str(folder), faults)
         return cls(**artefacts)
@@ -351,6 +351,16 @@ def _mixed(artefacts: Mapping[str, Artefact[Any]]) -> list[Fault]:
     fits = {(artefact.training.from_s, artefact.training.until_s) for artefact in artefacts.values()}
     what = f"come from {len(fits)} different fits; if models are being exchanged right now, try again, else fit again"
     return [Fault("training", what)] if len(fits) > 1 else []
+
+
+def _uneven_days(vm_load: Artefact[LoadEntry]) -> list[Fault]:
+    """Scenario days are the same for all templates, or nothing could be added up over them."""
+    days = len(vm_load.pooled["all"].day_frac)
+    return [
+        Fault(f"vm_load.json: entries.{name}.day_frac", f"has {len(entry.day_frac)} days, that of all {days}")
+        for name, entry in vm_load.entries.items()
+        if len(entry.day_frac) != days
+    ]
 
 
 def _known(artefact: Artefact[_CurveT], hardware: str) -> _CurveT:

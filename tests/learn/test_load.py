@@ -175,6 +175,14 @@ def test_scenario_days_are_the_same_for_all_templates_so_that_common_peaks_add_u
     assert office[0, 12] == pytest.approx(0.7, abs=0.02)
 
 
+def test_templates_with_other_numbers_of_scenario_days_are_refused(learned, tmp_path):
+    office = learned.vm_load.entries["office"]
+    entries = learned.vm_load.entries | {"office": replace(office, day_frac=office.day_frac[1:])}
+    replace(learned, vm_load=replace(learned.vm_load, entries=entries)).save(tmp_path)
+    with pytest.raises(InvalidInput, match=r"entries.office.day_frac: has 7 days, that of all 8"):
+        type(learned).load(tmp_path)
+
+
 def test_an_hour_without_a_reading_has_the_templates_central_load(make_history, topology):
     history = make_history(topology)
     vms = history["vms"]
