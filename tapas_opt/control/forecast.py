@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.numbers import Margins, budget_numbers
+from tapas_opt.budgets.numbers import BudgetFamily, Margins, budget_numbers
 from tapas_opt.control.fleet import Fleet, FleetVm
 from tapas_opt.control.telemetry import FRESH_S, Latest
 from tapas_opt.control.tracked import Tracked
@@ -33,8 +33,10 @@ MOST_GROWTH = 2.0
 """Demand is not expected to more than double within the hour, whatever a template of a quiet night says."""
 
 MEASURED_MARGIN_FRAC = 0.02
-"""What a domain may draw in the next minutes above what its servers are measured to draw now, and instances may add:
-more where its rises have been seen to be larger (:mod:`~tapas_opt.control.rises`), and never more than was learned.
+"""The least that a domain may draw in the next minutes above what its servers are measured to draw now.
+
+How much it may rise is learned from history, and from what the service sees of its own once that is enough
+(:mod:`~tapas_opt.control.rises`); it is never taken as more than the domain's margin on predictions.
 
 It holds where every server has a fresh reading. Where readings have aged or are missing, the part of the prediction's
 variance that they leave open comes back: m = m_now + (m_learned − m_now)·√(Σ_s P_s·u_s / Σ_s P_s), with u_s from
@@ -189,10 +191,17 @@ class Forecast:
             opened = family.drawn_permille(np.ceil(family.counted(open_w, open_cfm)).astype(np.int64))
             open_frac = np.sqrt(np.clip(opened / np.maximum(drawn, 1), 0.0, 1.0))[:, 0]
             learned = self.margins[family.constraint]
-            rise = self.tracked.rise_frac.get(family.constraint, np.full(len(learned), np.nan))
-            known = np.minimum(learned, np.fmax(rise, MEASURED_MARGIN_FRAC))
+            rise = self._rise_frac(family)
+            known = np.minimum(learned, np.maximum(rise, MEASURED_MARGIN_FRAC))
             margins[family.constraint] = known + (learned - known) * open_frac
         return margins
+
+    def _rise_frac(self, family: BudgetFamily) -> FloatArray:
+        """``[domain]`` how much it rises within minutes: as seen by this service, or until then as in history."""
+        kind = MARGIN_KINDS[family.constraint]
+        learned = np.array([self.models.domain_rise_frac(kind, name) for name in family.domains])
+        seen = self.tracked.rise_frac.get(family.constraint)
+        return learned if seen is None else np.where(np.isnan(seen), learned, seen)
 
     def aged(self) -> tuple[str, ...]:
         """Say how wide margins on what servers draw now have become because readings have aged, if they have.

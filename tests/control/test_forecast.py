@@ -138,6 +138,12 @@ def test_the_coming_hour_may_bring_more_and_never_less_than_now(fleet, forecast_
         assert (coming[1] >= now[1]).all()
 
 
+def seen_quiet(forecast):
+    """A service that has seen its domains rise by hardly anything within minutes."""
+    rises = {constraint: np.full(len(margin), 0.001) for constraint, margin in forecast.margins.items()}
+    return replace(forecast, tracked=replace(forecast.tracked, rise_frac=rises))
+
+
 def open_margins(forecast, open_frac):
     """What the margins of racks should be when so much of their predictions' variance is left open."""
     learned = forecast.margins[Constraint.RACK_POWER_BUDGET]
@@ -150,14 +156,14 @@ def open_margins(forecast, open_frac):
 )
 def test_margins_on_what_is_drawn_now_widen_with_the_age_of_telemetry(fleet, forecast_of, age_s, open_frac):
     """Small up to two minutes, as learned from a quarter of an hour on; (315 − 120) / 780 = ¼ of the variance."""
-    forecast = forecast_of(fleet, readings=measured(fleet), now_s=age_s)
+    forecast = seen_quiet(forecast_of(fleet, readings=measured(fleet), now_s=age_s))
     assert forecast.margins[Constraint.RACK_POWER_BUDGET].max() > MEASURED_MARGIN_FRAC
     assert forecast.present_margins[Constraint.RACK_POWER_BUDGET] == open_margins(forecast, open_frac)
 
 
 def test_a_domain_with_a_server_that_was_not_read_keeps_that_servers_share_of_the_margin(fleet, forecast_of):
     """The last one is one of four idle servers of its rack: a quarter of the variance comes back there alone."""
-    forecast = forecast_of(fleet, readings=measured(fleet, servers=79))
+    forecast = seen_quiet(forecast_of(fleet, readings=measured(fleet, servers=79)))
     rack = fleet.topology.server_rack[79]
     racks = forecast.present_margins[Constraint.RACK_POWER_BUDGET]
     open_frac = np.zeros(len(racks))
@@ -170,9 +176,22 @@ def test_air_that_is_not_measured_keeps_its_learned_margin(fleet, forecast_of):
     air = Constraint.AISLE_AIRFLOW_CAPACITY
     watts_only = forecast_of(fleet, readings=measured(fleet))
     assert watts_only.present_margins[air] == pytest.approx(watts_only.margins[air])
-    both = forecast_of(fleet, readings=measured(fleet, airflow_cfm=dict.fromkeys(fleet.topology.servers, 700.0)))
+    air_too = measured(fleet, airflow_cfm=dict.fromkeys(fleet.topology.servers, 700.0))
+    both = seen_quiet(forecast_of(fleet, readings=air_too))
     assert (both.present_margins[air] == np.minimum(both.margins[air], MEASURED_MARGIN_FRAC)).all()
     assert (both.present_draw(frozenset())[1] == 700.0).all()
+
+
+def test_what_rises_within_minutes_is_taken_from_history_until_the_service_has_seen_enough(fleet, forecast_of):
+    """Domain by domain, and never more than the margin on a whole week's predictions."""
+    row = Constraint.ROW_POWER_BUDGET
+    new = forecast_of(fleet, readings=measured(fleet))
+    learned = np.array([new.models.domain_rise_frac("row", name) for name in fleet.topology.rows])
+    assert new.present_margins[row] == pytest.approx(np.minimum(new.margins[row], np.maximum(learned, 0.02)))
+    half = np.where(np.arange(len(learned)) == 0, 0.025, np.nan)
+    seen = replace(new, tracked=replace(new.tracked, rise_frac={row: half}))
+    assert seen.present_margins[row][0] == pytest.approx(0.025)
+    assert seen.present_margins[row][1] == new.present_margins[row][1]
 
 
 def test_an_answer_says_how_wide_margins_became_because_telemetry_is_old(fleet, forecast_of):
@@ -189,7 +208,7 @@ def test_a_stuck_meter_is_not_believed(fleet, forecast_of):
     """The prediction takes its place, with its share of the margin."""
     stuck = np.zeros(80, dtype=bool)
     stuck[79] = True
-    usual = forecast_of(fleet, readings=measured(fleet, 5_000.0))
+    usual = seen_quiet(forecast_of(fleet, readings=measured(fleet, 5_000.0)))
     forecast = replace(usual, tracked=replace(usual.tracked, power_disbelieved=stuck))
     power, _ = forecast.present_draw(frozenset())
     predicted, _ = forecast.server_draw(np.array([[0]]))

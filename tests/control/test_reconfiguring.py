@@ -137,9 +137,10 @@ def test_now_acts_on_what_is_drawn_and_settled_on_what_may_come(controller, prob
 
 
 def test_missing_telemetry_costs_margin(controller, problem_of, saas, run):
-    """The same site measured all over may fill its rows further."""
+    """The same site measured all over may fill its UPSs further, and no row less far."""
     run(saas(10))
     readings = Readings(0.0, server_power_w=dict.fromkeys(controller.fleet.topology.servers, 2_000.0))
     measured, blind = problem_of(readings=readings), problem_of()
-    constraint = Constraint.ROW_POWER_BUDGET
-    assert (limits(measured, constraint).limit > limits(blind, constraint).limit).all()
+    ups, row = Constraint.UPS_POWER_CAPACITY, Constraint.ROW_POWER_BUDGET
+    assert (limits(measured, ups).limit > limits(blind, ups).limit).all()
+    assert (limits(measured, row).limit >= limits(blind, row).limit).all()
