@@ -105,7 +105,7 @@ class Tally:
             coverage_top_hours=self._top.value,
             coverage_row_day=self._row_days.value,
             rows=rows,
-            refused_frac=max(0.0, 1.0 - rows / max(self._due, 1)),
+            refused_frac=max(0, self._due - rows) / max(self._due, 1),
             by_day=tuple(self._days),
             by_place=tuple(self._places()),
             beyond={name: beyond / max(seen, 1) for name, (beyond, seen) in self._beyond.items()},
