@@ -70,13 +70,14 @@ def rows(servers, workers):
         began = time.perf_counter()
         problem = state()
         stated_s = time.perf_counter() - began
-        for solver in ("greedy", "highs"):
+        for solver in ("greedy", "highs", "auto"):
             began = time.perf_counter()
             result = solve(problem, solver=solver, deadline_s=SECONDS, workers=workers)
             yield {
                 "servers": servers,
                 "problem": name,
                 "solver": solver,
+                "answered_by": result.solver,
                 "state_s": round(stated_s, 4),
                 "total_s": round(time.perf_counter() - began, 4),
                 "status": result.status,

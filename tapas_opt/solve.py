@@ -25,7 +25,7 @@ import tapas_opt.routing.greedy as routing_greedy
 import tapas_opt.routing.reference as routing_reference
 from tapas_opt.domain.result import CheckReport, Mode, Result, Status
 from tapas_opt.errors import DeadlinePassed, InvalidInput, PlanRefused, WorkerFailed
-from tapas_opt.mip import cpsat, highs, pyomo_solver
+from tapas_opt.mip import cpsat, decomposition, highs, pyomo_solver
 from tapas_opt.mip.result import MipStatus
 from tapas_opt.mip.worker import Workers
 from tapas_opt.placement.problem import PlacementProblem, placement_classes
@@ -66,7 +66,7 @@ KINDS: Mapping[type, Kind] = {
         placement_reference,
         placement_greedy,
         placement_check,
-        ("highs", "cpsat", "pyomo-highs"),
+        ("decomposition", "highs", "cpsat", "pyomo-highs"),
     ),
     RoutingProblem: Kind(
         routing_classes,
@@ -82,15 +82,20 @@ KINDS: Mapping[type, Kind] = {
         reconfiguration_reference,
         reconfiguration_greedy,
         reconfiguration_check,
-        ("highs", "cpsat", "pyomo-highs"),
+        ("decomposition", "highs", "cpsat", "pyomo-highs"),
     ),
 }
 
-WORKER_OF: Mapping[str, str] = {"highs": "highs", "cpsat": "cpsat", "pyomo-highs": "pyomo"}
+WORKER_OF: Mapping[str, str] = {
+    "decomposition": "highs",
+    "highs": "highs",
+    "cpsat": "cpsat",
+    "pyomo-highs": "pyomo",
+}
 """Which process runs which exact solver."""
 
 SOLVERS = ("auto", "greedy", *WORKER_OF)
-"""Names that :func:`solve` takes; ``auto`` is greedy, then HiGHS until the deadline."""
+"""Names that :func:`solve` takes; ``auto`` is greedy, then the kind's first exact solver until the deadline."""
 
 
 def solve(
@@ -288,7 +293,7 @@ def _solved(problem: Any, start: Any, search: Search) -> Found:
             columns=arrays.column_names(),
         )
     else:
-        run = {"highs": highs.solve, "cpsat": cpsat.solve}[search.engine]
+        run = {"decomposition": decomposition.solve, "highs": highs.solve, "cpsat": cpsat.solve}[search.engine]
         outcome = run(arrays, deadline_s=left_s, gap_frac=search.gap_frac, seed=search.seed, start=warm)
     plan = None if outcome.values is None else kind.formulation.decode(problem, classes, outcome.values)
     return Found(plan, outcome.bound, outcome.status, build_s, outcome.solve_s)

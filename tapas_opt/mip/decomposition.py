@@ -1,0 +1,276 @@
+"""Large models of many small blocks: price what couples them, keep the columns that can matter, round, improve, prove.
+
+1. *Price.* Prices on the coupling rows are climbed roughly (:mod:`tapas_opt.mip.pricing`).
+2. *Restrict.* A linear program over the columns that those prices leave in question gives exact prices; columns that
+   these prices want are added until none is missing (column generation; Gilmore and Gomory 1961). Whatever was left
+   out, pricing all columns gives a true bound.
+3. *Round.* A vertex of that program is integral but for about as many blocks as rows are tight. These are solved
+   exactly, the others held. From there a small model is HiGHS's own for half of the time.
+4. *Improve.* The gap is a sum over blocks: what each one's columns cost above its cheapest at the prices. Blocks that
+   cause most of it are freed together with some that share rows with them, and solved exactly, again and again
+   (large neighbourhood search; Shaw 1998).
+5. *Prove.* When that finds nothing any more, columns that the gap rules out are dropped, and HiGHS has the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from tapas_opt.mip import highs
+from tapas_opt.mip.model import BoolArray, FloatArray, MipArrays, MipModel
+from tapas_opt.mip.part import Part, part_of
+from tapas_opt.mip.pricing import Blocks, blocks_of, climbed
+from tapas_opt.mip.result import MipResult, MipStatus, proven_status
+from tapas_opt.mip.trivial import trivial_result
+
+__all__ = ["solve", "warm_up"]
+
+SMALL_COLUMNS = 2_000
+"""HiGHS has half of the time for models of at most so many columns, once they are rounded; most of them it closes."""
+
+SOFTNESS = (1.0, 1 / 3)
+"""Softness of the climb, in typical costs."""
+
+CLIMB_STEPS = 25
+CLIMB_FRAC = 0.25
+"""Most of the time that rough prices may take."""
+
+WIDTHS = (1.0, 10.0, 100.0, np.inf)
+"""Typical costs above its block's least up to which a column is in question; the next where too few are feasible."""
+
+ROUNDS = 8
+LP_GAP_FRAC = 1e-4
+"""Columns are added so many times at most, or until bound and linear program are this near."""
+
+WANTED_FRAC = 1e-3
+"""Columns less than this many typical costs above their block's least are wanted by the prices."""
+
+INTEGRAL, FEASIBLE = 1e-6, 1e-6
+"""How near to whole a value must be, and by how much (relatively) a row may be broken, as solvers have it."""
+
+COLUMNS, LEAST_COLUMNS = 1_000.0, 100.0
+"""A part starts with so many columns; fewer when it takes too long, more when it is done at once and finds nothing."""
+
+IMPROVE_WIDTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Typical costs up to which columns of freed blocks are near; one is drawn for each part."""
+
+PATIENCE = 12
+"""So many parts in a row that better nothing end the search; the rest of the time goes to proof."""
+
+PART_S = 1.0
+"""A part that takes longer is too large to be worth it."""
+
+
+def solve(
+    arrays: MipArrays,
+    *,
+    deadline_s: float,
+    gap_frac: float = 1e-3,
+    seed: int = 0,
+    start: FloatArray | None = None,
+) -> MipResult:
+    """Solve a model of blocks; one without blocks, or without the bounds that pricing needs, is left to HiGHS.
+
+    Parameters
+    ----------
+    deadline_s
+        Looked at between steps, each of which is given what is left.
+    start
+        A complete solution to start from.
+
+    Raises
+    ------
+    InvalidInput
+        A number is NaN or too large for HiGHS, or ``start`` has the wrong length.
+    WorkerFailed
+        HiGHS ended in an error.
+    """
+    arrays.require_numbers()
+    trivial = trivial_result(arrays)
+    if trivial is not None:
+        return trivial
+    began = time.perf_counter()
+    blocks = blocks_of(_capped(arrays, start))
+    if len(blocks.size) == 0 or len(blocks.row) == 0 or not blocks.bounded:
+        return highs.solve(arrays, deadline_s=deadline_s, gap_frac=gap_frac, seed=seed, start=start)
+    search = _Search(blocks, began + deadline_s, gap_frac, seed)
+    search.offer(start)
+    search.run()
+    return search.result(time.perf_counter() - began)
+
+
+def warm_up() -> None:
+    """Load HiGHS and SciPy, so that the first real solve does not wait for them."""
+    highs.warm_up()
+    model = MipModel()
+    x = model.columns("x", ["a", "b"], upper=1.0, cost=[1.0, 2.0], integer=True)
+    model.add(model.rows("one", lower=1.0, upper=1.0), x, 1.0)
+    model.add(model.rows("room", upper=1.5), x, [2.0, 1.0])
+    climbed(blocks_of(model.arrays()), SOFTNESS, 1, time.perf_counter() + 1.0)
+
+
+def _capped(arrays: MipArrays, start: FloatArray | None) -> MipArrays:
+    """Finite upper bounds where cost allows: if nothing costs less than 0, no column costs more than a whole start."""
+    open_ended = ~np.isfinite(arrays.upper) & (arrays.cost > 0)
+    if start is None or not open_ended.any() or arrays.cost.min() < 0 or arrays.lower.min() < 0:
+        return arrays
+    most = arrays.objective(start) / np.where(open_ended, arrays.cost, 1.0)
+    return replace(arrays, upper=np.where(open_ended, np.maximum(arrays.lower, np.ceil(most)), arrays.upper))
+
+
+class _Search:
+    """The best solution and bound so far, and the steps that better them."""
+
+    def __init__(self, blocks: Blocks, until: float, gap_frac: float, seed: int) -> None:
+        self.blocks, self.arrays = blocks, blocks.arrays
+        self.until, self.gap_frac, self.seed = until, gap_frac, seed
+        self.random = np.random.default_rng(seed)
+        self.best: FloatArray | None = None
+        self.objective, self.bound = np.inf, -np.inf
+        self.columns, self.idle = COLUMNS, 0
+        self._nothing = np.zeros(self.arrays.columns_count)
+
+    def offer(self, values: FloatArray | None) -> None:
+        """Keep a solution if it is one, and better."""
+        if values is not None and self.arrays.worst_violation(values) <= FEASIBLE:
+            objective = self.arrays.objective(values)
+            if objective < self.objective:
+                self.best, self.objective = values, objective
+
+    def result(self, solve_s: float) -> MipResult:
+        """What was found and proven."""
+        if self.best is None:
+            status = MipStatus.INFEASIBLE if self.bound == np.inf else MipStatus.NO_SOLUTION
+            return MipResult(status, None, None, self.bound, None, solve_s)
+        status = proven_status(self.objective, self.bound, self.gap_frac)
+        return MipResult(status, self.best, self.objective, min(self.bound, self.objective), None, solve_s)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline, at least 0."""
+        return max(0.0, self.until - time.perf_counter())
+
+    @property
+    def done(self) -> bool:
+        """Whether the gap asked for is reached, or the time is up."""
+        proven = self.best is not None and self.objective - self.bound <= self.gap_frac * abs(self.objective)
+        return self.left_s <= 0 or proven
+
+    def run(self) -> None:
+        """All five steps, until the gap is small enough or the time is up."""
+        typical = self.blocks.typical_cost
+        softness = tuple(typical * multiple for multiple in SOFTNESS)
+        climb = climbed(self.blocks, softness, CLIMB_STEPS, time.perf_counter() + CLIMB_FRAC * self.left_s)
+        self.bound = max(self.bound, climb.bound)
+        relaxed = self._relaxed(climb.price, typical)
+        if relaxed is None or self.done:
+            return
+        values, price = relaxed
+        above = self.blocks.above_least(price)
+        self._round(values, above, typical)
+        if self.arrays.columns_count <= SMALL_COLUMNS and not self.done:
+            everything = part_of(self.blocks, np.ones(self.arrays.columns_count, dtype=bool), self._nothing)
+            bound = self._solve_part(everything, self._nothing, self.left_s / 2, self.best, self.gap_frac)
+            self.bound = max(self.bound, bound)
+        while self.best is not None and not self.done and self.idle < PATIENCE:
+            self._improve(self.best, above, typical)
+        if self.best is not None and not self.done:
+            self._prove(self.best, price, above)
+
+    def _relaxed(self, price: FloatArray, typical: float) -> tuple[FloatArray, FloatArray] | None:
+        """The linear program by column generation: its values and prices; None where it has none, or time is up."""
+        blocks, nothing = self.blocks, self._nothing
+        widths = iter(WIDTHS)
+        kept = blocks.is_loose | (blocks.above_least(price) <= next(widths) * typical)
+        if self.best is not None:
+            kept |= self.best > 0
+        found = None
+        for _ in range(ROUNDS):
+            part = part_of(blocks, kept, nothing)
+            outcome = highs.solve(_continuous(part.arrays), deadline_s=self.left_s, seed=self.seed)
+            if outcome.status is MipStatus.INFEASIBLE and not kept.all():
+                kept |= blocks.above_least(price) <= next(widths, np.inf) * typical
+                continue
+            if outcome.values is None or outcome.objective is None or outcome.row_duals is None:
+                self.bound = np.inf if outcome.status is MipStatus.INFEASIBLE else self.bound
+                break
+            price = blocks.admissible(part.spread(outcome.row_duals, self.arrays.rows_count)[blocks.row])
+            self.bound = max(self.bound, blocks.bound(price))
+            found = part.merged(nothing, outcome.values), price
+            wanted = (blocks.above_least(price) <= WANTED_FRAC * typical) & ~kept
+            if outcome.objective - self.bound <= LP_GAP_FRAC * abs(outcome.objective) or not wanted.any():
+                break
+            kept |= wanted
+        return found
+
+    def _round(self, relaxed: FloatArray, above: FloatArray, typical: float) -> None:
+        """Solve the blocks that are not integral exactly, the others held; over more of their columns if need be."""
+        blocks = self.blocks
+        fractional = blocks.with_any(np.abs(relaxed - np.rint(relaxed)) > INTEGRAL)
+        fixed = np.where(blocks.is_loose, relaxed, np.rint(relaxed))
+        for width in WIDTHS:
+            near = (above <= width * typical) | (relaxed > INTEGRAL) | blocks.lightest
+            part = self._part(fractional, near, fixed)
+            self._solve_part(part, fixed, self.left_s / 4, None, self.gap_frac / 4)
+            if self.best is not None or self.left_s <= 0:
+                return
+
+    def _improve(self, best: FloatArray, above: FloatArray, typical: float) -> None:
+        """Free the blocks that cause most of the gap and some beside them, few columns of many or many of few."""
+        near = (above <= typical * float(self.random.choice(IMPROVE_WIDTHS))) | (best > 0)
+        part = self._part(self._freed(best, above, near), near, best)
+        began, before = time.perf_counter(), self.objective
+        self._solve_part(part, best, min(PART_S, self.left_s), best[part.column], self.gap_frac / 4)
+        took_s = time.perf_counter() - began
+        self.idle = 0 if self.objective < before else self.idle + 1
+        if took_s > 0.9 * PART_S:
+            self.columns = max(LEAST_COLUMNS, 0.7 * self.columns)
+        elif self.idle and took_s < 0.5 * PART_S:
+            self.columns *= 1.4
+
+    def _freed(self, best: FloatArray, above: FloatArray, near: BoolArray) -> BoolArray:
+        """``[block]`` a third of the columns of a part for the blocks that cause the gap, two thirds beside them."""
+        blocks = self.blocks
+        columns = blocks.sums(near.astype(np.float64))
+        caused = blocks.sums(above * best) * self.random.uniform(0.5, 1.5, len(blocks.size))
+        order = np.argsort(-caused, kind="stable")
+        worst = order[: 1 + int(np.searchsorted(np.cumsum(columns[order]), self.columns / 3))]
+        beside = self.random.permutation(np.setdiff1d(blocks.beside(worst, best, self.random), worst))
+        freed = np.zeros(len(blocks.size), dtype=bool)
+        freed[worst] = True
+        freed[beside[: int(np.searchsorted(np.cumsum(columns[beside]), self.columns * 2 / 3))]] = True
+        return freed
+
+    def _prove(self, best: FloatArray, price: FloatArray, above: FloatArray) -> None:
+        """Solve what is left exactly.
+
+        A column that costs more above its block's least than the gap is in no better solution, so that a bound
+        without such columns is a bound with them (reduced-cost fixing).
+        """
+        kept = (above <= self.objective - self.blocks.bound(price)) | (best > 0)
+        part = part_of(self.blocks, kept, self._nothing)
+        bound = self._solve_part(part, self._nothing, self.left_s, best[part.column], self.gap_frac)
+        self.bound = max(self.bound, min(bound, self.objective))
+
+    def _part(self, freed: BoolArray, near: BoolArray, fixed: FloatArray) -> Part:
+        """Some blocks over their near columns and what loose columns follow; the rest of ``fixed`` is held."""
+        blocks = self.blocks
+        free = blocks.is_loose.copy()
+        free[blocks.column] = np.repeat(freed, blocks.width) & (near | (fixed > 0))[blocks.column]
+        return part_of(blocks, free, fixed)
+
+    def _solve_part(
+        self, part: Part, fixed: FloatArray, deadline_s: float, start: FloatArray | None, gap_frac: float
+    ) -> float:
+        """Offer what HiGHS makes of a part; its bound on the part."""
+        outcome = highs.solve(part.arrays, deadline_s=deadline_s, gap_frac=gap_frac, seed=self.seed, start=start)
+        if outcome.values is not None:
+            self.offer(part.merged(fixed, outcome.values))
+        return outcome.bound
+
+
+def _continuous(arrays: MipArrays) -> MipArrays:
+    return replace(arrays, integer=np.zeros_like(arrays.integer))

@@ -1,0 +1,118 @@
+"""Pricing, rounding and improving: the bound is a true one, and the plan is as good as HiGHS's own."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tapas_opt.mip import decomposition, highs
+from tapas_opt.mip.model import MipModel
+from tapas_opt.mip.pricing import blocks_of, climbed
+from tapas_opt.mip.result import MipStatus
+
+
+def room_of(instances, seed, tight=0.7, unserved=50.0):
+    """Instances choose one of eight options each; rows of twenty share power, four endpoints want to be served.
+
+    More goodput takes more power. What is not served is paid for, so that every model has a solution.
+    """
+    rng = np.random.default_rng(seed)
+    options, rows, endpoints = 8, max(1, instances // 20), 4
+    power = np.sort(rng.integers(1, 100, (instances, options)), axis=1)
+    goodput = np.sort(rng.integers(1, 100, (instances, options)), axis=1)
+    cost = rng.integers(0, 1_000, (instances, options))
+    names = [f"i{i}" for i in range(instances)]
+    model = MipModel()
+    choose = model.columns("choose", names, [str(o) for o in range(options)], upper=1, cost=cost, integer=True)
+    one = model.rows("one", names, lower=1, upper=1)
+    model.add(one[:, None], choose, 1)
+    row, endpoint = np.arange(instances) % rows, rng.integers(0, endpoints, instances)
+    budget = model.rows("budget", [f"r{r}" for r in range(rows)], upper=tight * 50 * instances / rows)
+    model.add(budget[row, None], choose, power)
+    demand = 0.6 * 50 * instances / endpoints
+    labels = [f"e{e}" for e in range(endpoints)]
+    short = model.columns("short", labels, upper=np.ceil(demand), cost=unserved, integer=True)
+    served = model.rows("served", labels, lower=demand)
+    model.add(served[endpoint, None], choose, goodput)
+    model.add(served, short, 1)
+    return model.arrays()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bound_and_objective_agree_with_highs_wherever_highs_closes(seed):
+    """The bound lies below the optimum and the objective above it; both are near, and no row is broken."""
+    arrays = room_of(30, seed)
+    optimum = highs.solve(arrays, deadline_s=20, gap_frac=1e-7)
+    assert optimum.status is MipStatus.OPTIMAL
+    found = decomposition.solve(arrays, deadline_s=5, gap_frac=1e-3, seed=seed)
+    assert found.bound <= optimum.objective + 1e-6 <= found.objective + 2e-6
+    assert found.objective <= optimum.objective * (1 + 2e-3)
+    assert arrays.worst_violation(found.values) <= 1e-6
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_prices_give_a_bound(seed):
+    """Weak duality, on prices drawn at random: whoever stops early may still believe the bound."""
+    arrays = room_of(20, seed)
+    optimum = highs.solve(arrays, deadline_s=20, gap_frac=1e-7).objective
+    blocks = blocks_of(arrays)
+    rng = np.random.default_rng(seed)
+    for _ in range(20):
+        price = blocks.admissible(rng.normal(0, 20, len(blocks.row)))
+        assert blocks.bound(price) <= optimum + 1e-6
+    climb = climbed(blocks, (100.0, 10.0), 30, time.perf_counter() + 5)
+    assert blocks.bound(np.zeros(len(blocks.row))) <= climb.bound <= optimum + 1e-6
+
+
+def test_the_soft_bound_has_the_gradient_it_says():
+    """Finite differences: a wrong gradient climbs nowhere, and slowly enough to go unnoticed."""
+    blocks = blocks_of(room_of(20, seed=1))
+    price = blocks.admissible(np.linspace(-5, 5, len(blocks.row)))
+    price[price == 0] = np.where(blocks.price_bounds[0][price == 0] < 0, -1.0, 1.0)
+    _, gradient = blocks.softened(price, 50.0)
+    step = 1e-4
+    for r in range(len(price)):
+        up, down = price.copy(), price.copy()
+        up[r], down[r] = price[r] + step, price[r] - step
+        slope = (blocks.softened(up, 50.0)[0] - blocks.softened(down, 50.0)[0]) / (2 * step)
+        assert gradient[r] == pytest.approx(slope, rel=1e-4, abs=1e-3)
+
+
+def test_five_hundred_instances_are_within_a_hundredth_of_a_bound():
+    """4,000 columns in 25 rows, four endpoints and no start."""
+    arrays = room_of(500, seed=3)
+    found = decomposition.solve(arrays, deadline_s=20, gap_frac=1e-2)
+    assert found.status is MipStatus.OPTIMAL
+    assert arrays.worst_violation(found.values) <= 1e-6
+
+
+def test_a_start_is_never_made_worse():
+    """Also when there is no time for anything else."""
+    arrays = room_of(30, seed=5)
+    start = highs.solve(arrays, deadline_s=20, gap_frac=1e-7)
+    found = decomposition.solve(arrays, deadline_s=0.0, start=start.values)
+    assert found.objective == start.objective
+
+
+def test_what_has_no_solution_is_said_to_have_none():
+    """Two units of power for thirty instances, and nothing may go unserved."""
+    arrays = room_of(30, seed=6, tight=0.001)
+    assert decomposition.solve(arrays, deadline_s=10).status is MipStatus.INFEASIBLE
+
+
+def test_classes_hand_out_as_many_units_as_they_have_members():
+    """A block of size 40 is 40 interchangeable instances: 20 W for all, 1 W or 0 W each; 20 take the dear choice."""
+    model = MipModel()
+    names = [f"class{n}" for n in range(3)]
+    choose = model.columns("choose", names, ["busy", "parked"], upper=40, cost=[[0, 10]] * 3, integer=True)
+    model.add(model.rows("one", names, lower=40, upper=40)[:, None], choose, 1)
+    model.add(model.rows("power", upper=60)[()], choose[:, 0], 1)
+    found = decomposition.solve(model.arrays(), deadline_s=5)
+    assert found.objective == found.bound == 600
+    assert found.values.reshape(3, 2).sum(axis=1).tolist() == [40, 40, 40]
+
+
+def test_models_without_blocks_or_bounds_are_highs_own(random_cover, knapsack):
+    """Nothing to take apart: the same answer as HiGHS gives, and no error."""
+    for arrays in (random_cover(1), knapsack):
+        assert decomposition.solve(arrays, deadline_s=10).objective == highs.solve(arrays, deadline_s=10).objective
