@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tapas_opt.cli.fit_view import show
-from tapas_opt.cli.output import AsJson, print_result
+from tapas_opt.cli.output import AsJson, print_result, writing
 from tapas_opt.cli.paths import demo_data
 from tapas_opt.errors import InvalidInput
 
@@ -66,6 +66,7 @@ def fit(
     from tapas_opt.domain.topology import topology_of
 
     since_s = None if since is None else _seconds(since)
+    _check_report(report)
     topology = topology_of(read_site(demo_data() / "site.yaml" if site is None else site))
     needed = judge_only or compare is not None
     in_use = _in_use(compare or models, needed=needed, force=force and not needed)
@@ -78,7 +79,8 @@ def fit(
     if report is not None:
         from tapas_opt.plot.fit_report import write_fit_report
 
-        write_fit_report(answer.data, answer.judged, report)
+        with writing("fit", "--report", report):
+            write_fit_report(answer.data, answer.judged, report)
         answer.data["report"] = str(report)
     print_result(answer.data, as_json, show)
     if answer.failed:
@@ -101,6 +103,12 @@ def _seconds(when: str) -> float:
     return seconds
 
 
+def _check_report(report: Path | None) -> None:
+    """Refuse a page that cannot be one before anything is fitted; its JSON goes beside it."""
+    if report is not None and (report.is_dir() or report.suffix == ".json"):
+        raise InvalidInput.one("fit", "--report", f"{report}: must be a file such as fit.html; its JSON goes beside it")
+
+
 def _in_use(folder: Path, *, needed: bool, force: bool) -> LearnedModels | None:
     """The models of a folder; None where it holds none yet, or none that can be read and ``force`` replaces them."""
     from tapas_opt.learn.folder import in_use
@@ -113,7 +121,8 @@ def _in_use(folder: Path, *, needed: bool, force: bool) -> LearnedModels | None:
     except InvalidInput as error:
         if force:
             return None
-        raise InvalidInput(f"{error.subject} (models in use; --force replaces them unread)", error.faults) from None
+        way_out = "" if needed else "; --force replaces them unread"
+        raise InvalidInput(f"{error.subject} (models in use{way_out})", error.faults) from None
 
 
 @contextmanager

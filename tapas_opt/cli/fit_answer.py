@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tapas_opt.cli.output import writing
 from tapas_opt.domain.configuration import Profile, read_profiles
 from tapas_opt.domain.panel import SLOT_S
 from tapas_opt.domain.topology import Topology
@@ -89,9 +90,10 @@ def refitted(history: History, before: LearnedModels | None, folder: Path, force
     unchanged = fitted.models.files() == _files(folder)
     promoted = force or not fitted.worse
     if not unchanged:
-        stage(fitted.models.files(), folder)
-        if promoted:
-            promote(folder)
+        with writing("fit", "--models", folder):
+            stage(fitted.models.files(), folder)
+            if promoted:
+                promote(folder)
     where = folder if promoted or unchanged else candidate_of(folder)
     data = _about(history, fitted.models, fitted.judged, fitted.days) | {
         "folder": str(where),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +16,7 @@ from tapas_opt.errors import DeadlinePassed, InvalidInput, NotFound, TapasError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["AsJson", "console", "exit_code", "print_result"]
+__all__ = ["AsJson", "console", "exit_code", "print_result", "writing"]
 
 _WIDTH_OF_FILES = 120
 
@@ -45,3 +47,12 @@ def print_result(data: Mapping[str, Any], as_json: bool, render: Callable[[Mappi
         typer.echo(json.dumps(data, allow_nan=False, ensure_ascii=False))
     else:
         render(data)
+
+
+@contextmanager
+def writing(command: str, option: str, path: Path) -> Iterator[None]:
+    """Say that what an option names cannot be written: a folder that is a file, not ours, or on a disk that is full."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput.one(command, option, f"{path}: cannot be written: {error.strerror}") from error

@@ -42,7 +42,11 @@ def stage(files: Mapping[str, str], folder: Path) -> Path:
     if in_use(folder) == candidate:
         _catch_up(folder)
     _fresh(candidate)
-    _fill(candidate, files)
+    try:
+        _fill(candidate, files)
+    except OSError:
+        shutil.rmtree(candidate, ignore_errors=True)
+        raise
     return candidate
 
 

@@ -247,3 +247,17 @@ def test_a_profile_that_is_far_from_what_was_measured_is_named(fit, tmp_path, re
     write_profiles(tmp_path / "profiles.csv", twice)
     _, off = fit(tmp_path / "models", "--judge-only", "--profiles", tmp_path / "profiles.csv")
     assert any("mean GPU at load 0.5: the table says" in words for words in off["profiles_off"])
+
+
+def test_what_cannot_be_written_is_bad_input(fit, tmp_path):
+    """A folder that is a file, a page that is a folder, and a page that its own JSON would replace."""
+    (tmp_path / "file").write_text("")
+    assert fit(tmp_path / "file") == (
+        2,
+        f"tapas-opt: fit: --models: {tmp_path / 'file'}: cannot be written: Not a directory\n",
+    )
+    for report in (tmp_path, tmp_path / "fit.json"):
+        code, err = fit(tmp_path / "models", "--report", report)
+        assert code == 2
+        assert "--report" in err
+    assert not (tmp_path / "models").exists()
