@@ -44,7 +44,8 @@ def fit_and_judge(
     Raises
     ------
     InvalidInput
-        If the history is shorter than four days; or listing every sensor without any reading to fit or calibrate on.
+        If the history is shorter than four days; or listing every sensor without any reading to fit or calibrate on,
+        and the hardware of which too few readings are believed to learn a model.
     """
     split = split_days(panel.day)
     _check_readings(panel, split)
@@ -74,6 +75,7 @@ def fit_and_judge(
         row_overhead=row_overhead,
         domain_margin=settle(fit_domain_margin(panel, split, sums, row_overhead)),
     )
+    learned.check_covers(panel.topology)
     judged = judge(learned, panel, split.judge)
     return with_errors(learned, judged), judged
 
@@ -97,6 +99,9 @@ def _check_readings(panel: Panel, split: Split) -> None:
         for purpose, days in (("fit", split.fit), ("calibrate", split.calibrate))
         if not any(np.isfinite(values[t]).any() for t in np.flatnonzero(days))
     ]
+    if not faults and not np.isfinite(panel.room_load_frac[split.fit]).any():
+        what = "is known of too few servers of every room to say how full the room is; bring history of the others too"
+        faults.append(Fault("servers.power_w", what))
     if faults:
         raise InvalidInput("history", faults)
 

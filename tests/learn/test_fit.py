@@ -180,6 +180,31 @@ def test_a_sensor_that_never_read_is_named(make_history, topology, gone):
     assert {fault.where for fault in refused.value.faults} == {f"{table}.{column}"}
 
 
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("temperature_c", lambda seen: 50.0),
+        ("temperature_c", lambda seen: 100.0 - seen),
+        ("power_w", lambda seen: 200.0),
+    ],
+    ids=["still", "upside down", "same power"],
+)
+def test_sensors_that_tell_nothing_of_heat_are_refused_in_a_sentence(make_history, topology, column, told):
+    """Temperatures that stand still or fall with power, or power that never moves: there is no curve to learn."""
+    history = make_history(topology, days=4)
+    history["gpus"][column] = told(history["gpus"][column])
+    with pytest.raises(InvalidInput, match="no gpu_temperature was learned"):
+        fit(panel_of(history, topology))
+
+
+def test_the_servers_of_half_a_room_are_too_few_to_say_how_full_it_is(make_history, topology):
+    history = make_history(topology, days=4)
+    for table in ("servers", "gpus"):
+        history[table] = history[table][history[table]["server"] == topology.servers[0]]
+    with pytest.raises(InvalidInput, match="how full the room is"):
+        fit(panel_of(history, topology))
+
+
 def test_rows_may_go_without_meters(make_history, topology):
     """Their overhead is then taken as nothing, and domains are judged by the sum of their servers."""
     history = make_history(topology, days=4)

@@ -18,6 +18,9 @@ __all__ = ["LEAST_SPREAD_C", "GpuReadings", "Shared", "gpu_coefficients", "share
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+LEAST_VARIANCE = 1e-6
+"""In °C² and W²: inputs that never moved still leave equations that can be solved."""
+
 LEAST_SLOPE = 1e-3
 """Slopes stay above zero, so that a ceiling exists."""
 
@@ -85,7 +88,7 @@ def shared_by_all(sample: GpuReadings) -> Shared | None:
     power, inlet = _range(sample.power_w[known], LEAST_RANGE_W), _range(sample.inlet_c[known], LEAST_RANGE_C)
     curve = fit_heat_curve(sample.temperature_c, sample.inlet_c, sample.power_w, power, inlet)
     sample = sample.through(curve)
-    variance = np.array([np.var(x[known]) for x in (sample.inlet_c, sample.effective_w)])
+    variance = np.array([max(LEAST_VARIANCE, np.var(x[known])) for x in (sample.inlet_c, sample.effective_w)])
     nobody = Shared(curve, np.full(3, LEAST_SLOPE), 1e-6 * variance, LEAST_POWER_SPAN_FRAC * (power[1] - power[0]))
     own = gpu_coefficients(sample, nobody)
     if np.isnan(own).all():

@@ -79,7 +79,7 @@ def _alternated(sums: FloatArray) -> FloatArray:
     b, use = np.ones(len(sums)), yy > 0
     slopes = np.ones(a.shape[1])
     for _ in range(ROUNDS):
-        weight = b * use
+        weight = np.maximum(b, 0.0) * use
         slopes = _rising(np.einsum("g,gij->ij", weight * b, a), weight @ r)
         curvature = np.einsum("i,gij,j->g", slopes, a, slopes)
         b = (r @ slopes) / np.maximum(curvature, 1e-9)
@@ -99,10 +99,15 @@ def _typical(b: FloatArray, unexplained: FloatArray, curvature: FloatArray) -> B
 
 
 def _rising(a: FloatArray, r: FloatArray) -> FloatArray:
-    """Slopes ≥ a little that solve ``a·w = r`` best; where nothing was read they lean on their neighbours."""
+    """Slopes ≥ a little that solve ``a·w = r`` best; where nothing was read they lean on their neighbours.
+
+    All alike where nothing rose with power at all, as when sensors stand still.
+    """
     from scipy.optimize import nnls  # noqa: PLC0415  slow to import, and only a fit needs it
 
     k = len(r) // 2
+    if not np.trace(a) > 0.0:
+        return np.ones(2 * k)
     along = np.diff(np.eye(k), axis=0)
     between = np.hstack([np.eye(k), -np.eye(k)])
     differences = np.vstack([np.kron(np.eye(2), along), between])
