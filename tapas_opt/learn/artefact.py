@@ -173,7 +173,7 @@ def read_artefact(path: Path, name: str, kind: Kind[EntryT]) -> Artefact[EntryT]
         raw = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput.one(str(path), "file", f"cannot be read: {error.strerror}; run `tapas-opt fit`") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput.one(str(path), "file", f"is not JSON: {error}") from error
     return artefact_from(raw, name, kind, str(path))
 

@@ -39,7 +39,7 @@ class TrackingFile:
             return
         try:
             controller.restore_tracking(json.loads(self._path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, InvalidInput) as error:
+        except (OSError, ValueError, RecursionError, InvalidInput) as error:
             why = f"{self._path} cannot be used ({_short(error)})"
             _LOG.warning("%s: biases are tracked anew, with wider margins until sensors have been read", why)
             controller.forget_tracking(why)

@@ -211,6 +211,7 @@ def test_damaged_files_are_refused_with_every_fault(learned, tmp_path):
     damage("vm_load", lambda raw: raw.update(name="loads", pickle="gASV"))
     damage("domain_margin", lambda raw: raw["pooled"].pop("ups"))
     (tmp_path / "server_power.json").write_text("{")
+    (tmp_path / "instance_power.json").write_text("[" * 100_000)
     (tmp_path / "row_overhead.json").unlink()
     with pytest.raises(InvalidInput) as refused:
         LearnedModels.load(tmp_path)
@@ -224,6 +225,7 @@ def test_damaged_files_are_refused_with_every_fault(learned, tmp_path):
         "vm_load.json: pickle: ",
         "domain_margin.json: pooled.ups: is missing",
         "server_power.json: file: is not JSON",
+        "instance_power.json: file: is not JSON",
         "row_overhead.json: file: cannot be read",
     ):
         assert fault in text, text
