@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.history import Column, Table
+from tapas_opt.domain.plausible import in_range
 from tapas_opt.telemetry.tally import Tally
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Block:
         path = f"{self.table.name}.{column.name}"
         present = ~np.isnan(values)
         finite = np.isfinite(values)
-        believed = finite & (values >= column.lowest) & (values <= column.highest)
+        believed = in_range(values, column)
         tally.drop(path, "not a number", int((present & ~finite).sum()))
         tally.drop(path, "outside the physical range", int((finite & ~believed).sum()))
         mine = self._values.setdefault(column.name, np.full(self.shape, np.nan))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.history import TABLES, Column
+from tapas_opt.domain.plausible import in_range
 from tapas_opt.domain.topology import Topology
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.telemetry.columns import FileTable, Layout
@@ -229,7 +230,7 @@ def _column(
 
     values = rows.frame[column.name].to_numpy(dtype=np.float64)
     there = ~np.isnan(values)
-    believed = there & (values >= column.lowest) & (values <= column.highest)
+    believed = in_range(values, column)
     tally.drop(path, "outside the physical range", int((there & ~believed).sum()))
     keys = pd.DataFrame({"t": rows.frame["t_s"].to_numpy(), "n": rows.name, "g": rows.gpu})[believed]
     again = np.zeros(len(values), dtype=bool)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.history import TABLES
+from tapas_opt.domain.plausible import in_range
 from tapas_opt.domain.topology import Topology
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.telemetry.dense import Block, mean_in_slots
@@ -127,7 +128,7 @@ class RedfishHistory:
             if name in samples:
                 slot, server, value = (np.array(part) for part in zip(*samples[name], strict=True))
                 column = column_of(f"servers.{name}")
-                believed = (value >= column.lowest) & (value <= column.highest)
+                believed = in_range(value, column)
                 tally.drop(f"servers.{name}", "outside the physical range", int((~believed).sum()))
                 slot, server, value = slot[believed], server[believed], value[believed]
                 values = mean_in_slots(block.shape, slot, server, np.zeros_like(slot), value)
@@ -157,7 +158,7 @@ def _readings(files: list[Path], tally: Tally) -> list[Reading]:
     for file in files:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             tally.drop("documents", "not JSON", 1)
             continue
         for document in content if isinstance(content, list) else [content]:
