@@ -55,7 +55,7 @@ class DriftWatch:
             self.since_s.pop(model, None)
             self._seen.pop(model, None)
         else:
-            self.since_s.setdefault(model, t_s)
+            self.since_s[model] = min(t_s, self.since_s.get(model, t_s))
             self._seen[model] = seen
 
     def alarms(self, t_s: float, units: Mapping[str, str]) -> tuple[str, ...]:

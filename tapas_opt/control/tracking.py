@@ -22,7 +22,7 @@ from tapas_opt.domain.fields import STRICT, field_faults
 from tapas_opt.domain.panel import DAY_S, SLOT_S
 from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import VmKind
-from tapas_opt.errors import InvalidInput
+from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.artefact import Artefact
 from tapas_opt.learn.bias import BiasSettings, BiasTracker
 from tapas_opt.learn.models import LearnedModels
@@ -290,6 +290,7 @@ class Tracking:
         if state.models != models.fingerprint:
             return tracking
         before = {name: BiasTracker.from_json(tracker) for name, tracker in state.trackers.items() if name in LARGEST}
+        _check_times(before, state.looked_at_s)
         tracking._restore(before)
         tracking._rises.restore(state.rises)
         tracking.looked_at_s = state.looked_at_s
@@ -301,6 +302,18 @@ class Tracking:
             mine = self._of[name].tracker
             if tracker.settings == mine.settings:
                 self._of[name].tracker = tracker.of(mine.names)
+
+
+def _check_times(trackers: Mapping[str, BiasTracker], looked_at_s: float | None) -> None:
+    """Nothing was read after the last look: until that time had come, every new reading would count as old."""
+    last = -np.inf if looked_at_s is None else looked_at_s
+    faults = [
+        Fault(f"trackers.{name}", f"has readings later than looked_at_s, {looked_at_s}")
+        for name, tracker in trackers.items()
+        if (tracker.read_at_s > last).any()
+    ]
+    if faults:
+        raise InvalidInput("tracked biases", faults)
 
 
 def _some(names: Sequence[str]) -> str:

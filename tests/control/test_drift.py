@@ -58,3 +58,11 @@ def test_since_when_is_known_across_a_restart():
     assert watch.alarms(9_000.0, UNITS) == ()
     watch.note("inlet_temperature", 9_000.0, np.full(80, 2.0), P95)
     assert len(watch.alarms(9_000.0, UNITS)) == 1
+
+
+def test_a_clock_that_was_set_back_does_not_silence_the_alarm():
+    """Else a model that is off would be off unheard until the time before had come again."""
+    watch = DriftWatch({"inlet_temperature": 1e9})
+    for t_s in (0.0, DRIFT_AFTER_S):
+        watch.note("inlet_temperature", t_s, np.full(80, 2.0), P95)
+    assert len(watch.alarms(DRIFT_AFTER_S, UNITS)) == 1

@@ -194,6 +194,7 @@ def test_what_is_tracked_survives_as_json(controller, push, topology, models):
         ({"looked_at_s": "noon"}, "looked_at_s"),
         ({"trackers": {"inlet_temperature": {"format": "tapas-opt/bias/1"}}}, "sensors"),
         ({"more": 1}, "more"),
+        ({"looked_at_s": None}, "later than looked_at_s"),
         ({"drifting_since_s": {"inlet_temperature": float("nan")}}, "drifting_since_s"),
     ],
 )
