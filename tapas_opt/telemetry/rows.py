@@ -23,6 +23,9 @@ FloatArray = NDArray[np.float64]
 _MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "[n/a]", "[not supported]")
 """How files say that there is no reading, in small letters."""
 
+LATEST_S = 2.0**33
+"""The year 2242: what says that it is later is a clock or a unit gone wrong, or "never"."""
+
 _OFFSET = re.compile(r":\d{2}(?:[.,]\d+)?\s*(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$", re.IGNORECASE)
 
 
@@ -49,7 +52,7 @@ def readings_of(raw: pd.DataFrame, table: FileTable, file: str, tally: Tally) ->
         columns[name] = numbers * unit.scale + unit.offset
     frame = pd.DataFrame(columns, index=raw.index)
     t_s = frame["t_s"].to_numpy(dtype=np.float64)
-    timed = np.isfinite(t_s) & (t_s >= 0)
+    timed = (t_s >= 0) & (t_s < LATEST_S)
     tally.drop(f"{table.table}.t_s", "no time that can be read", int((~timed).sum()))
     kept: pd.DataFrame = frame.loc[timed]
     return kept
@@ -105,5 +108,5 @@ def _localised(moments: pd.Series, time: TimeColumn, file: str) -> pd.Series:
 
 
 def _unix(moments: pd.Series) -> FloatArray:
-    utc = moments.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[ns]")
-    return np.where(utc.isna().to_numpy(), np.nan, utc.to_numpy().astype(np.int64) / 1e9)
+    utc = moments.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[us]")
+    return np.where(utc.isna().to_numpy(), np.nan, utc.to_numpy().astype(np.int64) / 1e6)

@@ -115,6 +115,18 @@ def test_rows_without_a_time_are_counted(bring_in):
     assert said["dropped"]["gpus.t_s"] == {"no time that can be read": 2}
 
 
+@pytest.mark.parametrize(
+    ("kind", "first", "later"),
+    [("iso", "2026-01-05T00:00:00Z", "9999-12-31T23:59:00Z"), ("s", "0", "1e300"), ("s", "0", "4e11")],
+)
+def test_times_that_mean_never_are_counted(bring_in, kind, first, later):
+    """They fit in no clock, or make a day thousands of years from now."""
+    mapping = GPUS.replace("{column: when}", f"{{column: when, kind: {kind}}}")
+    out, said = bring_in(mapping, {"gpu.csv": gpu_rows(f"{first},S1,0,122,1,1", f"{later},S1,0,122,1,1")})
+    assert len(table(out, "gpus")) == 1
+    assert said["dropped"]["gpus.t_s"] == {"no time that can be read": 1}
+
+
 def test_an_hour_that_the_clock_repeats_is_dropped_since_nobody_knows_which_it_was(bring_in):
     """In Berlin 02:30 came twice on 2025-10-26."""
     mapping = GPUS.replace("{column: when}", "{column: when, zone: Europe/Berlin}")
