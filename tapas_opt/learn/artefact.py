@@ -31,6 +31,17 @@ EntryT = TypeVar("EntryT")
 FORMAT = "tapas-opt/model/1"
 SIGNIFICANT_DIGITS = 6
 
+FEATURE_UNITS: Mapping[str, str] = {
+    "outdoor_c": "°C",
+    "inlet_c": "°C",
+    "gpu_power_w": "W",
+    "room_load_frac": "1",
+    "load_frac": "1",
+    "hour_of_day": "h",
+    "hour_of_week": "h",
+}
+"""Inputs that models have; numbers in another unit would be believed silently."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -142,9 +153,10 @@ class Artefact(Generic[EntryT]):
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[EntryT]):
-    """What the file of one model must hold: the type of its entries, and names that must not be missing."""
+    """What the file of one model must hold: the type and unit of its entries, and names that must not be missing."""
 
     entry: type[EntryT]
+    unit: str
     features: tuple[str, ...] = ()
     pooled: tuple[str, ...] = ()
 
@@ -198,6 +210,13 @@ def _cross_faults(artefact: Artefact[Any], name: str, kind: Kind[Any]) -> list[F
     ]
     if artefact.name != name:
         faults.append(Fault("name", f"{artefact.name!r}: this file must hold {name!r}"))
+    if artefact.unit != kind.unit:
+        faults.append(Fault("unit", f"{artefact.unit!r}: must be {kind.unit!r}"))
+    faults += [
+        Fault(f"features[{i}].unit", f"{item.unit!r}: {item.name} must be in {FEATURE_UNITS[item.name]!r}")
+        for i, item in enumerate(artefact.features)
+        if item.unit != FEATURE_UNITS.get(item.name, item.unit)
+    ]
     known = {item.name for item in artefact.features}
     faults += [Fault(f"features.{key}", "is missing") for key in kind.features if key not in known]
     faults += [Fault(f"pooled.{key}", "is missing") for key in kind.pooled if key not in artefact.pooled]

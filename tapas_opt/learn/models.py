@@ -37,17 +37,17 @@ CEILING_STEP_W = 10
 """Ceilings are floored to this, so that servers fall into few thermal classes."""
 
 KINDS: dict[str, Kind[Any]] = {
-    "inlet_temperature": Kind(InletEntry, features=("outdoor_c", "room_load_frac")),
-    "gpu_temperature": Kind(GpuEntry),
-    "gpu_memory_temperature": Kind(GpuEntry),
-    "gpu_power": Kind(Curve),
-    "server_power": Kind(Surface),
-    "airflow": Kind(Surface),
-    "vm_load": Kind(LoadEntry, pooled=("all",)),
-    "own_load": Kind(OwnLoadEntry),
-    "instance_power": Kind(InstanceEntry),
-    "row_overhead": Kind(OverheadEntry, pooled=("all",)),
-    "domain_margin": Kind(MarginEntry, pooled=DOMAIN_KINDS),
+    "inlet_temperature": Kind(InletEntry, "°C", features=("outdoor_c", "room_load_frac")),
+    "gpu_temperature": Kind(GpuEntry, "°C"),
+    "gpu_memory_temperature": Kind(GpuEntry, "°C"),
+    "gpu_power": Kind(Curve, "W"),
+    "server_power": Kind(Surface, "W"),
+    "airflow": Kind(Surface, "CFM"),
+    "vm_load": Kind(LoadEntry, "1", pooled=("all",)),
+    "own_load": Kind(OwnLoadEntry, "1"),
+    "instance_power": Kind(InstanceEntry, "W"),
+    "row_overhead": Kind(OverheadEntry, "W", pooled=("all",)),
+    "domain_margin": Kind(MarginEntry, "1", pooled=DOMAIN_KINDS),
 }
 """Each model's file ``<name>.json`` and what it must hold."""
 

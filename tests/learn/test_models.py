@@ -231,6 +231,18 @@ def test_damaged_files_are_refused_with_every_fault(learned, tmp_path):
         assert fault in text, text
 
 
+def test_other_units_are_refused(learned, tmp_path):
+    """Degrees Fahrenheit or cubic metres would be believed silently."""
+    learned.save(tmp_path)
+    for name, old, new in (("airflow", '"unit": "CFM"', '"unit": "m3/h"'), ("inlet_temperature", '"°C"', '"F"')):
+        path = tmp_path / f"{name}.json"
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(InvalidInput) as refused:
+        LearnedModels.load(tmp_path)
+    wanted = ["inlet_temperature.json: unit", "inlet_temperature.json: features[0].unit", "airflow.json: unit"]
+    assert [fault.where for fault in refused.value.faults] == wanted
+
+
 def test_a_file_under_another_models_name_is_refused(learned, tmp_path):
     learned.save(tmp_path)
     (tmp_path / "airflow.json").write_text(learned.server_power.text)
