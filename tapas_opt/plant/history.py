@@ -32,6 +32,10 @@ __all__ = ["HistorySummary", "generate_history"]
 INTERNAL_STEP_S = 60.0
 CAP_ABOVE_FRAC, CAP_STEP, CAP_RELEASE, CAP_FLOOR = 0.97, 0.05, 0.01, 0.2
 DROPOUT_FRAC = 0.001
+LONGEST_DAYS = 3_660.0
+"""Ten years: a typing error should not fill a disk."""
+
+PART = ".part"
 _KINDS = {"str": pa.dictionary(pa.int32(), pa.string()), "int64": pa.int64(), "float64": pa.float32()}
 _MEASURED = ("rooms", "servers", "gpus", "rows")
 
@@ -121,6 +125,8 @@ def generate_history(
                 sent = sender.send(table) if name in _MEASURED else table
                 writers[name].write_table(sent)
                 run.rows[name] = run.rows.get(name, 0) + sent.num_rows
+    for name in writers:
+        _being_written(out, name).rename(out / f"{name}.parquet")
     if with_truth and run.plant.bad_sensors is not None:
         pq.write_table(pa.table(dict(run.plant.bad_sensors.table())), out / "truth_bad_sensors.parquet")
     if progress is not None:
@@ -134,10 +140,12 @@ def _judge(days: float, step_s: float, bad_sensor_frac: float, out: Path) -> Non
         for name, value in (("days", days), ("step_s", step_s))
         if not (isfinite(value) and value > 0)
     ]
+    if isfinite(days) and days > LONGEST_DAYS:
+        faults.append(Fault("days", f"{days:g}: must be at most {LONGEST_DAYS:g}"))
     if not 0 <= bad_sensor_frac <= 1:
         faults.append(Fault("bad_sensor_frac", f"{bad_sensor_frac}: must be a share, from 0 to 1"))
     try:
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(not path.name.endswith(PART) for path in out.iterdir()):
             faults.append(Fault("out", f"{out}: already holds files; name a new or empty folder"))
         elif not faults:
             out.mkdir(parents=True, exist_ok=True)
@@ -338,4 +346,9 @@ def _kind(column: Column) -> pa.DataType:
 
 
 def _writer(out: Path, name: str) -> pq.ParquetWriter:
-    return pq.ParquetWriter(out / f"{name}.parquet", _schema(name.removeprefix("truth_")))
+    return pq.ParquetWriter(_being_written(out, name), _schema(name.removeprefix("truth_")))
+
+
+def _being_written(out: Path, name: str) -> Path:
+    """Where a table is until it is whole: what was interrupted is neither read nor in the way."""
+    return out / f"{name}.parquet{PART}"

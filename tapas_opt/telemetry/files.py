@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -274,9 +274,14 @@ def _chunks(file: Path, kind: str, table: FileTable) -> Iterator[pd.DataFrame]:
 def _csv_chunks(file: Path, table: FileTable) -> Iterator[pd.DataFrame]:
     import pandas as pd  # noqa: PLC0415  slow to import
 
-    options: dict[str, Any] = {"usecols": table.needed(), "dtype": str, "keep_default_na": False}
-    with pd.read_csv(file, chunksize=ROWS_AT_ONCE, **options) as chunks:
-        yield from chunks
+    # All columns: given a choice of them, pandas shifts rows that are longer than the heading instead of refusing them.
+    with pd.read_csv(file, chunksize=ROWS_AT_ONCE, dtype=str, keep_default_na=False) as chunks:
+        for chunk in chunks:
+            if not isinstance(chunk.index, pd.RangeIndex):
+                raise ValueError(
+                    "rows have more cells than the heading; is a comma a decimal one, or a text not quoted?"
+                )
+            yield chunk[table.needed()]
 
 
 def _parquet_chunks(file: Path, table: FileTable) -> Iterator[pd.DataFrame]:

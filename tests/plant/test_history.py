@@ -135,3 +135,19 @@ def test_bad_arguments_are_all_named_and_nothing_is_written(two_rows, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
     with pytest.raises(InvalidInput, match="cannot be written"):
         generate_history(two_rows, out=tmp_path / "precious.txt", days=1)
+
+
+def test_what_was_interrupted_is_neither_read_nor_in_the_way(two_rows, tmp_path):
+    """Tables get their names when they are whole; the next run into the same folder starts anew."""
+
+    def stop(share):
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate_history(two_rows, out=tmp_path, days=0.25, progress=stop)
+    assert not list(tmp_path.glob("*.parquet"))
+    generate_history(two_rows, out=tmp_path, days=0.25)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.parquet" for name in TABLES)
+    with pytest.raises(InvalidInput, match="days: 1e\\+09: must be at most 3660"):
+        generate_history(two_rows, out=tmp_path / "long", days=1e9)

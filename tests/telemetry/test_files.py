@@ -338,3 +338,10 @@ def test_a_person_reads_what_came_what_did_not_and_what_to_do_next(bring_in, tmp
     assert "gpus that the site does not have: S1/cpu" in text
     assert "no reading of rooms.outdoor_c" in text
     assert "tapas-opt fit --history" in text
+
+
+@pytest.mark.parametrize("rows", [["2026-01-05T00:00:00Z,S1,0,122,1,5,1"], ["2026-01-05T00:00:00Z,S1,0,122,1,1"] * 2])
+def test_rows_longer_than_the_heading_are_refused_and_not_shifted(bring_in, rows):
+    """A decimal comma makes two cells of one, and every number after it another column's."""
+    with pytest.raises(InvalidInput, match=r"gpu\.csv.*cannot be read"):
+        bring_in(GPUS, {"gpu.csv": gpu_rows(*rows, "2026-01-05T00:05:00Z,S1,0,122,1,5,1")})
