@@ -37,6 +37,7 @@ models: setup  ## learn models/ again from a generated history of the demo site
 
 bench: setup  ## figures, not verdicts: see docs/benchmarking.md
 	$(BIN)/python benchmarks/decisions.py
+	$(BIN)/python benchmarks/tight_rooms.py
 	$(BIN)/python benchmarks/route_pick.py
 
 lock: setup  ## pin requirements.lock anew from the floors in pyproject.toml
