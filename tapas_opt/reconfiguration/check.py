@@ -106,8 +106,8 @@ def _terms(judge: Judge, plan: ReconfigurationPlan, chosen: list[int]) -> dict[s
     for i, c in enumerate(chosen):
         goodput = judge.number(problem.choices.goodput_tokens_per_s, i, c)
         quality += prices.quality_permille_token_per_s * int(lost[problem.instance_endpoint[i], c]) * goodput
-        least = min(judge.draw(problem.choices.power_w, i, other) for other in judge.eligible(i))
-        energy += prices.energy_w * max(0, judge.draw(problem.choices.power_w, i, c) - least)
+        drawn = judge.draw(problem.choices.power_w, i, c)
+        energy += prices.energy_w * max(0, drawn - judge.least_power_w(i))
         changes += prices.change * judge.counts_as_change(i, c) + prices.reload * judge.reloads(i, c)
     unserved = prices.unserved_token_per_s * sum(judge.short(judge.served(chosen)))
     terms = {"unserved": unserved, "quality": quality, "energy": energy, "changes": changes}

@@ -20,6 +20,7 @@ class Judge:
 
     problem: ReconfigurationProblem
     eligible_of: dict[tuple[object, ...], tuple[int, ...]] = field(default_factory=dict)
+    least_power_w_of: dict[tuple[object, ...], int] = field(default_factory=dict)
 
     def choices_of(self, plan: ReconfigurationPlan) -> list[int]:
         """Choice of each instance, in the problem's order."""
@@ -61,12 +62,23 @@ class Judge:
 
     def eligible(self, i: int) -> tuple[int, ...]:
         """Choices that an instance may take, worked out once for all that are alike."""
-        p = self.problem
-        like = (p.instance_endpoint[i], p.current[i], p.instance_hardware[i], p.instance_tolerance_s[i])
-        key = (*like, p.server_ceiling_w[p.instance_server[i]])
+        key = self._alike(i)
         if key not in self.eligible_of:
             self.eligible_of[key] = self._eligible(i)
         return self.eligible_of[key]
+
+    def least_power_w(self, i: int) -> int:
+        """The least that an instance could draw, worked out once for all that are alike."""
+        key = self._alike(i)
+        if key not in self.least_power_w_of:
+            power = self.problem.choices.power_w
+            self.least_power_w_of[key] = min(self.draw(power, i, c) for c in self.eligible(i))
+        return self.least_power_w_of[key]
+
+    def _alike(self, i: int) -> tuple[object, ...]:
+        p = self.problem
+        like = (p.instance_endpoint[i], p.current[i], p.instance_hardware[i], p.instance_tolerance_s[i])
+        return (*like, p.server_ceiling_w[p.instance_server[i]])
 
     def _eligible(self, i: int) -> tuple[int, ...]:
         fits = [
