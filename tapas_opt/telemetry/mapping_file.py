@@ -47,7 +47,8 @@ def read_mapping(
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput.one(str(path), "file", f"cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise InvalidInput.one(str(path), "file", f"cannot be read: {why}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidInput.one(str(path), "file", f"is not YAML: {' '.join(str(error).split())}") from error
     value, faults = field_faults(kind, raw)

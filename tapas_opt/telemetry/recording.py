@@ -151,7 +151,8 @@ def read_recording(folder: Path) -> Recording:
         whole = (folder / _SAMPLES).exists()
         samples = pd.read_parquet(folder / _SAMPLES) if whole else _samples_of(folder / _RAW)
     except (OSError, ValueError) as error:
-        what = f"holds no recording: {' '.join(str(error).split())}; make one with: tapas-opt history record"
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        what = f"holds no recording: {why}; make one with: tapas-opt history record"
         raise InvalidInput.one(str(folder), _META, what) from error
     missing = [Fault(name, "is missing") for name in _COLUMNS if name not in samples.columns]
     if missing or not isinstance(meta, dict):
