@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    ("errors",),
+    ("errors", "durable"),
     ("domain",),
     ("mip", "learn", "plant", "telemetry"),
     ("budgets",),

@@ -8,10 +8,11 @@ then on it *is* the set in use, and copying its files to ``DIR`` only catches up
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+from tapas_opt.durable import replace_text, settle
 
 __all__ = ["candidate_of", "in_use", "previous_of", "promote", "stage"]
 
@@ -56,7 +57,7 @@ def promote(folder: Path) -> None:
     if old:
         _fresh(previous_of(folder))
         _fill(previous_of(folder), old)
-    _write(candidate_of(folder) / MARK, "")
+    replace_text(candidate_of(folder) / MARK, "")
     _catch_up(folder)
 
 
@@ -65,7 +66,7 @@ def _catch_up(folder: Path) -> None:
     candidate = candidate_of(folder)
     _fill(folder, {path.name: path.read_text(encoding="utf-8") for path in sorted(candidate.glob("*.json"))})
     (candidate / MARK).unlink()
-    _settle(candidate)
+    settle(candidate)
     shutil.rmtree(candidate)
 
 
@@ -78,25 +79,4 @@ def _fresh(folder: Path) -> None:
 def _fill(folder: Path, files: Mapping[str, str]) -> None:
     """Write files that are on disk, whole, when this returns."""
     for name, text in files.items():
-        _write(folder / name, text)
-    _settle(folder)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file by another in one step."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    _settle(path.parent)
-
-
-def _settle(folder: Path) -> None:
-    """A name is safe once its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        replace_text(folder / name, text)

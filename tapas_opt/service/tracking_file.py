@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from pathlib import Path
 
 from tapas_opt.control.controller import Controller
+from tapas_opt.durable import replace_text
 from tapas_opt.errors import InvalidInput
 
 __all__ = ["SAVE_EVERY_S", "TrackingFile", "tracking_path"]
@@ -59,7 +59,7 @@ class TrackingFile:
             now = controller.outlook.tracking.copy()
         self._saved_at_s = time.monotonic()
         try:
-            _replace(self._path, json.dumps(now.to_json(), allow_nan=False))
+            replace_text(self._path, json.dumps(now.to_json(), allow_nan=False))
         except OSError as error:
             self._complain(
                 f"{self._path} cannot be written: {error.strerror}; what is tracked would not survive a restart"
@@ -72,21 +72,6 @@ class TrackingFile:
         if text != self._complaint:
             _LOG.warning(text)
         self._complaint = text
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put ``text`` there as a whole or not at all, whenever the process or the power ends."""
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _short(error: Exception) -> str:
