@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
@@ -17,6 +14,7 @@ import typer
 from tapas_opt.cli.fit_view import show
 from tapas_opt.cli.output import AsJson, print_result, writing
 from tapas_opt.cli.paths import demo_data
+from tapas_opt.cli.progress import bar
 from tapas_opt.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -62,15 +60,22 @@ def fit(
     before are kept in its folder previous. With --judge-only the exit code is 1 if a model has drifted.
     """
     from tapas_opt.cli.fit_answer import History, judged_in_use, refitted
+    from tapas_opt.domain.history import TABLES
     from tapas_opt.domain.site_file import read_site
     from tapas_opt.domain.topology import topology_of
+    from tapas_opt.learn.models import KINDS
 
     since_s = None if since is None else _seconds(since)
     _check_report(report)
     topology = topology_of(read_site(demo_data() / "site.yaml" if site is None else site))
     needed = judge_only or compare is not None
     in_use = _in_use(compare or models, needed=needed, force=force and not needed)
-    with _progress(as_json) as tell:
+    steps = len(TABLES) + len(KINDS) + 1
+    with bar("reading history", steps, as_json) as move:
+
+        def tell(step: str) -> None:
+            move(advance=1, description=step)
+
         readings = History.read(history, topology, profiles or demo_data() / "profiles.csv", since_s, tell)
         if judge_only and in_use is not None:
             answer = judged_in_use(readings, in_use, models, tell)
@@ -123,19 +128,3 @@ def _in_use(folder: Path, *, needed: bool, force: bool) -> LearnedModels | None:
             return None
         way_out = "" if needed else "; --force replaces them unread"
         raise InvalidInput(f"{error.subject} (models in use{way_out})", error.faults) from None
-
-
-@contextmanager
-def _progress(as_json: bool) -> Iterator[Callable[[str], None]]:
-    """A bar over the steps on a terminal; silence elsewhere."""
-    if as_json or not sys.stdout.isatty():
-        yield lambda step: None
-        return
-    from rich.progress import Progress
-
-    from tapas_opt.domain.history import TABLES
-    from tapas_opt.learn.models import KINDS
-
-    with Progress(transient=True) as bar:
-        task = bar.add_task("reading history", total=len(TABLES) + len(KINDS) + 1)
-        yield lambda step: bar.update(task, advance=1, description=step)

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +15,7 @@ import typer
 from tapas_opt.cli import history_collect, history_import, record
 from tapas_opt.cli.output import AsJson, console, print_result
 from tapas_opt.cli.paths import demo_data
+from tapas_opt.cli.progress import bar
 
 __all__ = ["app", "generate"]
 
@@ -53,7 +52,7 @@ def generate(
 
     file = demo_data() / "site.yaml" if site is None else site
     started = time.perf_counter()
-    with _progress(as_json) as tell:
+    with bar("simulating", 1.0, as_json) as move:
         summary = generate_history(
             read_site(file),
             out=out,
@@ -62,7 +61,7 @@ def generate(
             seed=seed,
             with_truth=truth,
             bad_sensor_frac=bad_sensors,
-            progress=tell,
+            progress=lambda share: move(completed=share),
         )
     asked = {"folder": str(out), "site": str(file), "days": days, "step_s": step, "seed": seed}
     asked |= {"bad_sensor_frac": bad_sensors}
@@ -80,19 +79,6 @@ app.command(
 )(history_collect.collect)
 app.command("record", epilog="Example: tapas-opt history record --out runs/gpu --seconds 60")(record.record)
 app.command("characterise", epilog="Example: tapas-opt history characterise runs/gpu")(record.characterise)
-
-
-@contextmanager
-def _progress(as_json: bool) -> Iterator[Callable[[float], None] | None]:
-    """A bar on a terminal; silence elsewhere."""
-    if as_json or not sys.stdout.isatty():
-        yield None
-        return
-    from rich.progress import Progress
-
-    with Progress(transient=True) as bar:
-        task = bar.add_task("simulating", total=1.0)
-        yield lambda share: bar.update(task, completed=share)
 
 
 def _say_written(data: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from tapas_opt.cli.access import CaFile, User
 from tapas_opt.cli.output import AsJson, console, print_result
 from tapas_opt.errors import InvalidInput, ServerUnreachable
 
@@ -26,13 +27,11 @@ def collect(
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Bearer token; or set TAPAS_REDFISH_TOKEN.")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Name for basic authentication.")] = None,
+    user: User = None,
     password_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its password; or set TAPAS_REDFISH_PASSWORD.")
     ] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificates to trust, for a site's own authority.")
-    ] = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Keep the Redfish documents of machines as they are now, for `history import --from redfish`.

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tapas_opt.cli.access import CaFile, User
 from tapas_opt.cli.history_import_view import keep, say_imported, summary
 from tapas_opt.cli.output import AsJson, print_result
+from tapas_opt.cli.progress import bar
 from tapas_opt.errors import Fault, InvalidInput
 
 if TYPE_CHECKING:
@@ -80,13 +80,11 @@ def import_(
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Bearer token; or set TAPAS_PROMETHEUS_TOKEN.")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Name for basic authentication.")] = None,
+    user: User = None,
     password_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its password; or set TAPAS_PROMETHEUS_PASSWORD.")
     ] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificates to trust, for a site's own authority.")
-    ] = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring readings of your own into the tables that `fit` reads.
@@ -111,7 +109,11 @@ def import_(
     }
     _check_options(source, step, given)
     started = time.perf_counter()
-    with _progress(as_json) as tell:
+    with bar("importing", 1.0, as_json) as move:
+
+        def tell(share: float, what: str) -> None:
+            move(completed=share)
+
         if source is Source.PROMETHEUS:
             done, more = _from_prometheus(given, step, out, tell)
         elif source is Source.REDFISH:
@@ -302,16 +304,3 @@ def _from_files(
     done = import_history(out, request, spans, history.read, lambda share, what: tell((1 + share) / 2, what))
     done.tally.add(history.tally)
     return done, {"path": str(given["path"])}
-
-
-@contextmanager
-def _progress(as_json: bool) -> Iterator[Callable[[float, str], None]]:
-    """A bar on a terminal; silence elsewhere."""
-    if as_json or not sys.stdout.isatty():
-        yield lambda share, what: None
-        return
-    from rich.progress import Progress
-
-    with Progress(transient=True) as bar:
-        task = bar.add_task("importing", total=1.0)
-        yield lambda share, what: bar.update(task, completed=share)
