@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from tapas_opt.cli import main as entry
 from tapas_opt.domain.configuration import read_profiles, write_profiles
 from tapas_opt.domain.site_file import write_site
 from tapas_opt.learn.models import KINDS, LearnedModels
 from tapas_opt.plant.history import generate_history
 
 DAYS, DAY_S = 5, 86_400
-
-
-@pytest.fixture
-def tapas(monkeypatch, capsys):
-    """Run the command line in this process: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tapas-opt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            entry.main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -23,20 +23,6 @@ SCRIPT = Path(sys.executable).parent / "tapas-opt"
 
 
 @pytest.fixture
-def tapas(monkeypatch, capsys):
-    """Run the command line in this process: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tapas-opt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            entry.main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return run
-
-
-@pytest.fixture
 def two_rows_file(two_rows, tmp_path) -> Path:
     path = tmp_path / "two_rows.yaml"
     write_site(two_rows, path)

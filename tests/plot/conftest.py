@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tapas_opt.simulation.record import Incident, Outage, Record, Run
+
+CHROMIUM = Path("/usr/bin/chromium")
 
 UPS_FAILS_S, UPS_BACK_S = 14 * 3600.0, 14 * 3600.0 + 300.0
 AHU_FAILS_S, AHU_BACK_S = 17 * 3600.0, 17 * 3600.0 + 1_800.0
@@ -120,3 +124,21 @@ def tripped(baseline: Record, ours: Record) -> Run:
 @pytest.fixture(scope="session")
 def make_run() -> Callable[..., Run]:
     return run_of
+
+
+@pytest.fixture
+def drawn(tmp_path) -> Callable[[Path], subprocess.CompletedProcess[str]]:
+    """Have a real browser draw a page; its document is on stdout, its complaints are on stderr."""
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is missing: apt-get install chromium to see the page drawn")
+
+    def draw(page: Path) -> subprocess.CompletedProcess[str]:
+        command = [
+            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
+            "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path}",
+            "--enable-logging=stderr", "--virtual-time-budget=10000", "--window-size=1300,6000",
+            "--dump-dom", page.as_uri(),
+        ]  # fmt: skip
+        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+
+    return draw

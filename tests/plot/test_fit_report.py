@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 from tapas_opt.learn.judge import DayErrors, Judgement, PlaceErrors
 from tapas_opt.plot.fit_report import fit_headline, write_fit_report
 
-CHROMIUM = Path("/usr/bin/chromium")
 PICTURES = 2
 """Predicted against observed, and what was left over by day."""
 
@@ -198,16 +196,9 @@ def test_the_json_beside_is_the_same_data(report, judged):
     )
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is missing: apt-get install chromium to see the page drawn")
-def test_a_browser_draws_every_picture_and_complains_of_nothing(report, tmp_path):
+def test_a_browser_draws_every_picture_and_complains_of_nothing(report, drawn):
     """A page that is right as text may still be empty on the screen."""
-    command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path}",
-        "--enable-logging=stderr", "--virtual-time-budget=10000", "--window-size=1300,6000",
-        "--dump-dom", report.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+    done = drawn(report)
     figures = re.findall(r'id="figure-\d+"', done.stdout)
     assert len(figures) == PICTURES
     assert len(re.findall(r'<svg class="main-svg"', done.stdout)) >= len(figures)
