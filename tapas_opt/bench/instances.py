@@ -1,0 +1,195 @@
+"""Problems of any size at fixed seeds, on which solvers are compared.
+
+All come from generated sites with the demo's mix of VMs and models, stated by the same code as the service's own. The
+reconfiguration is then made harder than a generated site is: twelve endpoints, six thermal classes, and many racks,
+rows, PDUs and aisles that are allowed less than they draw, so that limits bind everywhere and not in one room only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.budgets.numbers import BudgetFamily
+from tapas_opt.control.controller import Controller
+from tapas_opt.control.events import VmOnServer, VmsAdopted
+from tapas_opt.control.forecast import Profiles
+from tapas_opt.domain.configuration import read_profiles
+from tapas_opt.domain.failure import PERMILLE, Failure, FailureKind
+from tapas_opt.domain.result import Constraint
+from tapas_opt.domain.site_generator import generate_site
+from tapas_opt.domain.workload import Endpoint, Slo
+from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.learn.models import LearnedModels
+from tapas_opt.placement.problem import PlacementProblem
+from tapas_opt.plant.workload import ENDPOINTS, Workload
+from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage
+from tapas_opt.routing.problem import RoutingProblem
+
+__all__ = ["INSTANCES", "PROBLEMS", "Making", "instance", "instances_of"]
+
+IntArray = NDArray[np.int64]
+
+FILLED_FRAC = 0.7
+BATCH = 32
+SITE_FILLED_FRAC = 0.8
+PEAK_S = 15 * 3600.0
+"""Monday at three in the afternoon, when endpoints are asked for most."""
+
+ENDPOINTS_COUNT = 12
+CEILINGS_W = (250, 280, 300, 330, 360, 400)
+SERVED_FRAC = (0.58, 0.92)
+ALLOWED_FRAC = (0.8, 0.97)
+TIGHT_SHARE: Mapping[Constraint, float] = {
+    Constraint.RACK_POWER_BUDGET: 0.02,
+    Constraint.ROW_POWER_BUDGET: 0.2,
+    Constraint.PDU_POWER_BUDGET: 0.2,
+    Constraint.AISLE_AIRFLOW_CAPACITY: 0.1,
+    Constraint.AISLE_HEAT_CAPACITY: 0.05,
+}
+"""Share of the domains of a family that are made tight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What an instance is made from.
+
+    Attributes
+    ----------
+    models, profiles
+        Folder of learned models, and file of profiles.
+    """
+
+    servers: int
+    seed: int
+    models: Path
+    profiles: Path
+
+
+def instance(name: str, making: Making) -> Any:
+    """State the instance called ``name``; the same again for the same ``making``.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such instance.
+    """
+    if name not in INSTANCES:
+        raise InvalidInput.one("bench", "instance", f"{name!r} does not exist; there are {', '.join(INSTANCES)}")
+    return INSTANCES[name](making)
+
+
+def instances_of(problems: list[str]) -> list[str]:
+    """Names of the instances of some problems; an instance may also be named itself.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every name that is neither.
+    """
+    known = {**PROBLEMS, **{name: (name,) for name in INSTANCES}}
+    wrong = [name for name in problems if name not in known]
+    if wrong:
+        may_be = f"must be one of {', '.join(known)}"
+        raise InvalidInput("bench", [Fault("problem", f"{name!r}: {may_be}") for name in wrong])
+    return list(dict.fromkeys(made for name in problems for made in known[name]))
+
+
+def _controller(making: Making, filled_frac: float) -> Controller:
+    """A generated site with its endpoints, filled evenly with VMs."""
+    controller = Controller(
+        generate_site(making.servers), LearnedModels.load(making.models), Profiles(read_profiles(making.profiles))
+    )
+    for name, configuration in ENDPOINTS.items():
+        controller.apply(controller.put_endpoint(Endpoint(name, Slo(5.0, 0.5), configuration)))
+    names = controller.fleet.topology.servers
+    vms = Workload(seed=making.seed).initial_vms(int(filled_frac * len(names)))
+    if vms:
+        every = len(names) / len(vms)
+        controller.apply([VmsAdopted(tuple(VmOnServer(vm, names[int(i * every)]) for i, vm in enumerate(vms)))])
+    return controller
+
+
+def _placement_batch(making: Making) -> PlacementProblem:
+    """A batch of 32 VMs onto a site filled to seven tenths."""
+    return _placement(_controller(making, FILLED_FRAC), making, BATCH)
+
+
+def _placement_site(making: Making) -> PlacementProblem:
+    """VMs for eight tenths of an empty site."""
+    return _placement(_controller(making, 0.0), making, int(SITE_FILLED_FRAC * making.servers))
+
+
+def _placement(controller: Controller, making: Making, count: int) -> PlacementProblem:
+    workload = Workload(seed=making.seed)
+    arrivals = [replace(workload.vm(f"new-{i:06d}"), group=None) for i in range(count)]
+    return controller.placement_problem(arrivals, (), now_s=PEAK_S)
+
+
+def _routing(making: Making) -> RoutingProblem:
+    """The routing plan of a site filled to seven tenths at its peak."""
+    controller = _controller(making, FILLED_FRAC)
+    return controller.router.problem(controller.forecast_next_hour(now_s=PEAK_S))
+
+
+def _reconfiguration(stage: Stage) -> Callable[[Making], ReconfigurationProblem]:
+    def made(making: Making) -> ReconfigurationProblem:
+        controller = _controller(making, FILLED_FRAC)
+        failed = [Failure(FailureKind.UPS, controller.fleet.topology.upses[1])]
+        return _tightened(controller.reconfiguration_problem(stage, failed, now_s=PEAK_S), making.seed)
+
+    made.__doc__ = f"Stage {stage.value} after the loss of a UPS, where many limits bind."
+    return made
+
+
+def _tightened(problem: ReconfigurationProblem, seed: int) -> ReconfigurationProblem:
+    random = np.random.default_rng(seed)
+    several = ENDPOINTS_COUNT // len(problem.endpoints)
+    endpoint = problem.instance_endpoint * several + random.integers(0, several, len(problem.instances))
+    served = problem.choices.goodput_tokens_per_s[problem.instance_hardware, problem.current]
+    share = random.uniform(*SERVED_FRAC, ENDPOINTS_COUNT)
+    preferred = problem.preferred_loss_permille
+    return replace(
+        problem,
+        instance_endpoint=endpoint,
+        endpoints=tuple(f"endpoint{e:02d}" for e in range(ENDPOINTS_COUNT)),
+        allowed=np.repeat(problem.allowed, several, axis=0),
+        preferred_loss_permille=None if preferred is None else np.repeat(preferred, several),
+        server_ceiling_w=np.minimum(problem.server_ceiling_w, random.choice(CEILINGS_W, len(problem.servers))),
+        demand_tokens_per_s=np.ceil(share * np.bincount(endpoint, served, ENDPOINTS_COUNT)).astype(np.int64),
+        budgets=replace(
+            problem.budgets, families=tuple(_tighter(problem, family, random) for family in problem.budgets.families)
+        ),
+    )
+
+
+def _tighter(problem: ReconfigurationProblem, family: BudgetFamily, random: np.random.Generator) -> BudgetFamily:
+    """The family with some of its domains allowed less than they draw now."""
+    drawn = np.zeros((len(problem.servers), 1), dtype=np.int64)
+    np.add.at(drawn[:, 0], problem.instance_server, problem.counted(problem.current, family.unit))
+    now = family.drawn_permille(np.repeat(drawn, len(problem.budgets.slots), axis=1)) // PERMILLE
+    tight = random.random(len(family.domains))[:, None] < TIGHT_SHARE.get(family.constraint, 0.0)
+    allowed = family.base + np.ceil(now * random.uniform(*ALLOWED_FRAC, (len(family.domains), 1))).astype(np.int64)
+    return replace(family, limit=np.where(tight & (now > 0), allowed, family.limit))
+
+
+INSTANCES: Mapping[str, Callable[[Making], Any]] = {
+    "reconfiguration-now": _reconfiguration(Stage.NOW),
+    "reconfiguration-settled": _reconfiguration(Stage.SETTLED),
+    "placement-batch": _placement_batch,
+    "placement-site": _placement_site,
+    "routing": _routing,
+}
+"""Every instance by its name."""
+
+PROBLEMS: Mapping[str, tuple[str, ...]] = {
+    "reconfiguration": ("reconfiguration-now", "reconfiguration-settled"),
+    "placement": ("placement-batch", "placement-site"),
+    "routing": ("routing",),
+}
+"""The instances of each problem."""
