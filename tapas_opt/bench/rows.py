@@ -12,7 +12,7 @@ __all__ = ["SolverRow", "beside_best"]
 
 @dataclass(frozen=True, slots=True)
 class SolverRow:
-    """One instance, one solver, one seed. Times are of one machine on one day; never read one without the gap beside it.
+    """One instance, one solver, one seed; times are of one machine on one day, and say nothing without the gap.
 
     Attributes
     ----------
