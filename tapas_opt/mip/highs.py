@@ -45,6 +45,7 @@ def solve(
     seed: int = 0,
     threads: int | None = None,
     start: FloatArray | None = None,
+    nodes: int | None = None,
 ) -> MipResult:
     """Solve the model with HiGHS.
 
@@ -59,6 +60,8 @@ def solve(
         Default: every core that this process may use.
     start
         A complete solution to start from; used when the model has integer columns.
+    nodes
+        Stop after so many nodes of the search tree: by work, whatever the clock says.
 
     Returns
     -------
@@ -78,7 +81,8 @@ def solve(
     if trivial is not None:
         return trivial
     began = time.perf_counter()
-    highs = _loaded(arrays, _options(deadline_s, gap_frac, seed, threads))
+    options = _options(deadline_s, gap_frac, seed, threads) | ({} if nodes is None else {"mip_max_nodes": nodes})
+    highs = _loaded(arrays, options)
     _offer(highs, arrays, start)
     _run(highs)
     result = _result(highs, arrays, gap_frac, time.perf_counter() - began)
