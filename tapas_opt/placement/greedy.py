@@ -1,4 +1,7 @@
-"""Placement one VM after the other, each where it raises the objective least: the answer while solvers still work."""
+"""Placement one VM after the other, each where it raises the objective least: the answer while solvers still work.
+
+Budgets, temperature and peaks are judged here; every other constraint is a side limit (:mod:`~.placement.sides`).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from tapas_opt.placement.problem import (
     coolest_first,
     placement_classes,
 )
+from tapas_opt.placement.sides import SideLimit, side_limits
 
 __all__ = ["greedy"]
 
@@ -156,8 +160,8 @@ class _Site:
         ``[peak]`` steps by which the peaks have risen so far.
     left
         ``[server class]`` servers still free.
-    in_place
-        Per group, ``[place]`` members there.
+    sides
+        What bounds or prices VMs beside budgets, temperature and peaks.
     class_of
         Server class of each VM placed.
     after
@@ -173,7 +177,7 @@ class _Site:
     drawn: IntArray
     increase: IntArray
     left: IntArray
-    in_place: list[IntArray]
+    sides: tuple[SideLimit, ...]
     class_of: dict[int, int] = field(default_factory=dict)
     after: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
 
@@ -189,7 +193,7 @@ class _Site:
             drawn=np.zeros_like(taps.room),
             increase=np.zeros(len(classes.peaks), dtype=np.int64),
             left=classes.servers.size.copy(),
-            in_place=[group.present.copy() for group in problem.groups],
+            sides=side_limits(problem, classes),
         )
 
     def best_class(self, v: int) -> tuple[int, int]:
@@ -197,12 +201,14 @@ class _Site:
         kind = int(self.problem.vm_type[v])
         room, _ = self._after(kind)
         of_class = self.taps.of_class
-        fits = self.eligible[kind] & (self.left > 0) & self._spread(int(self.problem.vm_group[v]))
+        fits = self.eligible[kind] & (self.left > 0)
+        for side in self.sides:
+            fits &= side.allows(v)
         fits &= (room >= 0)[of_class].all(axis=1)
         candidates = np.flatnonzero(fits)
         if not len(candidates):
             return NONE, 0
-        cost = self._cost(kind, candidates)
+        cost = self._cost(v, kind, candidates)
         cheapest = candidates[cost == cost.min()]
         headroom = (room / self.taps.limit[self.taps.domain])[of_class[cheapest]].min(axis=1)
         return int(cheapest[headroom.argmax()]), int(cost.min())
@@ -216,16 +222,12 @@ class _Site:
         """Undo :meth:`take`, except for the peaks."""
         self._move(v, self.class_of.pop(v), -1)
 
-    def _spread(self, group: int) -> BoolArray:
-        """``[class]`` where the group has not reached its limit."""
-        if group == NONE:
-            return np.ones(self.classes.servers.count, dtype=bool)
-        spread = self.problem.groups[group]
-        return np.asarray((self.in_place[group] < spread.max_per_place)[spread.place_of[self.classes.servers.first]])
-
-    def _cost(self, kind: int, candidates: IntArray) -> IntArray:
-        """What one VM more costs on each candidate."""
+    def _cost(self, v: int, kind: int, candidates: IntArray) -> IntArray:
+        """What the VM costs on each candidate."""
         cost: IntArray = self.temperature_cost[kind, candidates].copy()
+        for side in self.sides:
+            price = np.asarray(side.price(v))
+            cost += price[candidates] if price.ndim else price
         _, steps = self._after(kind)
         for f, peak in enumerate(self.classes.peaks):
             highest = steps[self.taps.of_class[np.ix_(candidates, self.taps.peak_places[f])]].max(axis=1)
@@ -233,7 +235,7 @@ class _Site:
         return cost
 
     def _move(self, v: int, k: int, sign: int) -> None:
-        kind, group = int(self.problem.vm_type[v]), int(self.problem.vm_group[v])
+        kind = int(self.problem.vm_type[v])
         taps = self.taps.of_class[k]
         if sign > 0:
             _, steps = self._after(kind)
@@ -241,8 +243,8 @@ class _Site:
                 self.increase[f] = max(self.increase[f], steps[taps[places]].max())
         self.drawn[self.taps.domain[taps]] += sign * self._draw(kind, taps)
         self.left[k] -= sign
-        if group != NONE:
-            self.in_place[group][self.problem.groups[group].place_of[self.classes.servers.first[k]]] += sign
+        for side in self.sides:
+            side.take(v, k, sign)
         self._refresh(self.taps.domain[taps])
 
     def _draw(self, kind: int, taps: IntArray) -> IntArray:

@@ -1,0 +1,74 @@
+"""What bounds or prices the greedy path beside budgets, temperature and peaks: one object for each such constraint.
+
+A side limit answers for one more VM ``v``, given what the greedy path has placed so far, over all server classes at
+once, and is told of every VM that is placed or taken back. It holds numbers of its own and changes nothing else:
+
+* ``allows(v)``: where the VM may go, ``[server class]``, or one bool for everywhere;
+* ``price(v)``: what it costs there beyond what the greedy path counts itself, ``[server class]``, or one number for
+  everywhere; whole cost units, never negative;
+* ``take(v, k, sign)``: the VM is placed on a server of class ``k`` (``sign`` 1) or taken back (-1).
+
+The greedy path places a VM where all limits allow it and the sum of all prices is least. To add one, write a class with
+these three methods beside its constraint and name it in :func:`side_limits`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
+
+__all__ = ["GroupSpread", "SideLimit", "side_limits"]
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+class SideLimit(Protocol):
+    """One constraint beside the budgets, as the greedy path sees it; see the module's docstring."""
+
+    def allows(self, v: int) -> BoolArray | bool:
+        """``[server class]`` where VM ``v`` may go."""
+
+    def price(self, v: int) -> IntArray | int:
+        """``[server class]`` what VM ``v`` costs there, in whole cost units of at least 0."""
+
+    def take(self, v: int, k: int, sign: int) -> None:
+        """VM ``v`` is placed on a server of class ``k``, or taken back where ``sign`` is -1."""
+
+
+def side_limits(problem: PlacementProblem, classes: PlacementClasses) -> tuple[SideLimit, ...]:
+    """All that this problem has; those that cannot bind any VM of the batch are left out."""
+    sides: list[SideLimit] = []
+    if problem.groups:
+        sides.append(GroupSpread(problem, classes))
+    return tuple(sides)
+
+
+class GroupSpread:
+    """``group_spread``: of a group at most so many members in one place."""
+
+    def __init__(self, problem: PlacementProblem, classes: PlacementClasses) -> None:
+        first = classes.servers.first
+        self._group = problem.vm_group
+        self._most = [group.max_per_place for group in problem.groups]
+        self._place = [group.place_of[first] for group in problem.groups]
+        self._held = [group.present.copy() for group in problem.groups]
+
+    def allows(self, v: int) -> BoolArray | bool:
+        """Where its group has not reached its limit."""
+        g = int(self._group[v])
+        return g < 0 or np.asarray((self._held[g] < self._most[g])[self._place[g]])
+
+    def price(self, v: int) -> int:
+        """Nothing."""
+        return 0
+
+    def take(self, v: int, k: int, sign: int) -> None:
+        """Count the member in its place."""
+        g = int(self._group[v])
+        if g >= 0:
+            self._held[g][self._place[g][k]] += sign
