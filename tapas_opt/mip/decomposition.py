@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +27,10 @@ from tapas_opt.mip.pricing import Blocks, blocks_of, climbed
 from tapas_opt.mip.result import MipResult, MipStatus, proven_status
 from tapas_opt.mip.trivial import trivial_result
 
-__all__ = ["solve", "warm_up"]
+__all__ = ["Report", "solve", "warm_up"]
+
+Report = Callable[[float, float, FloatArray | None], None]
+"""Told of every better solution or bound: objective (inf before the first solution), bound, and the best values."""
 
 SMALL_COLUMNS = 2_000
 """HiGHS has half of the time for models of at most so many columns, once they are rounded; most of them it closes."""
@@ -63,23 +67,33 @@ PATIENCE = 12
 PART_S = 1.0
 """A part that takes longer is too large to be worth it."""
 
+PART_NODES = 50
+"""So many nodes of its search tree end a part where work is counted instead of time."""
+
 
 def solve(
     arrays: MipArrays,
     *,
-    deadline_s: float,
+    deadline_s: float | None,
     gap_frac: float = 1e-3,
     seed: int = 0,
     start: FloatArray | None = None,
+    rounds: int | None = None,
+    report: Report | None = None,
 ) -> MipResult:
     """Solve a model of blocks; one without blocks, or without the bounds that pricing needs, is left to HiGHS.
 
     Parameters
     ----------
     deadline_s
-        Looked at between steps, each of which is given what is left.
+        Looked at between steps, each of which is given what is left. None for none.
     start
         A complete solution to start from.
+    rounds
+        Stop after so many neighbourhoods. Work is counted then and never time, ``deadline_s`` included: the same
+        seed gives the same answer on any machine.
+    report
+        Called, in this thread, whenever the best solution or the bound became better.
 
     Raises
     ------
@@ -95,8 +109,11 @@ def solve(
     began = time.perf_counter()
     blocks = blocks_of(_capped(arrays, start))
     if len(blocks.size) == 0 or len(blocks.row) == 0 or not blocks.bounded:
-        return highs.solve(arrays, deadline_s=deadline_s, gap_frac=gap_frac, seed=seed, start=start)
-    search = _Search(blocks, began + deadline_s, gap_frac, seed)
+        nodes = None if rounds is None else rounds * PART_NODES
+        limit_s = deadline_s if rounds is None else None
+        return highs.solve(arrays, deadline_s=limit_s, gap_frac=gap_frac, seed=seed, start=start, nodes=nodes)
+    until = np.inf if deadline_s is None or rounds is not None else began + deadline_s
+    search = _Search(blocks, until, gap_frac, seed, rounds, report)
     search.offer(start)
     search.run()
     return search.result(time.perf_counter() - began)
@@ -124,9 +141,12 @@ def _capped(arrays: MipArrays, start: FloatArray | None) -> MipArrays:
 class _Search:
     """The best solution and bound so far, and the steps that better them."""
 
-    def __init__(self, blocks: Blocks, until: float, gap_frac: float, seed: int) -> None:
+    def __init__(
+        self, blocks: Blocks, until: float, gap_frac: float, seed: int, rounds: int | None, report: Report | None
+    ) -> None:
         self.blocks, self.arrays = blocks, blocks.arrays
         self.until, self.gap_frac, self.seed = until, gap_frac, seed
+        self.by_work, self.rounds, self.report = rounds is not None, np.inf if rounds is None else rounds, report
         self.random = np.random.default_rng(seed)
         self.best: FloatArray | None = None
         self.objective, self.bound = np.inf, -np.inf
@@ -139,6 +159,17 @@ class _Search:
             objective = self.arrays.objective(values)
             if objective < self.objective:
                 self.best, self.objective = values, objective
+                self._tell()
+
+    def raise_bound(self, bound: float) -> None:
+        """Keep a bound if it is better."""
+        if bound > self.bound:
+            self.bound = bound
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.report is not None:
+            self.report(self.objective, min(self.bound, self.objective), self.best)
 
     def result(self, solve_s: float) -> MipResult:
         """What was found and proven."""
@@ -164,7 +195,7 @@ class _Search:
         typical = self.blocks.typical_cost
         softness = tuple(typical * multiple for multiple in SOFTNESS)
         climb = climbed(self.blocks, softness, CLIMB_STEPS, time.perf_counter() + CLIMB_FRAC * self.left_s)
-        self.bound = max(self.bound, climb.bound)
+        self.raise_bound(climb.bound)
         relaxed = self._relaxed(climb.price, typical)
         if relaxed is None or self.done:
             return
@@ -173,9 +204,11 @@ class _Search:
         self._round(values, above, typical)
         if self.arrays.columns_count <= SMALL_COLUMNS and not self.done:
             everything = part_of(self.blocks, np.ones(self.arrays.columns_count, dtype=bool), self._nothing)
-            bound = self._solve_part(everything, self._nothing, self.left_s / 2, self.best, self.gap_frac)
-            self.bound = max(self.bound, bound)
-        while self.best is not None and not self.done and self.idle < PATIENCE:
+            self.raise_bound(
+                self._solve_part(everything, self._nothing, self.left_s / 2, self.best, self.gap_frac).bound
+            )
+        while self.best is not None and not self.done and self.idle < PATIENCE and self.rounds > 0:
+            self.rounds -= 1
             self._improve(self.best, above, typical)
         if self.best is not None and not self.done:
             self._prove(self.best, price, above)
@@ -190,15 +223,15 @@ class _Search:
         found = None
         for _ in range(ROUNDS):
             part = part_of(blocks, kept, nothing)
-            outcome = highs.solve(_continuous(part.arrays), deadline_s=self.left_s, seed=self.seed)
+            outcome = highs.solve(_continuous(part.arrays), deadline_s=self._limit_s(self.left_s), seed=self.seed)
             if outcome.status is MipStatus.INFEASIBLE and not kept.all():
                 kept |= blocks.above_least(price) <= next(widths, np.inf) * typical
                 continue
             if outcome.values is None or outcome.objective is None or outcome.row_duals is None:
-                self.bound = np.inf if outcome.status is MipStatus.INFEASIBLE else self.bound
+                self.raise_bound(np.inf if outcome.status is MipStatus.INFEASIBLE else self.bound)
                 break
             price = blocks.admissible(part.spread(outcome.row_duals, self.arrays.rows_count)[blocks.row])
-            self.bound = max(self.bound, blocks.bound(price))
+            self.raise_bound(blocks.bound(price))
             found = part.merged(nothing, outcome.values), price
             wanted = (blocks.above_least(price) <= WANTED_FRAC * typical) & ~kept
             if outcome.objective - self.bound <= LP_GAP_FRAC * abs(outcome.objective) or not wanted.any():
@@ -222,13 +255,12 @@ class _Search:
         """Free the blocks that cause most of the gap and some beside them, few columns of many or many of few."""
         near = (above <= typical * float(self.random.choice(IMPROVE_WIDTHS))) | (best > 0)
         part = self._part(self._freed(best, above, near), near, best)
-        began, before = time.perf_counter(), self.objective
-        self._solve_part(part, best, min(PART_S, self.left_s), best[part.column], self.gap_frac / 4)
-        took_s = time.perf_counter() - began
+        before = self.objective
+        outcome = self._solve_part(part, best, min(PART_S, self.left_s), best[part.column], self.gap_frac / 4)
         self.idle = 0 if self.objective < before else self.idle + 1
-        if took_s > 0.9 * PART_S:
+        if outcome.status is not MipStatus.OPTIMAL:
             self.columns = max(LEAST_COLUMNS, 0.7 * self.columns)
-        elif self.idle and took_s < 0.5 * PART_S:
+        elif self.idle and (self.by_work or outcome.solve_s < 0.5 * PART_S):
             self.columns *= 1.4
 
     def _freed(self, best: FloatArray, above: FloatArray, near: BoolArray) -> BoolArray:
@@ -252,8 +284,8 @@ class _Search:
         """
         kept = (above <= self.objective - self.blocks.bound(price)) | (best > 0)
         part = part_of(self.blocks, kept, self._nothing)
-        bound = self._solve_part(part, self._nothing, self.left_s, best[part.column], self.gap_frac)
-        self.bound = max(self.bound, min(bound, self.objective))
+        outcome = self._solve_part(part, self._nothing, self.left_s, best[part.column], self.gap_frac)
+        self.raise_bound(min(outcome.bound, self.objective))
 
     def _part(self, freed: BoolArray, near: BoolArray, fixed: FloatArray) -> Part:
         """Some blocks over their near columns and what loose columns follow; the rest of ``fixed`` is held."""
@@ -264,12 +296,19 @@ class _Search:
 
     def _solve_part(
         self, part: Part, fixed: FloatArray, deadline_s: float, start: FloatArray | None, gap_frac: float
-    ) -> float:
-        """Offer what HiGHS makes of a part; its bound on the part."""
-        outcome = highs.solve(part.arrays, deadline_s=deadline_s, gap_frac=gap_frac, seed=self.seed, start=start)
+    ) -> MipResult:
+        """Offer what HiGHS makes of a part."""
+        limit_s, nodes = self._limit_s(deadline_s), PART_NODES if self.by_work else None
+        outcome = highs.solve(
+            part.arrays, deadline_s=limit_s, gap_frac=gap_frac, seed=self.seed, start=start, nodes=nodes
+        )
         if outcome.values is not None:
             self.offer(part.merged(fixed, outcome.values))
-        return outcome.bound
+        return outcome
+
+    def _limit_s(self, limit_s: float) -> float | None:
+        """No limit where there is none, and where work is counted."""
+        return None if self.by_work or limit_s == np.inf else limit_s
 
 
 def _continuous(arrays: MipArrays) -> MipArrays:

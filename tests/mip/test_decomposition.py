@@ -116,3 +116,32 @@ def test_models_without_blocks_or_bounds_are_highs_own(random_cover, knapsack):
     """Nothing to take apart: the same answer as HiGHS gives, and no error."""
     for arrays in (random_cover(1), knapsack):
         assert decomposition.solve(arrays, deadline_s=10).objective == highs.solve(arrays, deadline_s=10).objective
+
+
+def test_by_rounds_the_same_seed_gives_the_same_answer_whatever_the_clock():
+    """A deadline of nothing at all does not matter once work is counted."""
+    arrays = room_of(300, seed=4)
+    found = [
+        decomposition.solve(arrays, deadline_s=deadline_s, gap_frac=1e-6, seed=3, rounds=5)
+        for deadline_s in (None, 0.0)
+    ]
+    assert found[0].values.tolist() == found[1].values.tolist()
+    assert found[0].bound == found[1].bound
+
+
+def test_every_better_solution_and_bound_is_reported_as_it_comes():
+    """Whoever ends the process in the middle has the last report: objectives fall, bounds rise."""
+    arrays, told = room_of(300, seed=4), []
+    found = decomposition.solve(
+        arrays,
+        deadline_s=20,
+        gap_frac=1e-3,
+        report=lambda objective, bound, values: told.append((objective, bound, values)),
+    )
+    objectives, bounds, values = zip(*told, strict=True)
+    assert list(objectives) == sorted(objectives, reverse=True)
+    assert list(bounds) == sorted(bounds)
+    assert (objectives[-1], bounds[-1]) == (found.objective, found.bound)
+    assert objectives[0] == np.inf
+    assert values[0] is None
+    assert all(arrays.worst_violation(x) <= 1e-6 for x in values if x is not None)
