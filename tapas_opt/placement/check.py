@@ -1,7 +1,8 @@
 """Judge a placement on named servers, in plain loops; shares nothing with formulation and greedy.
 
 A VM that is nowhere, twice, or unknown breaks ``vm_placed_once``; a server that is unknown, taken, of the wrong
-hardware or named twice breaks ``server_gpu_capacity``.
+hardware or named twice breaks ``server_gpu_capacity``; where VMs may take parts of servers, so do GPUs that are given
+twice or are no aligned block (:mod:`~tapas_opt.placement.check_hosts`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.check import TOLERANCE, binding_budgets, budget_violations, loads
 from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection, Violation
+from tapas_opt.placement.check_hosts import free_part, gpus_held, parts_violations, spare_gpus_cost
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, SpreadGroup
 
 __all__ = ["binding", "check", "why_not"]
@@ -30,7 +32,7 @@ def check(problem: PlacementProblem, plan: PlacementPlan) -> CheckReport:
     placed = _placed(problem, plan)
     violations = [
         *_vm_placed_once(problem, plan),
-        *_server_gpu_capacity(problem, plan),
+        *(_server_gpu_capacity if problem.hosts is None else parts_violations)(problem, plan),
         *_gpu_temperature_limit(problem, placed),
         *_group_spread(problem, placed),
         *_group_all_or_nothing(problem, placed),
@@ -132,11 +134,13 @@ def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
         price = prices.peak_permille.get(family.constraint, 0)
         peaks += price * _rise(family, family.counted(power, airflow))
     spare = [int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w for v, s in placed]
+    parts = {} if problem.hosts is None else {"spare_gpus": sum(spare_gpus_cost(problem, v, s) for v, s in placed)}
     return {
         "unplaced_vms": float(prices.unplaced_vm * unplaced),
         "peak_utilisation": float(peaks),
         "lost_temperature_slack": float(prices.lost_slack_w * sum(-watts for watts in spare if watts < 0)),
         "spare_ceiling": float(prices.spare_ceiling_10w * sum(watts // 10 for watts in spare if watts > 0)),
+        **{name: float(cost) for name, cost in parts.items()},
     }
 
 
@@ -179,6 +183,7 @@ class _Rejections:
         self._problem = problem
         self._placed = _placed(problem, plan)
         self._taken = {s for _, s in self._placed}
+        self._held = {} if problem.hosts is None else gpus_held(problem, plan)
         self._draw = dict(zip(("W", "CFM"), _draws(problem, self._placed), strict=True))
         self._families = problem.budgets.tolerating_present_excess().families
         self._room = [f.limit - loads(f, self._draw[f.unit]) for f in self._families]
@@ -212,7 +217,11 @@ class _Rejections:
 
     def _is_free(self, v: int, s: int) -> bool:
         fits = self._problem.type_fits[self._problem.vm_type[v], self._problem.server_hardware[s]]
-        return bool(fits and self._problem.server_available[s] and s not in self._taken)
+        if not (fits and self._problem.server_available[s]):
+            return False
+        if self._problem.hosts is None:
+            return s not in self._taken
+        return bool(free_part(self._problem, v, s, self._held[self._problem.servers[s]]))
 
     def _barriers(self, v: int, s: int) -> Reasons:
         """What adding the VM there would break."""

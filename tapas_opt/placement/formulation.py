@@ -15,7 +15,8 @@ from tapas_opt.budgets.formulation import Draw, add_budgets, add_draw
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
 from tapas_opt.mip.model import ABSENT, MipArrays, MipModel
-from tapas_opt.placement.problem import Peak, PlacementClasses, PlacementPlan, PlacementProblem, coolest_first
+from tapas_opt.placement.naming import named
+from tapas_opt.placement.problem import Peak, PlacementClasses, PlacementPlan, PlacementProblem
 
 __all__ = ["decode", "encode", "formulate"]
 
@@ -29,7 +30,7 @@ def formulate(problem: PlacementProblem, classes: PlacementClasses) -> MipArrays
     x = _columns(model, problem, classes)
     draw = _draw(problem, classes, x)
     _vm_placed_once(model, x, classes)
-    _server_gpu_capacity(model, x, classes)
+    _server_gpu_capacity(model, x, problem, classes)
     add_budgets(model, classes.budgets, draw)
     _group_spread(model, x, problem, classes)
     _group_all_or_nothing(model, x, problem, classes)
@@ -43,16 +44,8 @@ def decode(problem: PlacementProblem, classes: PlacementClasses, values: FloatAr
     count = np.zeros(x.assign.shape, dtype=np.int64)
     count[x.assign != ABSENT] = np.rint(values[x.assign[x.assign != ABSENT]]).astype(np.int64)
     waiting = [iter(classes.vms.members(w).tolist()) for w in range(classes.vms.count)]
-    free = {
-        k: iter(coolest_first(problem, classes.servers.members(k))) for k in np.flatnonzero(count.any(axis=0)).tolist()
-    }
-    server_of: dict[int, int] = {}
-    for w, k in np.argwhere(count > 0).tolist():
-        server_of.update(zip(islice(waiting[w], count[w, k]), free[k], strict=False))
-    return PlacementPlan(
-        server_of={problem.vms[v]: problem.servers[server_of[v]] for v in sorted(server_of)},
-        unplaced=tuple(name for v, name in enumerate(problem.vms) if v not in server_of),
-    )
+    chosen = [(v, k) for w, k in np.argwhere(count > 0).tolist() for v in islice(waiting[w], count[w, k])]
+    return named(problem, classes, chosen)
 
 
 def encode(problem: PlacementProblem, classes: PlacementClasses, plan: PlacementPlan) -> FloatArray:
@@ -86,15 +79,15 @@ class _Columns:
 def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClasses) -> _Columns:
     vms, servers = classes.vm_names, classes.server_names
     kind, first = problem.vm_type[classes.vms.first], classes.servers.first
-    prices = problem.prices
+    prices, taken = problem.prices, problem.type_gpus[np.ix_(kind, problem.server_hardware[first])]
     return _Columns(
         assign=model.columns(
             "assign",
             vms,
             servers,
             where=problem.eligible()[np.ix_(kind, first)],
-            upper=np.minimum(classes.vms.size[:, None], classes.servers.size),
-            cost=problem.temperature_cost()[np.ix_(kind, first)],
+            upper=np.minimum(classes.vms.size[:, None], classes.servers.size * problem.gpus[first] // taken),
+            cost=(problem.temperature_cost() + problem.spare_gpus_cost())[np.ix_(kind, first)],
             integer=True,
         ),
         unplaced=model.columns(
@@ -141,11 +134,13 @@ def _vm_placed_once(model: MipModel, x: _Columns, classes: PlacementClasses) -> 
     model.add(rows, x.unplaced, 1.0)
 
 
-def _server_gpu_capacity(model: MipModel, x: _Columns, classes: PlacementClasses) -> None:
-    """Σ_w assign[w,k] ≤ size[k]   ∀ k."""
+def _server_gpu_capacity(model: MipModel, x: _Columns, problem: PlacementProblem, classes: PlacementClasses) -> None:
+    """Σ_w gpus[w] · assign[w,k] ≤ gpus[k] · size[k]   ∀ k."""
+    first, kind = classes.servers.first, problem.vm_type[classes.vms.first]
     asked = (x.assign != ABSENT).any(axis=0)
-    rows = model.rows(Constraint.SERVER_GPU_CAPACITY, classes.server_names, where=asked, upper=classes.servers.size)
-    model.add(rows, x.assign, 1.0)
+    free = classes.servers.size * problem.gpus[first]
+    rows = model.rows(Constraint.SERVER_GPU_CAPACITY, classes.server_names, where=asked, upper=free)
+    model.add(rows, x.assign, problem.type_gpus[np.ix_(kind, problem.server_hardware[first])])
 
 
 def _group_spread(model: MipModel, x: _Columns, problem: PlacementProblem, classes: PlacementClasses) -> None:
@@ -191,7 +186,7 @@ def _increase(problem: PlacementProblem, peak: Peak, placed: IntArray, servers: 
     """Steps by which VMs ``placed`` on ``servers`` raise the peak."""
     by_unit = peak.family.counted(problem.type_power_w, problem.type_airflow_cfm)
     draw = np.zeros((len(problem.servers), peak.step.shape[1]), dtype=np.int64)
-    draw[servers] = by_unit[problem.vm_type[placed], problem.server_hardware[servers]]
+    np.add.at(draw, servers, by_unit[problem.vm_type[placed], problem.server_hardware[servers]])
     over = peak.family.drawn_permille(draw) - PERMILLE * peak.room
     return int((-(-over // (PERMILLE * peak.step))).max(initial=0))
 

@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.topology import NONE
-from tapas_opt.placement.problem import (
-    PlacementClasses,
-    PlacementPlan,
-    PlacementProblem,
-    coolest_first,
-    placement_classes,
-)
+from tapas_opt.placement.naming import named
+from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem, placement_classes
 from tapas_opt.placement.sides import SideLimit, side_limits
 
 __all__ = ["greedy"]
@@ -43,12 +38,7 @@ def greedy(problem: PlacementProblem) -> PlacementPlan:
     site = _Site.of(problem, classes)
     for together in _in_order(problem):
         _place_together(site, problem, together)
-    free = {k: iter(coolest_first(problem, classes.servers.members(k))) for k in set(site.class_of.values())}
-    server_of = {v: next(free[site.class_of[v]]) for v in sorted(site.class_of)}
-    return PlacementPlan(
-        server_of={problem.vms[v]: problem.servers[s] for v, s in server_of.items()},
-        unplaced=tuple(name for v, name in enumerate(problem.vms) if v not in server_of),
-    )
+    return named(problem, classes, sorted(site.class_of.items()))
 
 
 def _in_order(problem: PlacementProblem) -> Iterator[list[int]]:
@@ -159,7 +149,9 @@ class _Site:
     increase
         ``[peak]`` steps by which the peaks have risen so far.
     left
-        ``[server class]`` servers still free.
+        ``[server class]`` GPUs still free (servers, where VMs take whole ones).
+    gpus
+        ``[type, server class]`` what a VM takes of ``left``.
     sides
         What bounds or prices VMs beside budgets, temperature and peaks.
     class_of
@@ -177,6 +169,7 @@ class _Site:
     drawn: IntArray
     increase: IntArray
     left: IntArray
+    gpus: IntArray
     sides: tuple[SideLimit, ...]
     class_of: dict[int, int] = field(default_factory=dict)
     after: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
@@ -189,10 +182,11 @@ class _Site:
             classes,
             taps,
             eligible=problem.eligible()[:, first],
-            temperature_cost=problem.temperature_cost()[:, first],
+            temperature_cost=(problem.temperature_cost() + problem.spare_gpus_cost())[:, first],
             drawn=np.zeros_like(taps.room),
             increase=np.zeros(len(classes.peaks), dtype=np.int64),
-            left=classes.servers.size.copy(),
+            left=classes.servers.size * problem.gpus[first],
+            gpus=problem.type_gpus[:, problem.server_hardware[first]],
             sides=side_limits(problem, classes),
         )
 
@@ -201,7 +195,7 @@ class _Site:
         kind = int(self.problem.vm_type[v])
         room, _ = self._after(kind)
         of_class = self.taps.of_class
-        fits = self.eligible[kind] & (self.left > 0)
+        fits = self.eligible[kind] & (self.left >= self.gpus[kind])
         for side in self.sides:
             fits &= side.allows(v)
         fits &= (room >= 0)[of_class].all(axis=1)
@@ -242,7 +236,7 @@ class _Site:
             for f, places in enumerate(self.taps.peak_places):
                 self.increase[f] = max(self.increase[f], steps[taps[places]].max())
         self.drawn[self.taps.domain[taps]] += sign * self._draw(kind, taps)
-        self.left[k] -= sign
+        self.left[k] -= sign * self.gpus[kind, k]
         for side in self.sides:
             side.take(v, k, sign)
         self._refresh(self.taps.domain[taps])

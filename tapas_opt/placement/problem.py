@@ -13,6 +13,7 @@ from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, MostDrawn
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
+from tapas_opt.placement.hosts import Hosts
 
 __all__ = [
     "Peak",
@@ -64,6 +65,8 @@ class PlacementPrices:
         Of each watt by which a VM's hottest GPU intrudes into the ``comfort_w`` below its server's ceiling.
     spare_ceiling_10w
         Of each full 10 W by which the ceiling is higher than that: cool servers are kept for the VMs that need them.
+    spare_gpu
+        Of each GPU by which a VM's free block is larger than the VM: whole servers are kept for those that need them.
     """
 
     unplaced_vm: int = 20_000
@@ -77,6 +80,7 @@ class PlacementPrices:
     lost_slack_w: int = 1
     spare_ceiling_10w: int = 1
     comfort_w: int = 50
+    spare_gpu: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,9 @@ class PlacementProblem:
         temperature limits.
     budgets
         In which existing excess is tolerated but may not grow.
+    hosts
+        Where VMs may take parts of servers: the GPUs of each entry of the server axis. Without it a VM takes all of
+        a server.
     """
 
     vms: tuple[str, ...]
@@ -115,10 +122,23 @@ class PlacementProblem:
     groups: tuple[SpreadGroup, ...]
     budgets: BudgetNumbers
     prices: PlacementPrices = field(default_factory=PlacementPrices)
+    hosts: Hosts | None = None
+
+    @property
+    def gpus(self) -> IntArray:
+        """``[server]`` free GPUs; 1 where VMs take whole servers."""
+        return np.ones(len(self.servers), dtype=np.int64) if self.hosts is None else self.hosts.gpus
+
+    @property
+    def type_gpus(self) -> IntArray:
+        """``[type, hardware]`` what a VM takes of :attr:`gpus`; never more of a server than 1 where it is whole."""
+        return np.ones(self.type_fits.shape, dtype=np.int64) if self.hosts is None else self.hosts.type_gpus
 
     def eligible(self) -> BoolArray:
-        """``[type, server]``: free, the right hardware, and cool enough (``gpu_temperature_limit``)."""
+        """``[type, server]``: free, large enough, the right hardware, and cool enough (``gpu_temperature_limit``)."""
         fits = self.type_fits[:, self.server_hardware] & self.server_available
+        if self.hosts is not None:
+            fits &= self.gpus % self.type_gpus[:, self.server_hardware] == 0
         return np.asarray(fits & (self.type_gpu_power_w[:, self.server_hardware] <= self.server_ceiling_w))
 
     def temperature_cost(self) -> IntArray:
@@ -127,13 +147,18 @@ class PlacementProblem:
         lost = self.prices.lost_slack_w * np.maximum(0, -spare_w)
         return np.asarray(lost + self.prices.spare_ceiling_10w * (np.maximum(0, spare_w) // 10))
 
+    def spare_gpus_cost(self) -> IntArray:
+        """``[type, server]`` cost of GPUs that a VM leaves of a free block, where it fits."""
+        return np.asarray(self.prices.spare_gpu * np.maximum(0, self.gpus - self.type_gpus[:, self.server_hardware]))
+
 
 @dataclass(frozen=True, slots=True)
 class PlacementPlan:
-    """Server of each placed VM, and the VMs that got none."""
+    """Server of each placed VM, the VMs that got none, and, where VMs take parts of servers, the GPUs of each."""
 
     server_of: Mapping[str, str]
     unplaced: tuple[str, ...]
+    gpus_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +248,7 @@ def _looks(problem: PlacementProblem) -> list[IntArray]:
     enough = asked.max(axis=0, initial=0)[problem.server_hardware] + problem.prices.comfort_w
     ceiling = problem.server_ceiling_w
     looks = [problem.server_hardware, ceiling if problem.prices.spare_ceiling_10w else np.minimum(ceiling, enough)]
+    looks.append(problem.gpus)
     looks += [group.place_of for group in problem.groups]
     return [free.astype(np.int64), *(np.where(free, look, NONE) for look in looks)]
 
@@ -232,11 +258,26 @@ def _most_drawn(problem: PlacementProblem) -> MostDrawn:
     free = problem.server_available[:, None]
     asked = np.unique(problem.vm_type)
     return MostDrawn(
-        power_w=problem.type_power_w[asked].max(axis=0, initial=0)[problem.server_hardware] * free,
-        airflow_cfm=problem.type_airflow_cfm[asked].max(axis=0, initial=0)[problem.server_hardware] * free,
+        power_w=_most_by_server(problem, problem.type_power_w, asked) * free,
+        airflow_cfm=_most_by_server(problem, problem.type_airflow_cfm, asked) * free,
         in_all_power_w=problem.type_power_w[problem.vm_type].max(axis=1, initial=0).sum(axis=0),
         in_all_airflow_cfm=problem.type_airflow_cfm[problem.vm_type].max(axis=1, initial=0).sum(axis=0),
     )
+
+
+def _most_by_server(problem: PlacementProblem, draw: IntArray, asked: IntArray) -> IntArray:
+    """``[server, slot]`` the most that VMs of the types asked for could draw; of a part, as many as it has room for.
+
+    As all sizes divide the host's, Σ draw ≤ Σ gpus · max(draw / gpus) ≤ host · max(draw / gpus), a whole number.
+    """
+    hardware = problem.server_hardware
+    if problem.hosts is None:
+        return np.asarray(draw[asked].max(axis=0, initial=0)[hardware])
+    most = np.zeros((len(hardware), draw.shape[2]), dtype=np.int64)
+    for kind in asked:
+        fit = problem.gpus // problem.type_gpus[kind, hardware]
+        most = np.maximum(most, draw[kind, hardware] * fit[:, None])
+    return most
 
 
 def _peak(family: BudgetFamily, most: MostDrawn, prices: PlacementPrices) -> Peak:

@@ -44,6 +44,8 @@ class _Sets:
     vms_alike: dict[str, int]
     servers_alike: dict[str, int]
     pairs: list[tuple[str, str]]
+    gpus: dict[str, int]
+    taken: dict[tuple[str, str], int]
     groups: dict[str, SpreadGroup]
     members: dict[str, list[str]]
     peaks: dict[str, Peak]
@@ -58,6 +60,8 @@ class _Sets:
             vms_alike=dict(zip(vms, classes.vms.size.tolist(), strict=True)),
             servers_alike=dict(zip(servers, classes.servers.size.tolist(), strict=True)),
             pairs=[(w, k) for w, v in vms.items() for k, s in servers.items() if _eligible(problem, v, s)],
+            gpus={k: int(problem.gpus[s]) for k, s in servers.items()},
+            taken={(w, k): _taken(problem, v, s) for w, v in vms.items() for k, s in servers.items()},
             groups={group.name: group for group in problem.groups},
             members={
                 group.name: [w for w, v in vms.items() if problem.vm_group[v] == g]
@@ -72,22 +76,27 @@ class _Sets:
 
 
 def _eligible(problem: PlacementProblem, v: int, s: int) -> bool:
-    """Free, the right hardware, and ``gpu_temperature_limit``: gpu_power_w[v,s] ≤ ceiling_w[s]."""
+    """Free, large enough, the right hardware, and ``gpu_temperature_limit``: gpu_power_w[v,s] ≤ ceiling_w[s]."""
     kind, hardware = problem.vm_type[v], problem.server_hardware[s]
     return bool(
         problem.server_available[s]
         and problem.type_fits[kind, hardware]
+        and problem.gpus[s] % _taken(problem, v, s) == 0
         and problem.type_gpu_power_w[kind, hardware] <= problem.server_ceiling_w[s]
     )
+
+
+def _taken(problem: PlacementProblem, v: int, s: int) -> int:
+    """GPUs that a VM takes of a server."""
+    return int(problem.type_gpus[problem.vm_type[v], problem.server_hardware[s]])
 
 
 def _columns(m: Any, i: _Sets) -> None:
     import pyomo.environ as pyo  # noqa: PLC0415
 
     whole = [g for g, group in i.groups.items() if group.all_or_nothing and i.members[g]]
-    m.assign = pyo.Var(
-        i.pairs, domain=pyo.Integers, bounds=lambda _, w, k: (0, min(i.vms_alike[w], i.servers_alike[k]))
-    )
+    most = {(w, k): min(i.vms_alike[w], i.servers_alike[k] * i.gpus[k] // i.taken[w, k]) for w, k in i.pairs}
+    m.assign = pyo.Var(i.pairs, domain=pyo.Integers, bounds=lambda _, w, k: (0, most[w, k]))
     m.unplaced = pyo.Var(list(i.vms), domain=pyo.Integers, bounds=lambda _, w: (0, i.vms_alike[w]))
     m.peak_increase = pyo.Var(list(i.peaks), domain=pyo.Integers, bounds=lambda _, f: (0, i.peaks[f].most_increase))
     m.group_placed = pyo.Var(whole, domain=pyo.Binary)
@@ -114,12 +123,12 @@ def _vm_placed_once(m: Any, i: _Sets) -> None:
 
 
 def _server_gpu_capacity(m: Any, i: _Sets) -> None:
-    """Σ_w assign[w,k] ≤ size[k]   ∀ k."""
+    """Σ_w gpus[w] · assign[w,k] ≤ gpus[k] · size[k]   ∀ k."""
     import pyomo.environ as pyo  # noqa: PLC0415
 
     def rule(m: Any, k: str) -> Any:
-        asking = [m.assign[w, k] for w in i.vms if (w, k) in m.assign]
-        return sum(asking) <= i.servers_alike[k] if asking else pyo.Constraint.Skip
+        asking = [i.taken[w, k] * m.assign[w, k] for w in i.vms if (w, k) in m.assign]
+        return sum(asking) <= i.gpus[k] * i.servers_alike[k] if asking else pyo.Constraint.Skip
 
     m.server_gpu_capacity = pyo.Constraint(list(i.servers), rule=rule)
 
@@ -166,11 +175,12 @@ def _peak_utilisation(m: Any, i: _Sets, classes: PlacementClasses, terms: list[T
 
 
 def _objective(m: Any, i: _Sets, problem: PlacementProblem) -> None:
-    """Unplaced VMs by priority, rise of the peaks, lost temperature slack and spare ceilings."""
+    """Unplaced VMs by priority, rise of the peaks, lost temperature slack, spare ceilings and spare GPUs."""
     import pyomo.environ as pyo  # noqa: PLC0415
 
     prices, temperature = problem.prices, problem.temperature_cost()
     unplaced = sum(prices.unplaced_vm * int(problem.vm_priority[v]) * m.unplaced[w] for w, v in i.vms.items())
     peaks = sum(peak.price * m.peak_increase[f] for f, peak in i.peaks.items())
     warm = sum(int(temperature[problem.vm_type[i.vms[w]], i.servers[k]]) * m.assign[w, k] for w, k in i.pairs)
-    m.cost = pyo.Objective(expr=unplaced + peaks + warm, sense=pyo.minimize)
+    spare = sum(prices.spare_gpu * (i.gpus[k] - i.taken[w, k]) * m.assign[w, k] for w, k in i.pairs)
+    m.cost = pyo.Objective(expr=unplaced + peaks + warm + spare, sense=pyo.minimize)

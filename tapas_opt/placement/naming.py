@@ -1,0 +1,58 @@
+"""From counts to names: which server, and which of its GPUs, each VM gets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem, coolest_first
+
+__all__ = ["named"]
+
+IntArray = NDArray[np.int64]
+
+Chosen = list[tuple[int, int]]
+"""Numbers of VM and server class."""
+
+
+def named(problem: PlacementProblem, classes: PlacementClasses, chosen: Iterable[tuple[int, int]]) -> PlacementPlan:
+    """Name the servers of VMs whose server class is chosen: of a class the coolest (highest ceiling) first.
+
+    Parts of servers are handed out largest first, so that whatever the counts allow finds its block (docs/adr/0019).
+    """
+    of_class: defaultdict[int, list[int]] = defaultdict(list)
+    for v, k in chosen:
+        of_class[k].append(v)
+    server_of: dict[int, int] = {}
+    gpus_of: dict[int, tuple[int, ...]] = {}
+    for k, vms in of_class.items():
+        hosts = coolest_first(problem, classes.servers.members(k))
+        if problem.hosts is None:
+            server_of |= dict(zip(vms, hosts, strict=False))
+            continue
+        for v, host, gpus in _parts(problem, vms, hosts):
+            server_of[v], gpus_of[v] = host, gpus
+    return PlacementPlan(
+        server_of={problem.vms[v]: problem.servers[server_of[v]] for v in sorted(server_of)},
+        unplaced=tuple(name for v, name in enumerate(problem.vms) if v not in server_of),
+        gpus_of={problem.vms[v]: gpus_of[v] for v in sorted(gpus_of)},
+    )
+
+
+def _parts(problem: PlacementProblem, vms: list[int], hosts: list[int]) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    """VM, host and GPUs. Sizes fall and each divides the one before, so a host is full before the next is begun."""
+    assert problem.hosts is not None
+    hardware = problem.server_hardware[hosts[0]]
+    size = problem.hosts.type_gpus[problem.vm_type[vms], hardware]
+    waiting = iter(hosts)
+    host, used, room = -1, 0, 0
+    for at in np.argsort(-size, kind="stable").tolist():
+        if used == room:
+            host, used = next(waiting), 0
+            room = int(problem.hosts.gpus[host])
+        first = int(problem.hosts.first_gpu[host]) + used
+        used += int(size[at])
+        yield vms[at], host, tuple(range(first, first + int(size[at])))
