@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-__all__ = ["Binding", "CheckReport", "Constraint", "Mode", "Rejection", "Result", "Status", "Violation"]
+__all__ = ["Binding", "CheckReport", "Constraint", "Mode", "Progress", "Rejection", "Result", "Status", "Violation"]
 
 PlanT = TypeVar("PlanT")
 
@@ -105,6 +106,29 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """What was known at a moment of a solve.
+
+    Attributes
+    ----------
+    at_s
+        Seconds since the solve began.
+    objective
+        Cost of the best plan by then, in cost units per hour; ``inf`` before there is one.
+    bound
+        Best lower bound by then; ``-inf`` before there is one.
+    """
+
+    at_s: float
+    objective: float
+    bound: float
+
+    def is_within(self, gap_frac: float) -> bool:
+        """Whether objective and bound are this near, relative to the objective; a free plan is."""
+        return self.objective < math.inf and self.objective - self.bound <= gap_frac * abs(self.objective)
+
+
+@dataclass(frozen=True, slots=True)
 class Result(Generic[PlanT]):
     """A plan and everything known about it.
 
@@ -116,6 +140,9 @@ class Result(Generic[PlanT]):
         Why the solver's answer is not the one given, in a sentence; empty when it is.
     build_s, solve_s, check_s
         Seconds spent building the model, in the solver, and in the checker.
+    trace
+        How plan and bound got better, in order of time, from the first verified plan to the last. Between these two
+        stands what the solver reported when it reported it; no objective is below that of ``plan``.
     """
 
     plan: PlanT
@@ -131,6 +158,7 @@ class Result(Generic[PlanT]):
     check_s: float = 0.0
     why_not: tuple[Rejection, ...] = ()
     binding: tuple[Binding, ...] = ()
+    trace: tuple[Progress, ...] = ()
 
     @property
     def objective(self) -> float:
@@ -143,3 +171,12 @@ class Result(Generic[PlanT]):
         if self.objective <= 0:
             return 0.0
         return min(1.0, max(0.0, (self.objective - self.bound) / self.objective))
+
+    @property
+    def first_feasible_s(self) -> float:
+        """Seconds until the first verified plan; ``inf`` without a trace."""
+        return min((moment.at_s for moment in self.trace if moment.objective < math.inf), default=math.inf)
+
+    def within_s(self, gap_frac: float) -> float:
+        """Seconds until plan and bound known by then were within a gap; ``inf`` if they never were."""
+        return min((moment.at_s for moment in self.trace if moment.is_within(gap_frac)), default=math.inf)

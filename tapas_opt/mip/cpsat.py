@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from tapas_opt.errors import InvalidInput, WorkerFailed
 from tapas_opt.mip.integers import EDGE, IntegerArrays, in_integers
 from tapas_opt.mip.machine import cores
 from tapas_opt.mip.model import FloatArray, MipArrays, MipModel
-from tapas_opt.mip.result import MipResult, MipStatus, proven_status
+from tapas_opt.mip.result import MipResult, MipStatus, Report, proven_status
 from tapas_opt.mip.trivial import infeasible, trivial_result, unbounded
 
 __all__ = ["solve", "warm_up"]
@@ -33,6 +34,8 @@ def solve(
     seed: int = 0,
     threads: int | None = None,
     start: FloatArray | None = None,
+    work: float | None = None,
+    report: Report | None = None,
 ) -> MipResult:
     """Solve the model with CP-SAT.
 
@@ -53,6 +56,10 @@ def solve(
     start
         A complete solution as hint. CP-SAT may lose it when presolve takes all the time (google/or-tools#3750):
         large models are then not presolved, and the caller still keeps its own incumbent.
+    work
+        Stop after so many of CP-SAT's deterministic seconds: with one thread, at the same place on any machine.
+    report
+        Told of solutions and bounds as they come.
 
     Returns
     -------
@@ -76,11 +83,13 @@ def solve(
         return infeasible()
     answer = _answer(
         _model(arrays, integers, start),
+        None if report is None else _Listener(arrays, integers, report),
         num_workers=cores() if threads is None else threads,
         random_seed=seed,
         relative_gap_limit=gap_frac,
         cp_model_presolve=start is None or deadline_s is None or arrays.columns_count <= PRESOLVED_PER_S * deadline_s,
         **({} if deadline_s is None else {"max_time_in_seconds": max(0.0, deadline_s)}),
+        **({} if work is None else {"max_deterministic_time": work}),
     )
     result = _result(answer, arrays, integers, gap_frac, time.perf_counter() - began)
     if answer.status == "INFEASIBLE" and result.status is MipStatus.NO_SOLUTION and arrays.cost.any():
@@ -106,18 +115,52 @@ class _Answer:
     bound: float
 
 
-def _answer(model: Any, **parameters: Any) -> _Answer:
+class _Listener:
+    """Translates what CP-SAT tells on its way; its threads take turns."""
+
+    def __init__(self, arrays: MipArrays, integers: IntegerArrays, report: Report) -> None:
+        self._arrays, self._integers, self._report = arrays, integers, report
+        self._turn = threading.Lock()
+        self._objective, self._bound = np.inf, -np.inf
+
+    def solution(self, values: FloatArray) -> None:
+        """A better solution; the box at whose edge it may lie is judged at the end."""
+        with self._turn:
+            self._objective = self._arrays.objective(values)
+            self._report(self._objective, self._bound, values)
+
+    def bound(self, bound: float) -> None:
+        """A better bound, counted in integer costs; it proves nothing about what lies outside a box of ours."""
+        with self._turn:
+            if not self._integers.open.any():
+                self._bound = max(self._bound, bound / self._integers.cost_scale)
+                self._report(self._objective, self._bound, None)
+
+
+def _answer(model: Any, listener: _Listener | None, **parameters: Any) -> _Answer:
     from ortools.sat.python import cp_model  # noqa: PLC0415 - importing tapas_opt must not load a solver
 
     solver = cp_model.CpSolver()
     for name, value in parameters.items():
         setattr(solver.parameters, name, value)
-    status = solver.status_name(solver.solve(model))
+    if listener is not None:
+        solver.best_bound_callback = listener.bound
+    status = solver.status_name(solver.solve(model, None if listener is None else _solutions(listener)))
     if status == "MODEL_INVALID":
         raise WorkerFailed(f"CP-SAT calls the model invalid: {model.validate()}")
     found = status in ("OPTIMAL", "FEASIBLE")
     values = np.array(list(solver.response_proto.solution), dtype=np.float64) if found else None
     return _Answer(status, values, solver.best_objective_bound)
+
+
+def _solutions(listener: _Listener) -> Any:
+    from ortools.sat.python import cp_model  # noqa: PLC0415
+
+    class Solutions(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
+        def on_solution_callback(self) -> None:
+            listener.solution(np.array(list(self.response_proto.solution), dtype=np.float64))
+
+    return Solutions()
 
 
 def _model(arrays: MipArrays, integers: IntegerArrays, start: FloatArray | None) -> Any:

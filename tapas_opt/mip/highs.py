@@ -11,7 +11,7 @@ import numpy as np
 from tapas_opt.errors import InvalidInput, WorkerFailed
 from tapas_opt.mip.machine import cores
 from tapas_opt.mip.model import FloatArray, MipArrays, MipModel
-from tapas_opt.mip.result import MipResult, MipStatus, proven_status
+from tapas_opt.mip.result import MipResult, MipStatus, Report, proven_status
 from tapas_opt.mip.trivial import infeasible, trivial_result, unbounded
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def solve(
     threads: int | None = None,
     start: FloatArray | None = None,
     nodes: int | None = None,
+    report: Report | None = None,
 ) -> MipResult:
     """Solve the model with HiGHS.
 
@@ -62,6 +63,8 @@ def solve(
         A complete solution to start from; used when the model has integer columns.
     nodes
         Stop after so many nodes of the search tree: by work, whatever the clock says.
+    report
+        Told of solutions and bounds as they come, of a model with integer columns.
 
     Returns
     -------
@@ -84,6 +87,8 @@ def solve(
     options = _options(deadline_s, gap_frac, seed, threads) | ({} if nodes is None else {"mip_max_nodes": nodes})
     highs = _loaded(arrays, options)
     _offer(highs, arrays, start)
+    if report is not None and arrays.integer.any():
+        _listen(highs, arrays, report)
     _run(highs)
     result = _result(highs, arrays, gap_frac, time.perf_counter() - began)
     if result is not None:
@@ -152,6 +157,27 @@ def _offer(highs: highspy.Highs, arrays: MipArrays, start: FloatArray | None) ->
         raise InvalidInput.one("start", "values", f"needs {arrays.columns_count} finite values, shape {start.shape}")
     if arrays.integer.any():
         highs.setSolution(len(start), np.arange(len(start), dtype=np.int32), start)
+
+
+def _listen(highs: highspy.Highs, arrays: MipArrays, report: Report) -> None:
+    """Have HiGHS tell of solutions, and of bounds that moved where it looks at its limits."""
+    import highspy  # noqa: PLC0415
+
+    kinds = highspy.cb.HighsCallbackType
+    known = [np.inf, -np.inf]
+
+    def heard(kind: Any, _message: str, told: Any, _back: Any, _data: Any) -> None:
+        known[1], moved = max(known[1], told.mip_dual_bound), told.mip_dual_bound > known[1]
+        if kind == kinds.kCallbackMipImprovingSolution:
+            values = np.where(arrays.integer, np.rint(told.mip_solution), told.mip_solution)
+            known[0] = arrays.objective(values)
+            report(known[0], known[1], values)
+        elif moved:
+            report(known[0], known[1], None)
+
+    highs.setCallback(heard, None)
+    for kind in (kinds.kCallbackMipImprovingSolution, kinds.kCallbackMipInterrupt):
+        highs.startCallback(kind)
 
 
 def _run(highs: highspy.Highs) -> None:

@@ -20,6 +20,14 @@ __all__ = ["Process"]
 START_LIMIT_S = 60.0
 """A process that is not ready by then never will be."""
 
+LOOK_S = 0.02
+"""How often a run that may be cancelled looks whether it was."""
+
+CANCELLED = "the run was cancelled"
+
+MESSAGE_BYTES = 2**28
+"""A longer answer is not read: no plan is, and it would fill the memory of the process that asked."""
+
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 
 BOOT = """\
@@ -97,14 +105,22 @@ class Process:
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Wait for the warm-up to end; its error is raised as `WorkerFailed`."""
         if not self._ready and self._socket.poll(max(0.0, timeout_s)):
-            self._read()
+            self._value()
             self._ready = True
         if not self._ready and time.monotonic() - self._started > START_LIMIT_S:
             self._reusable = False
         return self._ready
 
-    def ask(self, order: bytes, timeout_s: float, too_late: DeadlinePassed) -> Any:
-        """Send a pickled ``(function, args, kwargs)`` and return the function's value.
+    def ask(
+        self,
+        order: bytes,
+        timeout_s: float,
+        too_late: DeadlinePassed,
+        *,
+        on_news: Callable[[Any], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Any:
+        """Send a pickled ``(function, args, kwargs, whether it tells news)`` and return the function's value.
 
         Sending and receiving may both block for good, so a timer ends the process, which ends them.
         """
@@ -114,7 +130,7 @@ class Process:
         try:
             self.runs += 1
             self._send(order)
-            return self._read()
+            return self._value(on_news, cancel)
         finally:
             timer.cancel()
 
@@ -122,14 +138,16 @@ class Process:
         with suppress(ConnectionError):  # the process ended: reading tells why
             self._socket.send_bytes(order)
 
-    def _read(self) -> Any:
-        """Read an answer; unless it is a value or a `TapasError`, the process is not used again."""
+    def _value(self, on_news: Callable[[Any], None] | None = None, cancel: threading.Event | None = None) -> Any:
+        """Read up to an answer; unless it is a value or a `TapasError`, the process is not used again."""
         reusable, self._reusable = self._reusable, False
-        try:
-            answer = self._socket.recv_bytes()
-        except (EOFError, OSError):
-            raise self._why_it_ended() from None
-        kind, content = _opened(answer)
+        while True:
+            self._wait(cancel)
+            kind, content = self._read()
+            if kind != "news":
+                break
+            if on_news is not None:
+                on_news(content)
         if kind == "failed":
             raise WorkerFailed(content)
         self._reusable = reusable
@@ -137,7 +155,22 @@ class Process:
             raise _rebuilt(*content)
         return content
 
+    def _wait(self, cancel: threading.Event | None) -> None:
+        """Wait for a message, unless nobody can cancel; a run that is cancelled ends with its process."""
+        while cancel is not None and not self._socket.poll(LOOK_S):
+            if cancel.is_set():
+                self.end(CANCELLED)
+                return
+
+    def _read(self) -> tuple[str, Any]:
+        try:
+            return _opened(self._socket.recv_bytes(MESSAGE_BYTES))
+        except (EOFError, OSError):  # it ended, be it in the middle of a message
+            raise self._why_it_ended() from None
+
     def _why_it_ended(self) -> TapasError:
+        if not self._socket.readable:
+            return WorkerFailed(f"the worker sent a message of more than {MESSAGE_BYTES:,} bytes")
         code = self._process.wait()
         if self._ended_by is not None:
             return self._ended_by

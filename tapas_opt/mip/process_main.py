@@ -1,4 +1,4 @@
-"""What runs inside a worker's process: wait for a function, run it, send back its value or its error."""
+"""What runs inside a worker's process: wait for a function, run it, send back its news, and its value or its error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from tapas_opt.errors import TapasError
@@ -26,8 +26,9 @@ def main(descriptor: int) -> None:
         memory_bytes, warm_up = pickle.loads(parent.recv_bytes())
         _cap(memory_bytes)
         parent.send_bytes(_answer(warm_up, (), {}))
+        news = _News(parent)
         while True:
-            parent.send_bytes(_obey(parent.recv_bytes()))
+            parent.send_bytes(_obey(parent.recv_bytes(), news))
     except (EOFError, OSError):
         return
 
@@ -52,12 +53,40 @@ def _cap(memory_bytes: int | None) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
-def _obey(order: bytes) -> bytes:
+class _News:
+    """Sends what a function tells on its way; solvers tell from several threads, and after their end nothing more."""
+
+    def __init__(self, parent: Connection[bytes, bytes]) -> None:
+        self._parent = parent
+        self._turn = Lock()
+        self._run = 0
+
+    def begin(self) -> Callable[[object], None]:
+        """What the run that begins now may call."""
+        run = self._run = self._run + 1
+
+        def tell(content: object) -> None:
+            message = pickle.dumps(("news", content), pickle.HIGHEST_PROTOCOL)
+            with self._turn:
+                if run == self._run:
+                    self._parent.send_bytes(message)
+
+        return tell
+
+    def end(self) -> None:
+        """The run is over: its answer follows, and after that the next run's."""
+        with self._turn:
+            self._run += 1
+
+
+def _obey(order: bytes, news: _News) -> bytes:
     try:
-        function, args, kwargs = pickle.loads(order)
+        function, args, kwargs, tells = pickle.loads(order)
     except Exception as error:
         return _failed(error)
-    return _answer(function, args, kwargs)
+    answer = _answer(function, args, kwargs | ({"tell": news.begin()} if tells else {}))
+    news.end()
+    return answer
 
 
 def _answer(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:

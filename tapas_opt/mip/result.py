@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MipResult", "MipStatus", "proven_status"]
+__all__ = ["MipResult", "MipStatus", "Report", "proven_status"]
+
+Report = Callable[[float, float, NDArray[np.float64] | None], None]
+"""What a solver calls with its best objective so far, its bound, and values where these are new: ``inf``, ``-inf`` and
+None where it has none. It may come from any thread of the solver, one call at a time, and must not raise."""
 
 ABSOLUTE_GAP = 1e-6
 """Objectives closer than this are equal; HiGHS stops there too (its ``mip_abs_gap``)."""

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 from tapas_opt.errors import DeadlinePassed, NotFound, WorkerFailed
 from tapas_opt.mip import cpsat, decomposition, pyomo_solver
-from tapas_opt.mip.process import Process
+from tapas_opt.mip.process import CANCELLED, LOOK_S, Process
 
 __all__ = ["WARM_UPS", "Worker", "Workers"]
 
@@ -121,7 +121,14 @@ class Worker:
             self._turn.release()
 
     def run(
-        self, function: Callable[..., T], *args: Any, deadline_s: float, grace_s: float = GRACE_S, **kwargs: Any
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        deadline_s: float,
+        grace_s: float = GRACE_S,
+        on_news: Callable[[Any], None] | None = None,
+        cancel: threading.Event | None = None,
+        **kwargs: Any,
     ) -> T:
         """Run the function in the process and return its value.
 
@@ -129,6 +136,12 @@ class Worker:
         ----------
         deadline_s, grace_s
             The run has ended, one way or the other, this long after the call; waiting for the worker counts.
+        on_news
+            Called here with whatever the function tells on its way, all of it before the run ends: the function gets
+            a keyword argument ``tell`` for that, which takes anything picklable. What arrived before a process
+            was ended counts.
+        cancel
+            Once set, the run ends and its process with it; waiting for the worker ends too.
 
         Raises
         ------
@@ -136,25 +149,29 @@ class Worker:
             The process did not answer in time and was ended, or the worker was busy or starting all the while.
         WorkerFailed
             The function raised anything but a `TapasError`, the process crashed, ran out of memory or sent
-            something unreadable, or `cancel` or `close` was called.
+            something unreadable, or ``cancel`` was set, or `cancel` or `close` called.
         TapasError
             As the function raised it.
         """
-        order = pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL)
-        wait_s = min(deadline_s + grace_s, LONGEST_S)
-        until = time.monotonic() + wait_s
-        if not self._turn.acquire(timeout=max(0.0, wait_s)):
-            raise DeadlinePassed(f"the worker was busy with another run for {deadline_s:g} s")
+        order = pickle.dumps((function, args, kwargs, on_news is not None), pickle.HIGHEST_PROTOCOL)
+        until = time.monotonic() + min(deadline_s + grace_s, LONGEST_S)
+        self._take_turn(until, deadline_s, cancel)
         try:
-            value: T = self._run(order, until, deadline_s)
-            return value
+            process = self._take()
+            try:
+                self._await(process, until, deadline_s, cancel)
+                too_late = DeadlinePassed(f"no answer within {deadline_s:g} s, so the worker's process was ended")
+                value: T = process.ask(order, until - time.monotonic(), too_late, on_news=on_news, cancel=cancel)
+                return value
+            finally:
+                self._give_back(process)
         finally:
             self._turn.release()
 
     def cancel(self) -> bool:
         """End the run in progress, whose caller gets `WorkerFailed`; False if there is none."""
         with self._state:
-            return self._running is not None and self._running.end("the run was cancelled")
+            return self._running is not None and self._running.end(CANCELLED)
 
     def close(self) -> None:
         """End the run in progress and all processes; the worker takes no more runs."""
@@ -167,15 +184,13 @@ class Worker:
         if self._turn.acquire(timeout=5.0):  # the runner has given its process back: none is left
             self._turn.release()
 
-    def _run(self, order: bytes, until: float, deadline_s: float) -> Any:
-        process = self._take()
-        try:
-            if not process.wait_until_ready(until - time.monotonic()):
-                raise DeadlinePassed(f"the worker's process was not ready within {deadline_s:g} s")
-            too_late = f"no answer within {deadline_s:g} s, so the worker's process was ended"
-            return process.ask(order, until - time.monotonic(), DeadlinePassed(too_late))
-        finally:
-            self._give_back(process)
+    def _take_turn(self, until: float, deadline_s: float, cancel: threading.Event | None) -> None:
+        if not _in_slices(lambda wait_s: self._turn.acquire(timeout=wait_s), until, cancel):
+            raise DeadlinePassed(f"the worker was busy with another run for {deadline_s:g} s")
+
+    def _await(self, process: Process, until: float, deadline_s: float, cancel: threading.Event | None) -> None:
+        if not _in_slices(process.wait_until_ready, until, cancel):
+            raise DeadlinePassed(f"the worker's process was not ready within {deadline_s:g} s")
 
     def _take(self) -> Process:
         with self._state:
@@ -206,6 +221,18 @@ class Worker:
         with suppress(OSError):  # out of processes or memory: fewer must do
             while len(self._idle) + (self._running is not None) < STARTED_AHEAD:
                 self._idle.append(Process(self._warm_up, self._memory_bytes))
+
+
+def _in_slices(wait: Callable[[float], bool], until: float, cancel: threading.Event | None) -> bool:
+    """Wait, and look now and then whether the run was cancelled; whether the wait was worth it."""
+    while True:
+        if cancel is not None and cancel.is_set():
+            raise WorkerFailed(CANCELLED)
+        left_s = max(0.0, until - time.monotonic())
+        if wait(left_s if cancel is None else min(left_s, LOOK_S)):
+            return True
+        if left_s == 0.0 or cancel is None:
+            return False
 
 
 class Workers:

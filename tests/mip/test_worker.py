@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tapas_opt.errors import DeadlinePassed, InvalidInput, NotFound, WorkerFailed
-from tapas_opt.mip import cpsat, highs
+from tapas_opt.mip import cpsat, highs, process
 from tapas_opt.mip.model import MipModel
 from tapas_opt.mip.result import MipStatus
 from tapas_opt.mip.worker import Worker, Workers
@@ -274,3 +274,103 @@ def test_workers_know_their_solvers():
         workers["abacus"]
     with pytest.raises(WorkerFailed, match="closed"):
         workers["highs"]
+
+
+def telling(worker, code, **limits):
+    """Run a line of Python whose ``tell`` is the worker's; what came back, or how it failed, and the news."""
+    heard = []
+    source = f"lambda tell, sleep=__import__('time').sleep, os=__import__('os'): ({code})"
+    function = worker_side(source)
+    try:
+        outcome = worker.run(function, on_news=heard.append, **{"deadline_s": LONG_S} | limits)
+    except (WorkerFailed, DeadlinePassed) as error:
+        outcome = error
+    return outcome, heard
+
+
+class worker_side:  # noqa: N801 - reads as a function
+    """Picklable: unpickled over there as the lambda that its source says."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def __reduce__(self):
+        return eval, (self.source,)
+
+
+def test_news_come_before_the_value(worker):
+    assert telling(worker, "[tell(n) for n in range(3)] and 'done'") == ("done", [0, 1, 2])
+
+
+def test_news_that_came_before_the_process_was_ended_count(worker):
+    """A solver that overruns its deadline has not worked for nothing."""
+    error, heard = telling(worker, "tell('half'), sleep(60)", deadline_s=0.3, grace_s=0)
+    assert isinstance(error, DeadlinePassed)
+    assert heard == ["half"]
+
+
+def test_a_process_that_ends_in_the_middle_of_a_message_leaves_what_came_before(worker):
+    """A header that promises 1,000 bytes, then 3 bytes, then nothing: as after a kill while it sends."""
+    fd = "next(int(f) for f in os.listdir('/proc/self/fd') if 'socket' in os.path.realpath('/proc/self/fd/'+f))"
+    code = f"tell('whole'), os.write({fd}, (1000).to_bytes(4, 'big') + b'abc'), os._exit(9)"
+    error, heard = telling(worker, code)
+    assert isinstance(error, WorkerFailed)
+    assert "exit code 9" in str(error)
+    assert heard == ["whole"]
+
+
+def test_a_process_killed_while_it_sends_leaves_what_came_before(worker):
+    """Each message is larger than the socket's buffer, so that most kills come in the middle of one."""
+    error, heard = telling(worker, "[tell(bytes([n % 256]) * 10**6) for n in range(10**6)]", deadline_s=0.3, grace_s=0)
+    assert isinstance(error, DeadlinePassed)
+    assert heard
+    assert [len(set(news)) for news in heard] == [1] * len(heard)
+    assert [news[0] for news in heard] == [n % 256 for n in range(len(heard))]
+
+
+def test_a_huge_answer_is_not_read(worker, monkeypatch):
+    """It would fill the memory of the process that asked."""
+    monkeypatch.setattr(process, "MESSAGE_BYTES", 10**6)
+    with pytest.raises(WorkerFailed, match="more than 1,000,000 bytes"):
+        worker.run(bytes, 10**7, deadline_s=LONG_S)
+
+
+def test_news_told_after_the_run_are_dropped(worker):
+    """A thread of a solver that goes on must not be taken for the next run's answer."""
+    thread = "__import__('threading').Thread(target=lambda: (sleep(0.2), tell('late'))).start()"
+    assert telling(worker, f"{thread}, 'done'")[0] == (None, "done")
+    time.sleep(0.4)
+    assert telling(worker, "'next'") == ("next", [])
+
+
+def test_an_event_cancels_a_run_and_frees_the_worker(worker):
+    """Whoever waits no longer must not keep others waiting."""
+    cancel = threading.Event()
+    threading.Timer(0.2, cancel.set).start()
+    error, heard = telling(worker, "tell('half'), sleep(60)", cancel=cancel)
+    assert "cancelled" in str(error)
+    assert heard == ["half"]
+
+
+def test_an_event_cancels_a_run_that_waits_for_its_turn(worker):
+    first = threading.Thread(target=lambda: worker.run(time.sleep, 0.8, deadline_s=LONG_S))
+    first.start()
+    assert wait_until(worker._turn.locked)
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(WorkerFailed, match="cancelled"):
+        worker.run(os.getpid, deadline_s=LONG_S, cancel=cancel)
+    assert first.is_alive()
+    first.join()
+
+
+def test_a_run_whose_news_cannot_be_taken_ends_its_process(worker):
+    def refuse(news):
+        raise ValueError(news)
+
+    pid = worker.run(os.getpid, deadline_s=LONG_S)
+    with pytest.raises(ValueError, match="half"):
+        worker.run(
+            worker_side("lambda tell: (tell('half'), __import__('time').sleep(60))"), deadline_s=LONG_S, on_news=refuse
+        )
+    assert not is_alive(pid)
