@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["replace_text", "settle"]
+__all__ = ["replace_bytes", "replace_text", "settle"]
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -16,9 +16,14 @@ def replace_text(path: Path, text: str) -> None:
     OSError
         If it cannot be written; what was there before stands.
     """
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Put ``content`` there in one step, as :func:`replace_text` does."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with new.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tapas_opt.domain.failure import Effect, Failure, FailureKind, effect_of
@@ -92,3 +94,23 @@ def write(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write_text
+
+
+@pytest.fixture(scope="session")
+def same() -> Callable[[Any, Any], bool]:
+    """Whether two values are equal in every number, type and shape; arrays have no ``==`` of that meaning."""
+
+    def compared(one: Any, other: Any) -> bool:
+        if type(one) is not type(other):
+            return False
+        if is_dataclass(one):
+            return all(compared(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
+        if isinstance(one, np.ndarray):
+            return one.dtype == other.dtype and np.array_equal(one, other)
+        if isinstance(one, Mapping):
+            return list(one) == list(other) and all(compared(one[key], other[key]) for key in one)
+        if isinstance(one, tuple):
+            return len(one) == len(other) and all(compared(a, b) for a, b in zip(one, other, strict=True))
+        return bool(one == other)
+
+    return compared

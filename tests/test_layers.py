@@ -15,7 +15,7 @@ FLOORS = (
     ("mip", "learn", "plant", "telemetry"),
     ("budgets",),
     ("placement", "routing", "reconfiguration"),
-    ("solve", "state"),
+    ("solve", "state", "problem_file"),
     ("control",),
     ("simulation",),
     ("planning", "bench"),
