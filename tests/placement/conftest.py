@@ -50,6 +50,12 @@ def plain(vms: Sequence[str], servers: Sequence[str], budgets: BudgetNumbers, **
 
 
 @pytest.fixture
+def plain_problem() -> Callable[..., PlacementProblem]:
+    """:func:`plain`, for stories of a test's own."""
+    return plain
+
+
+@pytest.fixture
 def two_hot_vms() -> PlacementProblem:
     """Two VMs of 6 kW; rows R1 (S1, S2) and R2 (S3, S4) feed 10 kW each and carry nothing yet."""
     rows = family(
