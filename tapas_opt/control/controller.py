@@ -13,6 +13,7 @@ from dataclasses import replace
 from tapas_opt.budgets.numbers import budget_numbers
 from tapas_opt.control import events as happened
 from tapas_opt.control.actuation import Actuation
+from tapas_opt.control.aftermath import Aftermath, unattended
 from tapas_opt.control.answers import (
     Context,
     DomainLoad,
@@ -22,11 +23,13 @@ from tapas_opt.control.answers import (
     ServerVerdict,
     SyncAnswer,
 )
+from tapas_opt.control.arming import Armed, Arming, failures_of, listed_failures
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast, Profiles
+from tapas_opt.control.news import News
 from tapas_opt.control.outlook import Outlook
 from tapas_opt.control.placing import placement_problem
-from tapas_opt.control.plans import Plans, applied
+from tapas_opt.control.plans import Plans, applied, renewed
 from tapas_opt.control.reconfiguring import reconfiguration_problem
 from tapas_opt.control.requests import endpoint_faults, placed_faults, vm_faults
 from tapas_opt.control.router import Router
@@ -82,6 +85,11 @@ class Controller:
         self._urgent_workers = urgent_workers or workers
         self._actuation = actuation or Actuation()
         self._plans = Plans(workers, self._urgent_workers)
+        self.arming = Arming()
+        self.aftermath = Aftermath()
+        self.news = News()
+        for labels in self.settings.arm_for:
+            effect_of(self.fleet.topology, failures_of(labels))
 
     @property
     def models(self) -> LearnedModels:
@@ -107,6 +115,7 @@ class Controller:
             self.fleet.apply(events)
             if self.fleet.generation != before:
                 self.router.note_change(self.fleet)
+        self.news.tell()
 
     def observe(self, readings: Readings) -> list[Late]:
         """Take telemetry in; return what of it says nothing new."""
@@ -126,13 +135,17 @@ class Controller:
     def tick(self, now_s: float) -> tuple[happened.Event, ...]:
         """What nobody has to ask for: reservations expire, and the next wave of a plan starts when one is done.
 
-        In mode ``shadow`` no wave starts.
+        What follows a wave whose agents say nothing for a lease is given up. In mode ``shadow`` no wave starts.
         """
         with self.lock:
             names = sorted(name for name, placed in self.fleet.vms.items() if placed.expires_at_s <= now_s)
             expired = (happened.VmsReleased(tuple(names), "expired"),) if names else ()
-            watching = self.fleet.mode is happened.OperatingMode.SHADOW
-            return (*expired, happened.WaveStarted()) if self.fleet.wave_done() and not watching else expired
+            if self.fleet.mode is happened.OperatingMode.SHADOW:
+                return expired
+            if self.fleet.wave_done():
+                return (*expired, happened.WaveStarted(at_s=now_s))
+            silent = self.fleet.silent_since(now_s - self.settings.lease_s)
+            return (*expired, happened.WaveGivenUp(silent)) if silent else expired
 
     # Site and fleet.
 
@@ -265,12 +278,76 @@ class Controller:
             effect_of(self.fleet.topology, failures)
             problem, context = self._reconfiguration(Stage.NOW, failures, now_s)
             basis = self.fleet.basis(failures)
-        hurried = replace(self.settings, gap_frac=self.settings.emergency_gap_frac, solver=solver)
-        proposal = self._plans.propose(problem, context, basis, min(deadline_s, hurried.emergency_s), hurried)
+            armed = self.arming.of(failures)
+        proposal = None if armed is None else renewed(armed.proposal, problem, context, basis, self.settings.gain_frac)
+        if proposal is None:
+            hurried = replace(self._hurried, solver=solver)
+            proposal = self._plans.propose(problem, context, basis, min(deadline_s, hurried.emergency_s), hurried)
+        else:
+            self._plans.keep(proposal)
+            self.aftermath.improvable = True
         published = self.fleet.mode is happened.OperatingMode.ACT and proposal.needed
         noted: tuple[happened.Event, ...] = (happened.FailureReported(failure),)
-        plan = (applied(proposal, "tapas-opt"),) if published else ()
+        plan = (applied(proposal, "tapas-opt", now_s),) if published else ()
         return FailureAnswer(proposal, published, (*noted, *plan))
+
+    @property
+    def _hurried(self) -> Settings:
+        return replace(self.settings, gap_frac=self.settings.emergency_gap_frac)
+
+    def arm(self, now_s: float) -> bool:
+        """Look at one failure that may come, if any is due: see that its plan still holds, or make one.
+
+        At most one solve, by the processes that are not reserved for emergencies. Says whether any was due.
+        """
+        if self.settings.arm_every_s <= 0.0:
+            return False
+        with self.lock:
+            targets = listed_failures(self.fleet.topology, self.fleet.failures, self.settings.arm_for)
+            version = self.arming.version_of(self.fleet)
+            failures = self.arming.due(targets, version, now_s, self.settings.arm_every_s)
+            if failures is None:
+                return False
+            problem, context = self._reconfiguration(Stage.NOW, failures, now_s)
+            basis = self.fleet.basis(failures)
+        at_stake_w = float(sum(problem.present().excess.values()))
+        before = self.arming.of(failures)
+        if before is not None and before.fresh(version, now_s):
+            gain_frac = self.settings.gain_frac
+            if renewed(before.proposal, problem, context, basis, gain_frac) is not None:
+                self.arming.keep(replace(before, looked_at_s=now_s, at_stake_w=at_stake_w))
+                return True
+        proposal = self._plans.arm(problem, context, basis, self.settings.emergency_s, self._hurried)
+        self.arming.keep(Armed(failures, proposal, now_s, now_s, at_stake_w, version))
+        self.news.tell()
+        return True
+
+    # After a failure.
+
+    def follow_up(self, now_s: float) -> Proposal | None:
+        """Plan what a failure, or its end, calls for later, if that is due: something better than an armed plan.
+
+        And, once all has calmed down, where to settle. Settle what comes of it with :meth:`settled_follow_up`.
+        """
+        with self.lock:
+            stage = self.aftermath.due(self.fleet, now_s, self.settings.settle_after_s)
+        if stage is None:
+            return None
+        deadline_s = self.settings.emergency_s if stage is Stage.NOW else self.settings.settle_s
+        proposal = self.plan_reconfiguration(stage, now_s=now_s, deadline_s=deadline_s)
+        with self.lock:
+            self.aftermath.note(proposal)
+        return proposal
+
+    def settled_follow_up(self, proposal: Proposal, now_s: float) -> tuple[happened.Event, ...]:
+        """Publish it in mode ``act``, if it is worth its changes and nothing it stands on has changed meanwhile.
+
+        Call it with the lock held, right before the events are made durable.
+        """
+        stands = proposal.basis == self.fleet.basis(self.fleet.failures.values())
+        if not stands or not proposal.needed or self.fleet.mode is not happened.OperatingMode.ACT:
+            return ()
+        return (applied(proposal, "tapas-opt", now_s),)
 
     def clear_failure(self, label: str) -> tuple[happened.Event, ...]:
         """An element works again."""
@@ -293,7 +370,9 @@ class Controller:
             basis = self.fleet.basis(failures)
         return self._plans.propose(problem, context, basis, deadline_s, self.settings)
 
-    def apply_plan(self, plan_id: str, etag: str | None, approver: str) -> tuple[happened.Event, ...]:
+    def apply_plan(
+        self, plan_id: str, etag: str | None, approver: str, *, now_s: float | None = None
+    ) -> tuple[happened.Event, ...]:
         """Apply a proposal, unless failures, site, endpoints or VMs that it was made for have changed since.
 
         ``etag``, if given, must be the proposal's or the present one. In mode ``shadow`` nothing is applied.
@@ -310,7 +389,7 @@ class Controller:
                     f"plan {plan_id} was made at {made_at}, now is {self.fleet.etag}: "
                     "failures, site, endpoints or VMs are others; plan again"
                 )
-            return (applied(proposal, approver),)
+            return (applied(proposal, approver, now_s),)
 
     def acknowledge(self, vm: str, generation: int, watts_freed: float | None) -> tuple[happened.Event, ...]:
         """An agent says that a VM runs the choice of a generation."""
@@ -352,9 +431,13 @@ class Controller:
         )
 
     def warnings(self, now_s: float) -> tuple[str, ...]:
-        """What an operator should look at, one sentence each: models that drift, sensors and meters not believed."""
+        """What an operator should look at, one sentence each.
+
+        Models that drift, sensors and meters not believed, failures that last, agents that are silent, plans that wait.
+        """
         with self.lock:
-            return self.outlook.warnings(now_s)
+            waiting = unattended(self.fleet, now_s, self.settings.lease_s)
+            return (*waiting, *self.aftermath.advice(self.fleet), *self.outlook.warnings(now_s))
 
     # Problems, for those who judge plans by themselves.
 

@@ -31,6 +31,7 @@ __all__ = [
     "VmsConfirmed",
     "VmsReleased",
     "VmsReserved",
+    "WaveGivenUp",
     "WaveStarted",
     "events_from_json",
     "events_to_json",
@@ -148,7 +149,8 @@ class FailureCleared:
 class PlanApplied:
     """These VMs shall run these choices (configuration at a load level, or parked), wave after wave.
 
-    Without waves all change at once. A newer plan takes the place of waves that have not started.
+    Without waves all change at once. A newer plan takes the place of waves that have not started. Journals of before
+    times were kept do not say ``at_s``.
     """
 
     plan_id: str
@@ -156,6 +158,7 @@ class PlanApplied:
     choice_of: dict[str, str]
     approver: str = ""
     waves: tuple[tuple[str, ...], ...] = ()
+    at_s: float | None = None
     kind: Literal["plan_applied"] = "plan_applied"
 
 
@@ -163,7 +166,16 @@ class PlanApplied:
 class WaveStarted:
     """The next wave of the plan in force may change: every VM of the one before runs what it should."""
 
+    at_s: float | None = None
     kind: Literal["wave_started"] = "wave_started"
+
+
+@dataclass(frozen=True, slots=True)
+class WaveGivenUp:
+    """Agents of these VMs said nothing for a lease: they stay as they are, and the rest of the plan is not done."""
+
+    names: tuple[str, ...]
+    kind: Literal["wave_given_up"] = "wave_given_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +209,7 @@ Event = Annotated[
     | FailureCleared
     | PlanApplied
     | WaveStarted
+    | WaveGivenUp
     | ConfigurationAcknowledged
     | ModeSet,
     Field(discriminator="kind"),

@@ -76,7 +76,10 @@ class Fleet:
         self.vms: dict[str, FleetVm] = {}
         self.server_states: dict[str, happened.ServerState] = {}
         self.failures: dict[str, Failure] = {}
+        self.failure_changes = 0
         self.plan_id = ""
+        self.wave_started_at_s: float | None = None
+        self.silent: set[str] = set()
         self._wave: tuple[str, ...] = ()
         self._waves_left: tuple[dict[str, str], ...] = ()
         self.mode = happened.OperatingMode.ACT
@@ -123,6 +126,18 @@ class Fleet:
         """Whether a next wave is waiting and every VM of the present one runs what it should, or is gone."""
         present = (self.vms[name] for name in self._wave if name in self.vms)
         return bool(self._waves_left) and all(placed.acknowledged == placed.generation for placed in present)
+
+    def waiting(self) -> list[str]:
+        """VMs of the present wave that have not acknowledged, where other waves wait for them."""
+        if not self._waves_left:
+            return []
+        present = (name for name in self._wave if name in self.vms)
+        return [name for name in present if self.vms[name].acknowledged != self.vms[name].generation]
+
+    def silent_since(self, then_s: float) -> tuple[str, ...]:
+        """VMs that other waves wait for, if the present one started at ``then_s`` or before."""
+        started_at_s = self.wave_started_at_s
+        return () if started_at_s is None or started_at_s > then_s else tuple(self.waiting())
 
     def apply(self, events: Iterable[happened.Event]) -> None:
         """Add events, in order."""
@@ -183,6 +198,7 @@ class Fleet:
     @_add.register
     def _(self, event: happened.VmsReleased) -> None:
         self._forget_waves_of(event.names)
+        self.silent.difference_update(event.names)
         for name in event.names:
             self.vms.pop(name, None)
 
@@ -193,11 +209,13 @@ class Fleet:
     @_add.register
     def _(self, event: happened.FailureReported) -> None:
         self.failures[event.failure.label] = event.failure
+        self.failure_changes += 1
         self._waves_left = ()
 
     @_add.register
     def _(self, event: happened.FailureCleared) -> None:
         self.failures.pop(event.label, None)
+        self.failure_changes += 1
         self._waves_left = ()
 
     @_add.register
@@ -205,15 +223,26 @@ class Fleet:
         self.plan_id = event.plan_id
         order = event.waves or (tuple(event.choice_of),)
         self._waves_left = tuple({name: event.choice_of[name] for name in wave} for wave in order)
-        self._start_wave()
+        self._start_wave(event.at_s)
 
     @_add.register
     def _(self, event: happened.WaveStarted) -> None:
         if not self._waves_left:
             raise KeyError("a wave started that no plan had")
-        self._start_wave()
+        self._start_wave(event.at_s)
 
-    def _start_wave(self) -> None:
+    @_add.register
+    def _(self, event: happened.WaveGivenUp) -> None:
+        """Desired again is what runs: so it is planned on, and so an agent that comes back finds it."""
+        self._waves_left = ()
+        for name in event.names:
+            if name in self.vms:
+                placed = self.vms[name]
+                self.vms[name] = replace(placed, choice=placed.serving, generation=placed.generation + 1)
+                self.silent.add(name)
+
+    def _start_wave(self, at_s: float | None) -> None:
+        self.wave_started_at_s = at_s
         first, self._waves_left = self._waves_left[0], self._waves_left[1:]
         self._wave = tuple(first)
         for name, choice in first.items():
@@ -225,6 +254,7 @@ class Fleet:
     def _(self, event: happened.ConfigurationAcknowledged) -> None:
         if event.vm in self.vms:
             placed = self.vms[event.vm]
+            self.silent.discard(event.vm)
             serving = placed.choice if event.generation == placed.generation else placed.serving
             latest = max(placed.acknowledged, event.generation)  # a delayed message takes nothing back
             self.vms[event.vm] = replace(placed, acknowledged=latest, serving=serving)

@@ -11,9 +11,10 @@ from uuid import uuid4
 
 from tapas_opt.control import events as happened
 from tapas_opt.control.answers import Context, Proposal
+from tapas_opt.control.arming import with_headroom
 from tapas_opt.control.fleet import Basis
 from tapas_opt.control.settings import Settings
-from tapas_opt.domain.result import Mode, Result
+from tapas_opt.domain.result import CheckReport, Mode, Result, Status
 from tapas_opt.errors import NotFound
 from tapas_opt.mip.worker import Workers
 from tapas_opt.reconfiguration import check as reconfiguration_check
@@ -21,9 +22,12 @@ from tapas_opt.reconfiguration.problem import ReconfigurationPlan, Reconfigurati
 from tapas_opt.reconfiguration.waves import waves
 from tapas_opt.solve import solve
 
-__all__ = ["Plans", "applied"]
+__all__ = ["Plans", "applied", "renewed"]
 
 PROPOSALS_KEPT = 100
+
+EXCESS_GROWTH_FRAC = 0.01
+"""An armed plan whose remaining excess has grown by no more than this still is what it declares."""
 
 LATE_GIVES_UP_FRAC = 0.05
 """Relief in time that may be given up for more relief later, as a part of the excess that remains."""
@@ -57,21 +61,43 @@ class Plans:
         self, problem: ReconfigurationProblem, context: Context, basis: Basis, deadline_s: float, settings: Settings
     ) -> Proposal:
         """Solve a problem, and keep what comes out of it."""
-        result: Result[ReconfigurationPlan] = self._solve(problem, deadline_s, settings)
+        workers = self._urgent_workers if problem.stage is Stage.NOW else self._workers
+        result: Result[ReconfigurationPlan] = self._solve(problem, deadline_s, settings, workers)
         if problem.stage is Stage.SETTLED:
             result = replace(result, plan=waves(problem, result.plan))
         elif result.plan.excess:
-            result = self._late_relief(problem, result, deadline_s, settings)
-        now = problem.present().choice_of
-        changes = {name: choice for name, choice in result.plan.choice_of.items() if choice != now[name]}
+            result = self._late_relief(problem, result, deadline_s, settings, workers)
+        changes = _changes(problem, result.plan)
         needed = bool(changes) and _worth_it(problem, result, settings.gain_frac)
+        proposal = Proposal(self._new_id(problem, context), problem.stage, changes, needed, result, context, basis)
+        self.keep(proposal)
+        return proposal
+
+    def keep(self, proposal: Proposal) -> None:
+        """Remember a proposal, which may then be applied by its id."""
         with self._lock:
-            plan_id = f"{problem.stage}-{context.etag}-{self._boot}-{next(self._number)}"
-            proposal = Proposal(plan_id, problem.stage, changes, needed, result, context, basis)
-            self._kept[plan_id] = proposal
+            self._kept[proposal.plan_id] = proposal
             while len(self._kept) > PROPOSALS_KEPT:
                 self._kept.popitem(last=False)
-        return proposal
+
+    def arm(
+        self, problem: ReconfigurationProblem, context: Context, basis: Basis, deadline_s: float, settings: Settings
+    ) -> Proposal:
+        """Solve a failure that has not come, with a little headroom; nothing is kept.
+
+        It is solved by the processes that are not reserved for emergencies, one of which may come meanwhile.
+        """
+        tighter = with_headroom(problem)
+        result: Result[ReconfigurationPlan] = self._solve(tighter, deadline_s, settings, self._workers)
+        if result.plan.excess:
+            result = self._late_relief(tighter, result, deadline_s, settings, self._workers)
+        changes = _changes(tighter, result.plan)
+        needed = bool(changes) and _worth_it(tighter, result, settings.gain_frac)
+        return Proposal(self._new_id(problem, context), problem.stage, changes, needed, result, context, basis)
+
+    def _new_id(self, problem: ReconfigurationProblem, context: Context) -> str:
+        with self._lock:
+            return f"{problem.stage}-{context.etag}-{self._boot}-{next(self._number)}"
 
     def _late_relief(
         self,
@@ -79,12 +105,13 @@ class Plans:
         in_time: Result[ReconfigurationPlan],
         deadline_s: float,
         settings: Settings,
+        workers: Workers | None,
     ) -> Result[ReconfigurationPlan]:
         """Where what acts in time leaves a domain over its limit, late relief is better than none.
 
         It is taken unless it gives up relief in time for relief later; the excess declared is what remains in time.
         """
-        late = self._solve(problem.allowing_late_relief(), deadline_s, settings)
+        late = self._solve(problem.allowing_late_relief(), deadline_s, settings, workers)
         until_then = problem.excess_of(problem.chosen(late.plan))
         given_up = sum(until_then.values()) > sum(in_time.plan.excess.values()) * (1.0 + LATE_GIVES_UP_FRAC)
         if given_up or sum(late.plan.excess.values()) >= sum(in_time.plan.excess.values()):
@@ -92,15 +119,65 @@ class Plans:
         why = "no knob in time is enough: what is declared stays over its limit until slower ones act"
         return replace(late, plan=replace(late.plan, excess=until_then), mode=Mode.BEST_EFFORT, fallback=why)
 
-    def _solve(self, problem: ReconfigurationProblem, deadline_s: float, settings: Settings) -> Result[Any]:
+    def _solve(
+        self, problem: ReconfigurationProblem, deadline_s: float, settings: Settings, workers: Workers | None
+    ) -> Result[Any]:
         return solve(
             problem,
             solver=settings.solver,
             deadline_s=deadline_s,
             gap_frac=settings.gap_frac,
             seed=settings.seed,
-            workers=self._urgent_workers if problem.stage is Stage.NOW else self._workers,
+            workers=workers,
         )
+
+
+def renewed(
+    proposal: Proposal, problem: ReconfigurationProblem, context: Context, basis: Basis, gain_frac: float
+) -> Proposal | None:
+    """An armed plan for the problem as it is now, or None if it no longer holds.
+
+    VMs that are gone, have moved or run something else since are left out of it, new ones stay as they are; the
+    checker then judges the whole. It holds if nothing is broken and no more excess remains than it declares.
+    """
+    number = {name: c for c, name in enumerate(problem.choices.names)}
+    choice, before, now = problem.current.copy(), proposal.basis.vms, basis.vms
+    for i, name in enumerate(problem.instances):
+        planned = proposal.changes.get(name)
+        if planned in number and before.get(name) == now.get(name):
+            choice[i] = number[planned]
+    plan = problem.plan(choice)
+    judged = _judged_in_time_or_late(problem, plan)
+    declared = sum(proposal.result.plan.excess.values()) * (1.0 + EXCESS_GROWTH_FRAC)
+    if judged is None or sum(plan.excess.values()) > declared:
+        return None
+    result = replace(
+        proposal.result,
+        plan=plan,
+        status=Status.FEASIBLE,
+        mode=Mode.BEST_EFFORT if plan.excess else Mode.GREEDY,
+        solver="armed",
+        checked=judged,
+        bound=0.0,
+        fallback=f"armed at {proposal.context.etag}, and found to hold now",
+    )
+    changes = _changes(problem, plan)
+    needed = bool(changes) and _worth_it(problem, result, gain_frac)
+    return replace(proposal, changes=changes, needed=needed, result=result, context=context, basis=basis)
+
+
+def _judged_in_time_or_late(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> CheckReport | None:
+    """What the checker says of a plan that declares its excess; late relief is taken where it declares any."""
+    allowed = problem.with_allowed_excess(plan.excess)
+    report = reconfiguration_check.check(allowed, plan)
+    if not report.ok and plan.excess:
+        report = reconfiguration_check.check(allowed.allowing_late_relief(), plan)
+    return report if report.ok else None
+
+
+def _changes(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> dict[str, str]:
+    now = problem.present().choice_of
+    return {name: choice for name, choice in plan.choice_of.items() if choice != now[name]}
 
 
 def _worth_it(problem: ReconfigurationProblem, result: Result[Any], gain_frac: float) -> bool:
@@ -112,8 +189,8 @@ def _worth_it(problem: ReconfigurationProblem, result: Result[Any], gain_frac: f
     return not report.ok or result.objective < report.objective * (1.0 - gain_frac)
 
 
-def applied(proposal: Proposal, approver: str) -> happened.PlanApplied:
+def applied(proposal: Proposal, approver: str, at_s: float | None = None) -> happened.PlanApplied:
     """The event that a proposal becomes when it is applied."""
     order = tuple(tuple(name for name in wave if name in proposal.changes) for wave in proposal.result.plan.waves)
     order = tuple(wave for wave in order if wave)
-    return happened.PlanApplied(proposal.plan_id, proposal.stage.value, dict(proposal.changes), approver, order)
+    return happened.PlanApplied(proposal.plan_id, proposal.stage.value, dict(proposal.changes), approver, order, at_s)

@@ -24,6 +24,16 @@ class Settings:
         How much warmer than measured it may become outside within the hour that routing and reconfiguration plan for.
     gain_frac
         A plan that breaks nothing is replaced only if that saves more than this part of its cost.
+    arm_every_s
+        How often each armed plan is held against what is so by then; 0 keeps none.
+    arm_for
+        Labels of elements that may be lost together, such as ``("ups:U1", "ups:U2")``, for which a plan is armed
+        beside those for each UPS and each air handler.
+    settle_after_s, settle_s
+        How long after a failure, or its end, the plan to settle in is made by itself, 0 to leave it to others; and how
+        long its solver may take.
+    lease_s
+        How long a wave of changes waits for agents that say nothing before the rest of its plan is given up.
     """
 
     emergency_s: float = 0.3
@@ -32,6 +42,11 @@ class Settings:
     route_every_s: float = 5.0
     outdoor_rise_c: float = 2.0
     gain_frac: float = 0.01
+    arm_every_s: float = 30.0
+    arm_for: tuple[tuple[str, ...], ...] = ()
+    settle_after_s: float = 30.0
+    settle_s: float = 5.0
+    lease_s: float = 900.0
     solver: str = "auto"
     gap_frac: float = 1e-3
     seed: int = 0

@@ -325,7 +325,7 @@ def test_no_wave_starts_in_shadow_mode(busy):
     busy.apply(busy.set_mode(OperatingMode.SHADOW))
     assert busy.tick(0.0) == ()
     busy.apply(busy.set_mode(OperatingMode.ADVISE))
-    assert busy.tick(0.0) == (happened.WaveStarted(),)
+    assert busy.tick(0.0) == (happened.WaveStarted(at_s=0.0),)
 
 
 def test_a_failure_that_needs_nothing_publishes_nothing(controller, saas):
@@ -443,7 +443,7 @@ def test_reloads_come_wave_by_wave(busy):
         assert busy.tick(0.0) == ()
         for name in wave:
             busy.apply(busy.acknowledge(name, 3, None))
-        expected = (happened.WaveStarted(),) if number < len(waves) else ()
+        expected = (happened.WaveStarted(at_s=0.0),) if number < len(waves) else ()
         assert busy.tick(0.0) == expected
         busy.apply(expected)
 

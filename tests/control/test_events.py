@@ -33,7 +33,8 @@ def one_of_each(two_rows):
         happened.FailureReported(failure),
         happened.FailureCleared("ups:U1"),
         happened.PlanApplied("now-1", "now", {"v1": "cfg@0.5", "v2": "parked"}, "alice", (("v1",), ("v2",))),
-        happened.WaveStarted(),
+        happened.WaveStarted(at_s=12.0),
+        happened.WaveGivenUp(("v1",)),
         happened.ConfigurationAcknowledged("v1", 3, 120.0),
         happened.ModeSet(happened.OperatingMode.SHADOW),
     )
