@@ -90,8 +90,8 @@ def solve(
     start
         A complete solution to start from.
     rounds
-        Stop after so many neighbourhoods. Work is counted then and never time, ``deadline_s`` included: the same
-        seed gives the same answer on any machine.
+        Stop after so many neighbourhoods; 0: once it is rounded. Work is counted then and never time, ``deadline_s``
+        included: the same seed gives the same answer on any machine.
     report
         Called, in this thread, whenever the best solution or the bound became better.
 
@@ -202,6 +202,8 @@ class _Search:
         values, price = relaxed
         above = self.blocks.above_least(price)
         self._round(values, above, typical)
+        if self.rounds <= 0:
+            return
         if self.arrays.columns_count <= SMALL_COLUMNS and not self.done:
             everything = part_of(self.blocks, np.ones(self.arrays.columns_count, dtype=bool), self._nothing)
             self.raise_bound(
