@@ -26,42 +26,62 @@ Declared = Mapping[tuple[Constraint, str], float]
 
 
 def budget_violations(
-    numbers: BudgetNumbers, power_w: IntArray, airflow_cfm: IntArray, declared: Declared | None = None
+    numbers: BudgetNumbers,
+    power_w: IntArray,
+    airflow_cfm: IntArray,
+    declared: Declared | None = None,
+    servers: IntArray | None = None,
 ) -> Iterator[Violation]:
     """Every domain whose load exceeds its limit (plus what is declared) in some slot; its worst slot is named.
 
-    ``power_w`` and ``airflow_cfm`` are ``[server, slot]``: what the plan makes each server draw beyond the base.
+    ``power_w`` and ``airflow_cfm`` are ``[server, slot]``: what the plan makes each server draw beyond the base; of
+    these ``servers`` only, where they are given (:func:`loads`).
     """
     for family in numbers.families:
-        load = loads(family, family.counted(power_w, airflow_cfm))
-        for d, domain in enumerate(family.domains):
-            allowed = family.limit[d] + (declared or {}).get((family.constraint, domain), 0.0)
-            excess = load[d] - allowed
-            worst = int(excess.argmax())
-            if not excess[worst] <= TOLERANCE * max(1.0, abs(float(allowed[worst]))):  # NaN is an excess, too
-                where = f"{domain} in {numbers.slots[worst]}" if len(numbers.slots) > 1 else domain
-                yield Violation(family.constraint, where, float(excess[worst]), family.unit)
+        load = loads(family, family.counted(power_w, airflow_cfm), servers)
+        allowed = family.limit + _declared(family, declared)
+        excess = load - allowed
+        worst = excess.argmax(axis=1)[:, None] if family.domains else np.zeros((0, 1), dtype=np.int64)
+        most = np.take_along_axis(excess, worst, axis=1)[:, 0]
+        of = np.abs(np.take_along_axis(np.broadcast_to(allowed, excess.shape), worst, axis=1)[:, 0])
+        for d in np.flatnonzero(~(most <= TOLERANCE * np.maximum(1.0, of))):  # NaN is an excess, too
+            slot = f" in {numbers.slots[worst[d, 0]]}" if len(numbers.slots) > 1 else ""
+            yield Violation(family.constraint, f"{family.domains[d]}{slot}", float(most[d]), family.unit)
 
 
-def binding_budgets(numbers: BudgetNumbers, power_w: IntArray, airflow_cfm: IntArray) -> Iterator[Binding]:
+def _declared(family: BudgetFamily, declared: Declared | None) -> FloatArray | int:
+    """``[domain, 1]`` excess that the plan owns up to; 0 where it owns up to nothing."""
+    if not declared:
+        return 0
+    return np.array([declared.get((family.constraint, domain), 0.0) for domain in family.domains])[:, None]
+
+
+def binding_budgets(
+    numbers: BudgetNumbers, power_w: IntArray, airflow_cfm: IntArray, servers: IntArray | None = None
+) -> Iterator[Binding]:
     """Domains with less than :data:`NEAR_FRAC` of their limit left, with their least headroom over the slots.
 
     Domains that nothing draws on, such as a UPS that has failed, bind nothing.
     """
     for family in numbers.families:
-        load = loads(family, family.counted(power_w, airflow_cfm))
-        for d, domain in enumerate(family.domains):
-            headroom = family.limit[d] - load[d]
-            worst = int(headroom.argmin())
-            if load[d].any() and headroom[worst] <= NEAR_FRAC * family.limit[d, worst]:
-                yield Binding(family.constraint, domain, float(headroom[worst]), family.unit)
+        load = loads(family, family.counted(power_w, airflow_cfm), servers)
+        headroom = family.limit - load
+        for d in np.flatnonzero((headroom <= NEAR_FRAC * family.limit).any(axis=1) & load.any(axis=1)):
+            worst = int(headroom[d].argmin())
+            if headroom[d, worst] <= NEAR_FRAC * family.limit[d, worst]:
+                yield Binding(family.constraint, family.domains[d], float(headroom[d, worst]), family.unit)
 
 
-def loads(family: BudgetFamily, draw: IntArray) -> FloatArray:
-    """``[domain, slot]`` base plus what the servers draw, in the family's unit; shares are summed in thousandths."""
+def loads(family: BudgetFamily, draw: IntArray, servers: IntArray | None = None) -> FloatArray:
+    """``[domain, slot]`` base plus what servers draw, in the family's unit; shares are summed in thousandths.
+
+    ``draw`` is ``[server, slot]``, or ``[n, slot]`` with one row for each of some ``servers``, which may be named more
+    than once: on large sites few servers are concerned.
+    """
     thousandths = np.zeros(family.base.shape, dtype=draw.dtype)
-    for server in np.flatnonzero(draw.any(axis=1)):
-        for domain, share in zip(family.member[server], family.share_permille[server], strict=True):
-            if domain >= 0:
-                thousandths[domain] += draw[server] * share
+    row = np.flatnonzero(draw.any(axis=1))
+    server = row if servers is None else np.asarray(servers, dtype=np.int64)[row]
+    for domain, share in zip(family.member[server].T, family.share_permille[server].T, strict=True):
+        inside = np.flatnonzero(domain >= 0)
+        np.add.at(thousandths, domain[inside], draw[row[inside]] * share[inside, None])
     return np.asarray(family.base + thousandths / 1000)

@@ -50,7 +50,8 @@ class BudgetFamily:
     limit, base
         ``[domain, slot]`` what is allowed, and what is drawn whatever the plan decides.
     can_bind
-        ``[domain, slot]`` where a plan could draw more than is allowed, so that a row is needed; None for everywhere.
+        ``[domain, slot]`` where a row is needed: a plan could draw more than is allowed, and no other slot of the
+        domain implies it; None for everywhere.
     """
 
     constraint: Constraint
@@ -87,8 +88,24 @@ class BudgetFamily:
                 total[domains] += np.add.reduceat(draw[by_domain] * share[by_domain, None], start, axis=0)
         return total
 
+    def drawn_by_kind_permille(self, kind: IntArray, draw: IntArray) -> IntArray:
+        """As :meth:`drawn_permille`, where each server draws what its kind does: ``[server]`` and ``[kind, slot]``.
+
+        Servers of kind :data:`NONE` draw nothing. On large sites this is much less work than summing servers.
+        """
+        total = np.zeros(self.limit.shape, dtype=np.int64)
+        for k in range(len(draw)):
+            inside = (self.member != NONE) & (kind == k)[:, None]
+            weights = self.share_permille[inside]
+            # sums of whole thousandths stay far below 2^53, where floats are exact
+            share = np.bincount(self.member[inside], weights=weights, minlength=len(self.domains))
+            total += share.astype(np.int64)[:, None] * draw[k]
+        return total
+
     def summed_shares(self) -> tuple[IntArray, IntArray]:
         """``member`` and ``share_permille`` with each domain named once a server: two feeds may hang on one UPS."""
+        if self.member.shape[1] == 1:
+            return self.member, self.share_permille
         member, share = self.member.copy(), self.share_permille.copy()
         for later in range(1, member.shape[1]):
             for earlier in range(later):
@@ -105,19 +122,30 @@ class MostDrawn:
     Attributes
     ----------
     power_w, airflow_cfm
-        ``[server, slot]`` by one server.
+        ``[server, slot]`` by one server; ``[kind, slot]`` where kinds are given.
     in_all_power_w, in_all_airflow_cfm
         ``[slot]`` by all that the plan decides together; None where only the servers limit it.
+    kind
+        ``[server]`` which kind it is of, :data:`NONE` of one that can draw nothing.
     """
 
     power_w: IntArray
     airflow_cfm: IntArray
     in_all_power_w: IntArray | None = None
     in_all_airflow_cfm: IntArray | None = None
+    kind: IntArray | None = None
+
+    def draws(self, family: BudgetFamily) -> BoolArray:
+        """``[server]`` whether it can draw anything that the family counts."""
+        some = np.asarray(family.counted(self.power_w, self.airflow_cfm).any(axis=1))
+        return some if self.kind is None else np.append(some, False)[self.kind]
 
     def on(self, family: BudgetFamily) -> IntArray:
         """``[domain, slot]`` thousandths of a unit: no plan draws more on the family's domains."""
-        by_servers = family.drawn_permille(family.counted(self.power_w, self.airflow_cfm))
+        draw = family.counted(self.power_w, self.airflow_cfm)
+        by_servers = (
+            family.drawn_permille(draw) if self.kind is None else family.drawn_by_kind_permille(self.kind, draw)
+        )
         in_all = family.counted(self.in_all_power_w, self.in_all_airflow_cfm)
         if in_all is None:
             return by_servers
@@ -163,8 +191,7 @@ def _without_slack(family: BudgetFamily, most: MostDrawn, watched: BoolArray | N
     can_bind = np.asarray(most.on(family) > PERMILLE * family.room)
     fillable = can_bind.any(axis=1)
     matters = fillable if watched is None else fillable | watched
-    draws = np.asarray(family.counted(most.power_w, most.airflow_cfm).any(axis=1))
-    kept = (family.member != NONE) & np.asarray(matters)[family.member] & draws[:, None]
+    kept = (family.member != NONE) & np.asarray(matters)[family.member] & most.draws(family)[:, None]
     return replace(
         family,
         member=np.where(kept, family.member, NONE),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.classes import Classes, classes_of
+from tapas_opt.budgets.dominance import undominated, without_dominated
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, MostDrawn
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
@@ -176,7 +177,8 @@ class Peak:
     most_increase
         No plan within the budgets rises further than this above ``present``.
     can_rise
-        ``[domain, slot]`` where a plan could draw more than ``present`` steps, so that a row is needed.
+        ``[domain, slot]`` where a plan could draw more than ``present`` steps and no other slot of the domain says so,
+        so that a row is needed.
     price
         Cost units of one step.
     """
@@ -198,8 +200,9 @@ class Peak:
 class PlacementClasses:
     """Interchangeable VMs (same type, priority, group) and interchangeable free servers.
 
-    ``budgets`` tolerates present excess and forgets domains that this batch can neither fill nor bring to the peak,
-    so that more servers are alike; ``peaks`` are its priced families. A class is named after its first member.
+    ``budgets`` tolerates present excess, forgets domains that this batch can neither fill nor bring to the peak, so
+    that more servers are alike, and has rows only for slots that no other slot implies; ``peaks`` are its priced
+    families. A class is named after its first member.
     """
 
     vms: Classes
@@ -214,11 +217,14 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
     """Group what is interchangeable; servers that are not available stay in classes that no VM is eligible for."""
     most = _most_drawn(problem)
     tolerant = problem.budgets.tolerating_present_excess()
+    draws = _draws(problem)
     peaks = [
-        _peak(f, most, problem.prices) for f in tolerant.families if problem.prices.peak_permille.get(f.constraint)
+        _peak(f, most, f.counted(*draws), problem.prices)
+        for f in tolerant.families
+        if problem.prices.peak_permille.get(f.constraint)
     ]
     watched = {peak.family.constraint: np.asarray(peak.can_rise.any(axis=1)) for peak in peaks}
-    budgets = tolerant.without_slack(most, watched)
+    budgets = without_dominated(tolerant.without_slack(most, watched), *draws)
     families = {family.constraint: family for family in budgets.families}
     vm_keys = np.stack([problem.vm_type, problem.vm_priority, problem.vm_group], axis=1)
     vms = classes_of(BudgetNumbers(budgets.slots, ()), np.arange(len(problem.vms)), vm_keys)
@@ -253,37 +259,44 @@ def _looks(problem: PlacementProblem) -> list[IntArray]:
     return [free.astype(np.int64), *(np.where(free, look, NONE) for look in looks)]
 
 
-def _most_drawn(problem: PlacementProblem) -> MostDrawn:
-    """The most that any type could make each available server draw, and all VMs of the batch together."""
-    free = problem.server_available[:, None]
+def _draws(problem: PlacementProblem) -> tuple[IntArray, IntArray]:
+    """``[kind, slot]`` power and airflow of every type asked for on every hardware that it fits."""
     asked = np.unique(problem.vm_type)
+    fits = problem.type_fits[asked]
+    return problem.type_power_w[asked][fits], problem.type_airflow_cfm[asked][fits]
+
+
+def _most_drawn(problem: PlacementProblem) -> MostDrawn:
+    """The most that VMs could make each available server draw, by kinds of servers, and the whole batch together."""
+    asked = np.bincount(problem.vm_type, minlength=len(problem.type_fits))
+    looks = np.stack([problem.server_hardware, problem.gpus], axis=1)
+    kinds = classes_of(BudgetNumbers((), ()), np.arange(len(looks)), looks)
     return MostDrawn(
-        power_w=_most_by_server(problem, problem.type_power_w, asked) * free,
-        airflow_cfm=_most_by_server(problem, problem.type_airflow_cfm, asked) * free,
-        in_all_power_w=problem.type_power_w[problem.vm_type].max(axis=1, initial=0).sum(axis=0),
-        in_all_airflow_cfm=problem.type_airflow_cfm[problem.vm_type].max(axis=1, initial=0).sum(axis=0),
+        power_w=_most_by_kind(problem, problem.type_power_w, kinds.first),
+        airflow_cfm=_most_by_kind(problem, problem.type_airflow_cfm, kinds.first),
+        in_all_power_w=asked @ problem.type_power_w.max(axis=1, initial=0),
+        in_all_airflow_cfm=asked @ problem.type_airflow_cfm.max(axis=1, initial=0),
+        kind=np.where(problem.server_available, kinds.of, NONE),
     )
 
 
-def _most_by_server(problem: PlacementProblem, draw: IntArray, asked: IntArray) -> IntArray:
+def _most_by_kind(problem: PlacementProblem, draw: IntArray, servers: IntArray) -> IntArray:
     """``[server, slot]`` the most that VMs of the types asked for could draw; of a part, as many as it has room for.
 
     As all sizes divide the host's, Σ draw ≤ Σ gpus · max(draw / gpus) ≤ host · max(draw / gpus), a whole number.
     """
-    hardware = problem.server_hardware
-    if problem.hosts is None:
-        return np.asarray(draw[asked].max(axis=0, initial=0)[hardware])
-    most = np.zeros((len(hardware), draw.shape[2]), dtype=np.int64)
-    for kind in asked:
-        fit = problem.gpus // problem.type_gpus[kind, hardware]
+    hardware, most = problem.server_hardware[servers], np.zeros((len(servers), draw.shape[2]), dtype=np.int64)
+    for kind in np.unique(problem.vm_type):
+        fit = problem.gpus[servers] // problem.type_gpus[kind, hardware]
         most = np.maximum(most, draw[kind, hardware] * fit[:, None])
     return most
 
 
-def _peak(family: BudgetFamily, most: MostDrawn, prices: PlacementPrices) -> Peak:
+def _peak(family: BudgetFamily, most: MostDrawn, draw: IntArray, prices: PlacementPrices) -> Peak:
     step = np.maximum(1, family.limit // PERMILLE)
     present = int((-(-family.base // step)).max(initial=0))
     highest = int((-(-family.limit // step)).max(initial=0))
-    can_rise = np.asarray(most.on(family) > PERMILLE * (step * present - family.base))
+    room = step * present - family.base
+    can_rise = undominated(np.asarray(most.on(family) > PERMILLE * room), room, draw, step)
     price = prices.peak_permille[family.constraint]
     return Peak(family, step, present, max(0, highest - present), can_rise, price)
