@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-__all__ = ["Binding", "CheckReport", "Constraint", "Mode", "Progress", "Rejection", "Result", "Status", "Violation"]
+__all__ = [
+    "Binding",
+    "CheckReport",
+    "Constraint",
+    "Mode",
+    "Progress",
+    "Rejection",
+    "Result",
+    "ShadowPrice",
+    "Status",
+    "Violation",
+]
 
 PlanT = TypeVar("PlanT")
 
@@ -27,6 +38,9 @@ class Constraint(StrEnum):
     GPU_TEMPERATURE_LIMIT = "gpu_temperature_limit"
     GROUP_SPREAD = "group_spread"
     GROUP_ALL_OR_NOTHING = "group_all_or_nothing"
+    GROUP_TOGETHER = "group_together"
+    TENANT_RESERVATION = "tenant_reservation"
+    CAPACITY_BUFFER = "capacity_buffer"
     PEAK_UTILISATION = "peak_utilisation"
     ENDPOINT_DEMAND = "endpoint_demand"
     INSTANCE_GOODPUT = "instance_goodput"
@@ -34,6 +48,10 @@ class Constraint(StrEnum):
     RELIEF_IN_TIME = "relief_in_time"
     CHANGE_BUDGET = "change_budget"
     RELOAD_LIMIT = "reload_limit"
+    UPS_TRANSIENT_LIMIT = "ups_transient_limit"
+    FAILURE_SECURE = "failure_secure"
+    RELIEF_AVAILABLE = "relief_available"
+    WORST_FAILURE = "worst_failure"
 
 
 class Status(StrEnum):
@@ -106,6 +124,19 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowPrice:
+    """By how much the cost of the linear relaxation changes for each ``unit`` more on a constraint's side at ``where``.
+
+    At most 0 where the side is a limit: more room costs less. At least 0 where it is a demand.
+    """
+
+    constraint: Constraint
+    where: str
+    price: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """What was known at a moment of a solve.
 
@@ -143,6 +174,8 @@ class Result(Generic[PlanT]):
     trace
         How plan and bound got better, in order of time, from the first verified plan to the last. Between these two
         stands what the solver reported when it reported it; no objective is below that of ``plan``.
+    shadow_prices
+        Prices of the linear relaxation; None where they were not asked for, or not found in time.
     """
 
     plan: PlanT
@@ -159,6 +192,7 @@ class Result(Generic[PlanT]):
     why_not: tuple[Rejection, ...] = ()
     binding: tuple[Binding, ...] = ()
     trace: tuple[Progress, ...] = ()
+    shadow_prices: tuple[ShadowPrice, ...] | None = None
 
     @property
     def objective(self) -> float:
