@@ -11,21 +11,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.numbers import BudgetFamily
-from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.naming import named
 from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem, placement_classes
 from tapas_opt.placement.sides import SideLimit, side_limits
+from tapas_opt.placement.taps import Taps
 
-__all__ = ["greedy"]
+__all__ = ["greedy", "warm_up"]
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-UNLIMITED = 10**12
-"""More watts than any site has."""
 
 
 def greedy(problem: PlacementProblem) -> PlacementPlan:
@@ -36,27 +31,26 @@ def greedy(problem: PlacementProblem) -> PlacementPlan:
     """
     classes = placement_classes(problem)
     site = _Site.of(problem, classes)
-    for together in _in_order(problem):
+    for together in _in_order(problem, site.eligible @ classes.servers.size):
         _place_together(site, problem, together)
     return named(problem, classes, sorted(site.class_of.items()))
 
 
-def _in_order(problem: PlacementProblem) -> Iterator[list[int]]:
-    """VMs by priority, then those with fewer eligible servers, then those that draw more.
+def _in_order(problem: PlacementProblem, eligible: IntArray) -> Iterator[list[int]]:
+    """VMs by priority, then those whose type has fewer ``eligible`` servers, then those that draw more.
 
     VMs of an all-or-nothing group come together, in the place of their first.
     """
-    eligible = problem.eligible().sum(axis=1)[problem.vm_type]
     power = problem.type_power_w.max(axis=(1, 2), initial=0)[problem.vm_type]
-    order = np.lexsort((-power, eligible, -problem.vm_priority)).tolist()
+    order = np.lexsort((-power, eligible[problem.vm_type], -problem.vm_priority))
+    group_of = problem.vm_group[order]
     done: set[int] = set()
-    for v in order:
-        group = int(problem.vm_group[v])
+    for v, group in zip(order.tolist(), group_of.tolist(), strict=True):
         if group == NONE or not problem.groups[group].all_or_nothing:
             yield [v]
         elif group not in done:
             done.add(group)
-            yield [other for other in order if problem.vm_group[other] == group]
+            yield order[group_of == group].tolist()
 
 
 def _place_together(site: _Site, problem: PlacementProblem, vms: list[int]) -> None:
@@ -76,139 +70,93 @@ def _place_together(site: _Site, problem: PlacementProblem, vms: list[int]) -> N
         site.increase[:] = present
 
 
-@dataclass(frozen=True, slots=True)
-class _Taps:
-    """The different ways in which classes draw, (domain, share, hardware), each judged once for all classes.
-
-    Domains of all families are stacked; the last one has room for anything, for classes that draw on fewer.
-
-    Attributes
-    ----------
-    domain, share, hardware, unit
-        ``[tap]``, by rising domain; ``unit`` is 0 for W and 1 for CFM.
-    begin
-        ``[domain + 1]`` taps of domain d are ``begin[d]:begin[d + 1]``.
-    of_class
-        ``[class, place]`` number of the tap.
-    room, before_peak, step
-        ``[domain, slot]`` thousandths that may be drawn in all, and before the peak rises; a step of the peak.
-    limit
-        ``[domain]`` largest limit, in thousandths.
-    peak_places
-        Places of each priced family.
-    """
-
-    domain: IntArray
-    share: IntArray
-    hardware: IntArray
-    unit: IntArray
-    begin: IntArray
-    of_class: IntArray
-    room: IntArray
-    before_peak: IntArray
-    step: IntArray
-    limit: IntArray
-    peak_places: tuple[IntArray, ...]
-
-    @classmethod
-    def of(cls, problem: PlacementProblem, classes: PlacementClasses) -> _Taps:
-        families, first, slots = classes.budgets.families, classes.servers.first, len(classes.budgets.slots)
-        member, share = _stacked(families, first)
-        hardware = np.broadcast_to(problem.server_hardware[first][:, None], member.shape)
-        width, kinds = int(share.max(initial=0)) + 1, problem.type_fits.shape[1]
-        key, of_class = np.unique((member * width + share) * kinds + hardware, return_inverse=True)
-        domain = key // kinds // width
-        units = np.array([int(f.unit != "W") for f in families for _ in f.domains] + [0])
-        peaks = {peak.family.constraint: peak for peak in classes.peaks}
-        before_peak = [peaks[f.constraint].room if f.constraint in peaks else f.room * 0 + UNLIMITED for f in families]
-        steps = [peaks[f.constraint].step if f.constraint in peaks else f.room * 0 + 1 for f in families]
-        places = [f.constraint for f in families for _ in f.member.T]
-        return cls(
-            domain=domain,
-            share=key // kinds % width,
-            hardware=key % kinds,
-            unit=units[domain],
-            begin=np.searchsorted(domain, np.arange(len(units) + 1)),
-            of_class=of_class.reshape(member.shape),
-            room=_thousandths([f.room for f in families], slots),
-            before_peak=_thousandths(before_peak, slots),
-            step=_thousandths(steps, slots),
-            limit=np.maximum(1, _thousandths([f.limit for f in families], slots).max(axis=1)),
-            peak_places=tuple(np.array([p for p, name in enumerate(places) if name == peak]) for peak in peaks),
-        )
-
-
 @dataclass(slots=True)
 class _Site:
     """The site while VMs are being placed.
 
     Attributes
     ----------
+    kind, draw
+        ``[type]`` its number among the types asked for; ``[kind, look, slot]`` what a VM draws.
+    eligible, cost, gpus
+        ``[type, server class]`` where it may go, what that costs beside peaks and sides, and what it takes of ``left``.
     drawn
-        ``[domain, slot]`` thousandths drawn so far, beyond the base.
-    increase
-        ``[peak]`` steps by which the peaks have risen so far.
+        ``[row]`` thousandths drawn so far, beyond the base.
+    room, steps
+        ``[kind, tap]`` the least room left if one more VM drew there, and the steps by which the peak would then stand
+        above today's.
+    increase, peak_price
+        ``[peak]`` steps by which the peaks have risen so far, and what a step costs.
     left
         ``[server class]`` GPUs still free (servers, where VMs take whole ones).
-    gpus
-        ``[type, server class]`` what a VM takes of ``left``.
     sides
         What bounds or prices VMs beside budgets, temperature and peaks.
     class_of
         Server class of each VM placed.
-    after
-        Per type already asked for and tap: the least room left if one more VM of the type drew there, and the steps
-        by which the peak would then stand above today's.
     """
 
-    problem: PlacementProblem
-    classes: PlacementClasses
-    taps: _Taps
+    type_of: IntArray
+    taps: Taps
+    kind: IntArray
+    draw: IntArray
     eligible: BoolArray
-    temperature_cost: IntArray
-    drawn: IntArray
-    increase: IntArray
-    left: IntArray
+    cost: IntArray
     gpus: IntArray
+    drawn: IntArray
+    room: IntArray
+    steps: IntArray
+    increase: IntArray
+    peak_price: IntArray
+    left: IntArray
     sides: tuple[SideLimit, ...]
     class_of: dict[int, int] = field(default_factory=dict)
-    after: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: PlacementProblem, classes: PlacementClasses) -> _Site:
-        taps, first = _Taps.of(problem, classes), classes.servers.first
-        return cls(
-            problem,
-            classes,
+        taps, first = Taps.of(problem, classes), classes.servers.first
+        asked, among = np.unique(problem.vm_type, return_inverse=True)
+        kind = np.zeros(len(problem.type_fits), dtype=np.int64)
+        kind[problem.vm_type] = among
+        by_unit = np.stack([problem.type_power_w[asked], problem.type_airflow_cfm[asked]], axis=2)
+        site = cls(
+            problem.vm_type,
             taps,
-            eligible=problem.eligible()[:, first],
-            temperature_cost=(problem.temperature_cost() + problem.spare_gpus_cost())[:, first],
-            drawn=np.zeros_like(taps.room),
-            increase=np.zeros(len(classes.peaks), dtype=np.int64),
-            left=classes.servers.size * problem.gpus[first],
+            kind,
+            draw=by_unit.reshape(len(asked), -1, len(classes.budgets.slots)),
+            eligible=problem.eligible(first),
+            cost=problem.temperature_cost(first) + problem.spare_gpus_cost(first),
             gpus=problem.type_gpus[:, problem.server_hardware[first]],
+            drawn=np.zeros(len(taps.row_slot), dtype=np.int64),
+            room=np.zeros((len(asked), len(taps.domain)), dtype=np.int64),
+            steps=np.zeros((len(asked), len(taps.domain)), dtype=np.int64),
+            increase=np.zeros(len(classes.peaks), dtype=np.int64),
+            peak_price=np.array([peak.price for peak in classes.peaks], dtype=np.int64),
+            left=classes.servers.size * problem.gpus[first],
             sides=side_limits(problem, classes),
         )
+        site._judge(0, len(taps.domain))
+        return site
 
     def best_class(self, v: int) -> tuple[int, int]:
         """The server class that raises the objective least, and by how much; :data:`NONE` if no class has room."""
-        kind = int(self.problem.vm_type[v])
-        room, _ = self._after(kind)
-        of_class = self.taps.of_class
-        fits = self.eligible[kind] & (self.left >= self.gpus[kind])
+        from tapas_opt.placement import kernels  # noqa: PLC0415  compiled loops take long to import
+
+        of, taps = int(self.type_of[v]), self.taps
+        allowed, cost = self.eligible[of] & (self.left >= self.gpus[of]), self.cost[of]
         for side in self.sides:
-            fits &= side.allows(v)
-        fits &= (room >= 0)[of_class].all(axis=1)
-        candidates = np.flatnonzero(fits)
-        if not len(candidates):
-            return NONE, 0
-        cost = self._cost(v, kind, candidates)
-        cheapest = candidates[cost == cost.min()]
-        headroom = (room / self.taps.limit[self.taps.domain])[of_class[cheapest]].min(axis=1)
-        return int(cheapest[headroom.argmax()]), int(cost.min())
+            allowed &= side.allows(v)
+            cost = cost + side.price(v)
+        room, steps = self.room[self.kind[of]], self.steps[self.kind[of]]
+        k, costs = kernels.best_class(
+            allowed, cost, taps.of_class, room, steps, taps.limit, taps.peak_of_place, self.increase, self.peak_price
+        )
+        return int(k), int(costs)
 
     def take(self, v: int, k: int) -> None:
         """Place a VM on a server of class k."""
+        taps, steps = self.taps.of_class[k], self.steps[self.kind[self.type_of[v]]]
+        peaks = self.taps.peak_of_place
+        np.maximum.at(self.increase, peaks[peaks != NONE], steps[taps[peaks != NONE]])
         self._move(v, k, 1)
         self.class_of[v] = k
 
@@ -216,71 +164,30 @@ class _Site:
         """Undo :meth:`take`, except for the peaks."""
         self._move(v, self.class_of.pop(v), -1)
 
-    def _cost(self, v: int, kind: int, candidates: IntArray) -> IntArray:
-        """What the VM costs on each candidate."""
-        cost: IntArray = self.temperature_cost[kind, candidates].copy()
-        for side in self.sides:
-            price = np.asarray(side.price(v))
-            cost += price[candidates] if price.ndim else price
-        _, steps = self._after(kind)
-        for f, peak in enumerate(self.classes.peaks):
-            highest = steps[self.taps.of_class[np.ix_(candidates, self.taps.peak_places[f])]].max(axis=1)
-            cost += peak.price * np.maximum(0, highest - self.increase[f])
-        return cost
-
     def _move(self, v: int, k: int, sign: int) -> None:
-        kind = int(self.problem.vm_type[v])
-        taps = self.taps.of_class[k]
-        if sign > 0:
-            _, steps = self._after(kind)
-            for f, places in enumerate(self.taps.peak_places):
-                self.increase[f] = max(self.increase[f], steps[taps[places]].max())
-        self.drawn[self.taps.domain[taps]] += sign * self._draw(kind, taps)
-        self.left[k] -= sign * self.gpus[kind, k]
+        from tapas_opt.placement import kernels  # noqa: PLC0415  compiled loops take long to import
+
+        of, taps = int(self.type_of[v]), self.taps
+        draw = self.draw[self.kind[of]]
+        kernels.draw_on(taps.of_class[k], sign, taps.tap, taps.row_begin, taps.row_slot, self.drawn, draw)
+        self.left[k] -= sign * self.gpus[of, k]
         for side in self.sides:
             side.take(v, k, sign)
-        self._refresh(self.taps.domain[taps])
+        for domain in np.unique(taps.domain[taps.of_class[k]]):
+            self._judge(int(taps.begin[domain]), int(taps.begin[domain + 1]))
 
-    def _draw(self, kind: int, taps: IntArray) -> IntArray:
-        """``[tap, slot]`` thousandths that a VM of the type draws."""
-        by_unit = np.stack([self.problem.type_power_w[kind], self.problem.type_airflow_cfm[kind]])
-        return np.asarray(by_unit[self.taps.unit[taps], self.taps.hardware[taps]] * self.taps.share[taps, None])
+    def _judge(self, begin: int, end: int) -> None:
+        """Judge the taps of a range anew."""
+        from tapas_opt.placement import kernels  # noqa: PLC0415  compiled loops take long to import
 
-    def _after(self, kind: int) -> tuple[IntArray, IntArray]:
-        if kind not in self.after:
-            self.after[kind] = self._judge(kind, np.arange(len(self.taps.domain)))
-        return self.after[kind]
-
-    def _judge(self, kind: int, taps: IntArray) -> tuple[IntArray, IntArray]:
-        domain = self.taps.domain[taps]
-        drawn = self.drawn[domain] + self._draw(kind, taps)
-        room = (self.taps.room[domain] - drawn).min(axis=1)
-        over = drawn - self.taps.before_peak[domain]
-        steps = np.asarray(-(-over // self.taps.step[domain]).min(axis=1))
-        return np.asarray(room), np.maximum(0, steps)
-
-    def _refresh(self, domains: IntArray) -> None:
-        """Judge the taps of some domains anew."""
-        begin = self.taps.begin
-        taps = np.concatenate([np.arange(begin[d], begin[d + 1]) for d in np.unique(domains)])
-        for kind, known in self.after.items():
-            for old, new in zip(known, self._judge(kind, taps), strict=True):
-                old[taps] = new
+        taps = self.taps
+        kernels.judge((begin, end), taps.tap, taps.row_begin, taps.row, self.drawn, self.draw, self.room, self.steps)
 
 
-def _stacked(families: tuple[BudgetFamily, ...], servers: IntArray) -> tuple[IntArray, IntArray]:
-    """``[server, place]`` domain over all families, and share; the last place is always the domain without limit."""
-    last = sum(len(family.domains) for family in families)
-    members, shares, offset = [], [], 0
-    for family in families:
-        member, share = family.summed_shares()
-        members.append(np.where(member == NONE, last, member + offset)[servers])
-        shares.append(share[servers])
-        offset += len(family.domains)
-    none = np.zeros((len(servers), 1), dtype=np.int64)
-    return np.hstack([*members, none + last]), np.hstack([*shares, none])
+def warm_up() -> None:
+    """Compile what the greedy path and the classes need, or load what was compiled before."""
+    from tapas_opt.budgets import kernels as of_budgets  # noqa: PLC0415  compiled loops take long to import
+    from tapas_opt.placement import kernels  # noqa: PLC0415
 
-
-def _thousandths(families: list[IntArray], slots: int) -> IntArray:
-    """``[domain, slot]`` over all families and the domain without limit."""
-    return PERMILLE * np.vstack([*families, np.full((1, slots), UNLIMITED)])
+    of_budgets.warm_up()
+    kernels.warm_up()

@@ -135,22 +135,31 @@ class PlacementProblem:
         """``[type, hardware]`` what a VM takes of :attr:`gpus`; never more of a server than 1 where it is whole."""
         return np.ones(self.type_fits.shape, dtype=np.int64) if self.hosts is None else self.hosts.type_gpus
 
-    def eligible(self) -> BoolArray:
-        """``[type, server]``: free, large enough, the right hardware, and cool enough (``gpu_temperature_limit``)."""
-        fits = self.type_fits[:, self.server_hardware] & self.server_available
-        if self.hosts is not None:
-            fits &= self.gpus % self.type_gpus[:, self.server_hardware] == 0
-        return np.asarray(fits & (self.type_gpu_power_w[:, self.server_hardware] <= self.server_ceiling_w))
+    def eligible(self, servers: IntArray | None = None) -> BoolArray:
+        """``[type, server]``: free, large enough, the right hardware, and cool enough (``gpu_temperature_limit``).
 
-    def temperature_cost(self) -> IntArray:
+        Of some ``servers`` only, where they are given; so are the costs.
+        """
+        s = slice(None) if servers is None else servers
+        hardware = self.server_hardware[s]
+        fits = self.type_fits[:, hardware] & self.server_available[s]
+        if self.hosts is not None:
+            fits &= self.gpus[s] % self.type_gpus[:, hardware] == 0
+        return np.asarray(fits & (self.type_gpu_power_w[:, hardware] <= self.server_ceiling_w[s]))
+
+    def temperature_cost(self, servers: IntArray | None = None) -> IntArray:
         """``[type, server]`` cost of lost temperature slack, and of ceiling that the VM has no use for."""
-        spare_w = self.server_ceiling_w - self.type_gpu_power_w[:, self.server_hardware] - self.prices.comfort_w
+        s = slice(None) if servers is None else servers
+        spare_w = self.server_ceiling_w[s] - self.type_gpu_power_w[:, self.server_hardware[s]] - self.prices.comfort_w
         lost = self.prices.lost_slack_w * np.maximum(0, -spare_w)
         return np.asarray(lost + self.prices.spare_ceiling_10w * (np.maximum(0, spare_w) // 10))
 
-    def spare_gpus_cost(self) -> IntArray:
+    def spare_gpus_cost(self, servers: IntArray | None = None) -> IntArray:
         """``[type, server]`` cost of GPUs that a VM leaves of a free block, where it fits."""
-        return np.asarray(self.prices.spare_gpu * np.maximum(0, self.gpus - self.type_gpus[:, self.server_hardware]))
+        s = slice(None) if servers is None else servers
+        return np.asarray(
+            self.prices.spare_gpu * np.maximum(0, self.gpus[s] - self.type_gpus[:, self.server_hardware[s]])
+        )
 
 
 @dataclass(frozen=True, slots=True)
