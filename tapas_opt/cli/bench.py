@@ -1,78 +1,79 @@
-"""``tapas-opt bench``: how good the learned models are on real telemetry."""
+"""``tapas-opt bench``: solvers on problems of any size or on public instances, and learned models on real telemetry."""
 
-# ruff: noqa: PLC0415  --help stays fast: what needs pandas is imported by the command that needs it
+# ruff: noqa: PLC0415  --help stays fast: what needs pandas or a solver is imported by the command that needs it
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tapas_opt.cli.output import AsJson, console, print_result
+from tapas_opt.cli.bench_answer import SolverQuestion, solver_answer, telemetry_answer
+from tapas_opt.cli.bench_view import show_solvers, show_telemetry
+from tapas_opt.cli.output import AsJson, print_result
+from tapas_opt.cli.paths import demo_data, demo_models
+from tapas_opt.errors import InvalidInput
 
 __all__ = ["bench"]
 
 
 def bench(
-    suite: Annotated[str, typer.Option(metavar="NAME", help="gpu-temperature, inlet-temperature or vm-load.")],
-    path: Annotated[Path, typer.Option(metavar="DIR", help="Folder of parquet or CSV tables; docs/benchmarking.md.")],
+    problem: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="placement, routing, reconfiguration, with commas between.")
+    ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="mmkp, gap, vector-packing; gpu-temperature, inlet-temperature, vm-load."),
+    ] = None,
+    path: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that a suite reads; docs/benchmarking.md says what.")
+    ] = None,
+    servers: Annotated[str, typer.Option(metavar="NUMBERS", help="Sizes of the generated sites.")] = "1000",
+    solver: Annotated[str, typer.Option(metavar="NAMES", help="Solvers, with commas between.")] = "greedy,auto,highs",
+    deadline: Annotated[float, typer.Option(metavar="SECONDS", help="For each solve.")] = 5.0,
+    gap: Annotated[float, typer.Option(metavar="FRACTION", help="Gap at which a solver may stop.")] = 1e-3,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Instances of each kind, at following seeds.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The first seed.")] = 1,
+    instances: Annotated[str, typer.Option(metavar="GLOB", help="Which files of a public suite.")] = "*",
+    models: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Learned models of the generated sites; the demo's if not given.")
+    ] = None,
+    profiles: Annotated[Path | None, typer.Option(metavar="FILE", help="Profiles; the demo's if not given.")] = None,
     train_until: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="First day to judge; learn from all before."),
+        typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Telemetry: first day to judge; learn from before."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write NAME.json and NAME.csv (one row a server) there.")
+        Path | None, typer.Option(metavar="DIR", help="Also write NAME.json, NAME.csv and, of solvers, NAME.html.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Learn from telemetry up to a day, predict what came after it, and say how far off that was."""
-    from tapas_opt.bench.suites import run_suite
+    """Compare solvers on generated problems (--problem) or public instances, or judge models on telemetry (--suite)."""
+    from tapas_opt.bench.suites import SUITES
 
-    result = run_suite(suite, path, train_until.date() if train_until else None)
-    data = {"suite": suite} | result.to_json()
-    if out is not None:
-        _write(out, suite, data)
-    print_result(data, as_json, _show)
-
-
-def _write(out: Path, suite: str, data: Mapping[str, Any]) -> None:
-    import pandas as pd
-
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"{suite}.json").write_text(json.dumps(data, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-    pd.DataFrame(data["rows"]).to_csv(out / f"{suite}.csv", index=False)
-
-
-_MOST_SHOWN = 10
-"""Rows shown to a person: the worst; ``--json`` and ``--out`` have all."""
-
-_SHOWN = ("server", "mae", "p95_error", "coverage", "persistence_mae", "readings")
-"""Columns shown to a person; those that only one suite has are in ``--json`` and ``--out``."""
-
-
-def _show(data: Mapping[str, Any]) -> None:
-    from rich.table import Table
-
-    worst = sorted(data["rows"], key=lambda row: -row["mae"])[:_MOST_SHOWN]
-    among = f", the worst {len(worst)} of {len(data['rows'])}" if len(worst) < len(data["rows"]) else ""
-    table = Table(title=f"{data['suite']}, errors in {data['unit']}{among}")
-    headings = [name for name in _SHOWN if not worst or name in worst[0]]
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "server" else "right")
-    for row in worst:
-        table.add_row(*(_cell(heading, row[heading]) for heading in headings))
-    out = console()
-    out.print(table)
-    for name, value in data.items():
-        if name not in ("suite", "rows", "unit") and value != "":
-            out.print(f"{name}: {_cell(name, value)}")
+    if (problem is None) == (suite is None):
+        raise InvalidInput.one("bench", "problem or suite", "give one of the two; bench --help has examples")
+    if suite in SUITES:
+        until = train_until.date() if train_until else None
+        print_result(telemetry_answer(suite, path, until, out), as_json, show_telemetry)
+        return
+    question = SolverQuestion(
+        problems=_words(problem),
+        suite=suite,
+        path=path,
+        instances=instances,
+        servers=_words(servers),
+        solvers=_words(solver),
+        deadline_s=deadline,
+        gap_frac=gap,
+        seeds=tuple(range(seed, seed + seeds)),
+        models=models or demo_models(),
+        profiles=profiles or demo_data() / "profiles.csv",
+    )
+    print_result(solver_answer(question, out, as_json), as_json, show_solvers)
 
 
-def _cell(name: str, value: object) -> str:
-    if name.endswith("coverage") and isinstance(value, float):
-        return f"{value:.2%}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())

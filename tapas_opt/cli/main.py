@@ -34,7 +34,10 @@ app.add_typer(site.app, name="site")
 app.add_typer(history.app, name="history")
 app.command("fit", epilog="Example: tapas-opt fit --history runs/history --models models/demo")(fit.fit)
 app.command(
-    "bench", epilog="Example: tapas-opt bench --suite inlet-temperature --path DIR --train-until 2021-07-01 --json"
+    "bench",
+    epilog="Examples: tapas-opt bench --problem reconfiguration --servers 1000,10000 --solver greedy,auto --json; "
+    "tapas-opt bench --suite mmkp --path DIR --deadline 6; "
+    "tapas-opt bench --suite inlet-temperature --path DIR --train-until 2021-07-01",
 )(bench.bench)
 app.command("serve", epilog="Example: tapas-opt serve --port 0")(serve.serve)
 app.add_typer(client.app, name="client")

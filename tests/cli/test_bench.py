@@ -67,3 +67,53 @@ def test_bad_input_is_said_in_one_message_and_ends_with_2(tapas, folder, tmp_pat
     assert code == 2
     assert out == ""
     assert all(words in err for words in said)
+
+
+def test_solvers_are_compared_on_generated_problems_with_bound_and_checker_beside_every_time(tapas, tmp_path):
+    code, out, _ = tapas(
+        *("bench", "--problem", "routing,reconfiguration-now", "--servers", "40", "--solver", "greedy,auto"),
+        *("--deadline", "5", "--gap", "0.01", "--out", tmp_path, "--json"),
+    )
+    assert code == 0
+    answer = json.loads(out)
+    assert [(row["problem"], row["solver"]) for row in answer["rows"]] == [
+        ("routing", "greedy"),
+        ("routing", "auto"),
+        ("reconfiguration-now", "greedy"),
+        ("reconfiguration-now", "auto"),
+    ]
+    for row in answer["rows"]:
+        assert row["checker"] == "ok"
+        assert row["bound"] <= row["objective"]
+        assert row["gap_to_best_bound_frac"] is not None
+        assert 0 < row["first_feasible_s"] <= row["total_s"]
+        assert row["peak_rss_mb"] > 0
+    assert answer["machine"]["cores"] >= 1
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {f"routing-reconfiguration-now.{kind}" for kind in ("json", "csv", "html")}
+
+
+def test_a_person_sees_one_line_a_case(tapas):
+    code, out, _ = tapas("bench", "--problem", "routing", "--servers", "40", "--solver", "greedy", "--deadline", "5")
+    assert code == 0
+    assert "routing/40/1" in out
+    assert "ok" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), ["problem or suite"]),
+        (("--problem", "routing", "--suite", "gap"), ["problem or suite"]),
+        (
+            ("--problem", "weather", "--servers", "3,many", "--solver", "magic", "--deadline", "-1", "--gap", "2"),
+            ["'weather'", "'3'", "'many'", "'magic'", "-1", "2.0"],
+        ),
+        (("--suite", "gap"), ["path"]),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_is_refused_before_it_begins(tapas, arguments, said):
+    code, out, err = tapas("bench", *arguments)
+    assert code == 2
+    assert out == ""
+    assert all(words in err for words in said)
