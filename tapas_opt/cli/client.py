@@ -232,6 +232,14 @@ def plan(
     print_result(data, as_json, _say_plan)
 
 
+@app.command(epilog="Example: tapas-opt client armed")
+def armed(address: Address = HERE, timeout: Timeout = 30.0, as_json: AsJson = False) -> None:
+    """Plans kept ready for failures that may come, the most dangerous failure first."""
+    with _client(address, timeout) as client:
+        data = {"plans": [asdict(plan) for plan in client.armed_plans()]}
+    print_result(data, as_json, _say_armed)
+
+
 @app.command(epilog="Example: tapas-opt client apply PLAN --etag ETAG --approver alice")
 def apply(
     plan_id: Annotated[str, typer.Argument(metavar="PLAN", help="As `client plan` printed it.")],
@@ -319,6 +327,16 @@ def _say_failure(data: Mapping[str, Any]) -> None:
     console().print(f"reported: {data['failure']}")
     if data["plan"] is not None:
         _say_plan(data["plan"])
+
+
+def _say_armed(data: Mapping[str, Any]) -> None:
+    out = console()
+    for plan in data["plans"]:
+        left = sum(item["amount"] for item in plan["excess"])
+        over = f"{plan['at_stake_w']:,.0f} W and CFM over limits without it"
+        out.print(f"{' + '.join(plan['failures'])}: {len(plan['changes'])} changes; {over}, {left:,.0f} with it")
+    if not data["plans"]:
+        out.print("no plan is armed")
 
 
 def _say_plan(data: Mapping[str, Any]) -> None:

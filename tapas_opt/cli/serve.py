@@ -55,9 +55,42 @@ def serve(
     route_every: Annotated[
         float, typer.Option(min=0.1, max=3600.0, metavar="SECONDS", help="Age at which the routing plan is made anew.")
     ] = 5.0,
+    arm_every: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=3600.0,
+            metavar="SECONDS",
+            help="How often each plan armed for a failure that may come is looked at; 0 arms none.",
+        ),
+    ] = 30.0,
+    arm_for: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:ELEMENT[+…]",
+            help="Elements that may be lost together, such as ups:U1+ups:U2; each UPS and air handler is armed for "
+            "anyway. May be repeated.",
+        ),
+    ] = None,
+    settle_after: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=86_400.0,
+            metavar="SECONDS",
+            help="How long after a failure, or its end, the settled plan is made unasked; 0 leaves it to others.",
+        ),
+    ] = 30.0,
+    lease: Annotated[
+        float,
+        typer.Option(
+            min=1.0, max=86_400.0, metavar="SECONDS", help="How long a wave waits for silent agents."
+        ),
+    ] = 900.0,
     as_json: AsJson = False,
 ) -> None:
     """Serve placement, routing and reconfiguration over gRPC until told to stop (SIGTERM, Ctrl-C)."""
+    from tapas_opt.control.settings import Settings
     from tapas_opt.service.server import Options, run
 
     logging.basicConfig(level=logging.WARNING, format="tapas-opt: %(levelname)s: %(message)s")
@@ -72,7 +105,13 @@ def serve(
         site_given=site is not None,
         telemetry_clock=clock is ClockKind.TELEMETRY,
         deadline_s=deadline,
-        route_every_s=route_every,
+        settings=Settings(
+            route_every_s=route_every,
+            arm_every_s=arm_every,
+            arm_for=tuple(tuple(labels.split("+")) for labels in arm_for or ()),
+            settle_after_s=settle_after,
+            lease_s=lease,
+        ),
     )
 
     def ready(bound: str, core: Core) -> None:

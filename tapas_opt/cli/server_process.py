@@ -65,6 +65,8 @@ def server_process(site: Path, log: Path, *, route_every_s: float) -> Iterator[S
     with _sigterm_unwinds(), tempfile.TemporaryDirectory(prefix="tapas-opt-") as state, log.open("w") as errors:
         command = [sys.executable, "-m", "tapas_opt", "serve", "--port", "0", "--clock", "telemetry", "--json"]
         command += ["--route-every", f"{route_every_s:g}"]
+        # The drill asks by itself, at times of its day; what comes unasked comes by the wall's clock.
+        command += ["--arm-every", "0", "--settle-after", "0"]
         command += ["--site", str(site), "--state", str(Path(state) / "state.sqlite")]
         # A session of its own: Ctrl-C in a terminal reaches the drill, which ends its server after its last call.
         process = subprocess.Popen(

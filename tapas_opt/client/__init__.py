@@ -2,6 +2,7 @@
 
 from tapas_opt.client.answers import (
     Acknowledgement,
+    ArmedPlan,
     Binding,
     Change,
     Completion,
@@ -19,6 +20,7 @@ from tapas_opt.client.answers import (
     RoutingTable,
     Snapshot,
     VmRecord,
+    Watched,
 )
 from tapas_opt.client.calls import DEFAULT_ADDRESS, Client
 
@@ -26,6 +28,7 @@ __all__ = [
     "DEFAULT_ADDRESS",
     "Client",
     "Acknowledgement",
+    "ArmedPlan",
     "Binding",
     "Change",
     "Completion",
@@ -43,4 +46,5 @@ __all__ = [
     "RoutingTable",
     "Snapshot",
     "VmRecord",
+    "Watched",
 ]

@@ -13,6 +13,7 @@ from tapas_opt.reconfiguration.problem import Stage
 
 __all__ = [
     "Acknowledgement",
+    "ArmedPlan",
     "Binding",
     "Change",
     "Completion",
@@ -30,6 +31,7 @@ __all__ = [
     "RoutingTable",
     "Snapshot",
     "VmRecord",
+    "Watched",
 ]
 
 
@@ -148,7 +150,10 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one VM changes from and to; an empty configuration is parked."""
+    """What one VM changes from and to; an empty configuration is parked.
+
+    An armed change is for a VM whose desired generation is ``generation``.
+    """
 
     vm: str
     from_configuration: str = ""
@@ -156,6 +161,7 @@ class Change:
     load_frac: float | None = None
     wave: int = 0
     reload: bool = False
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +189,19 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmedPlan:
+    """A plan kept ready for failures that may come; it is carried out when it is published, and not before."""
+
+    plan_id: str
+    failures: tuple[str, ...]
+    made_at_s: float = 0.0
+    looked_at_s: float = 0.0
+    at_stake_w: float = 0.0
+    changes: tuple[Change, ...] = ()
+    excess: tuple[Excess, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """What a VM should run; acknowledge it with its generation."""
 
@@ -192,6 +211,18 @@ class Desired:
     load_frac: float | None = None
     generation: int = 0
     acknowledged_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is new of configurations; ``armed`` says all that is armed where ``armed_changed``, else nothing."""
+
+    etag: str
+    plan_id: str = ""
+    configurations: tuple[Desired, ...] = ()
+    removed_vms: tuple[str, ...] = ()
+    armed_changed: bool = False
+    armed: tuple[ArmedPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

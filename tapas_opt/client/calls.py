@@ -28,6 +28,7 @@ from tapas_opt.api.v1 import (
 from tapas_opt.client import messages
 from tapas_opt.client.answers import (
     Acknowledgement,
+    ArmedPlan,
     Completion,
     Decision,
     Desired,
@@ -39,6 +40,7 @@ from tapas_opt.client.answers import (
     RoutingTable,
     Snapshot,
     VmRecord,
+    Watched,
 )
 from tapas_opt.control.events import OperatingMode, ServerState
 from tapas_opt.control.telemetry import Readings
@@ -295,6 +297,23 @@ class Client:
         request = reconfiguration_service_pb2.ListConfigurationsRequest(endpoint=endpoint)
         answer = self._call(self._reconfiguration.ListConfigurations, request)
         return tuple(messages.read(Desired, desired) for desired in answer.configurations)
+
+    def watch_configurations(self, endpoint: str = "", vms: Iterable[str] = ()) -> Iterator[Watched]:
+        """What VMs should run and what is armed for them, and every change of it, until the server stops."""
+        request = reconfiguration_service_pb2.WatchConfigurationsRequest(endpoint=endpoint, vms=vms)
+        stream = self._reconfiguration.WatchConfigurations(request)
+        try:
+            for message in stream:
+                yield messages.read(Watched, message)
+        except grpc.RpcError as error:
+            raise error_of(cast("grpc.Call", error), self.address) from None
+        finally:
+            stream.cancel()
+
+    def armed_plans(self) -> tuple[ArmedPlan, ...]:
+        """What is kept ready for failures that may come, the most dangerous first."""
+        answer = self._call(self._reconfiguration.ListArmedPlans, reconfiguration_service_pb2.ListArmedPlansRequest())
+        return tuple(messages.read(ArmedPlan, plan) for plan in answer.plans)
 
     def acknowledge(self, acknowledgement: Acknowledgement, *, request_id: str | None = None) -> None:
         """Say that a VM runs what was desired."""

@@ -33,12 +33,15 @@ class Limits:
         Route and queries.
     streams
         Client streams hold a thread each for as long as they last.
+    watches
+        So do server streams, which last for as long as somebody watches.
     """
 
     work: tuple[int, int] = (4, 64)
     urgent: tuple[int, int] = (4, 64)
     quick: tuple[int, int] = (8, 256)
     streams: tuple[int, int] = (16, 0)
+    watches: tuple[int, int] = (64, 0)
 
 
 _REFUSALS_WAITING = 1_000
@@ -87,6 +90,7 @@ class Admission(grpc.ServerInterceptor):
             "urgent": BoundedPool("urgent", *self.limits.urgent),
             "quick": BoundedPool("quick", *self.limits.quick),
             "streams": BoundedPool("streams", *self.limits.streams),
+            "watches": BoundedPool("watches", *self.limits.watches),
         }
         self.refusals = BoundedPool("refusals", 1, _REFUSALS_WAITING)
         self._known: dict[str, Any] = {}
@@ -95,7 +99,7 @@ class Admission(grpc.ServerInterceptor):
     def most_calls(self) -> int:
         """More at once than this are cut off by gRPC itself, without a reason."""
         limits = self.limits
-        kinds = (limits.work, limits.urgent, limits.quick, limits.streams)
+        kinds = (limits.work, limits.urgent, limits.quick, limits.streams, limits.watches)
         return sum(sum(pair) for pair in kinds) + _REFUSALS_WAITING
 
     def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
@@ -123,10 +127,7 @@ class Admission(grpc.ServerInterceptor):
             context.abort_with_status(rpc_status.to_status(status))
 
         refuse.experimental_thread_pool = self.refusals  # type: ignore[attr-defined]
-        make = (
-            grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
-        )
-        return make(refuse, handler.request_deserializer, handler.response_serializer)
+        return _like(handler, refuse)
 
 
 def _kind(method: str) -> str:
@@ -135,12 +136,14 @@ def _kind(method: str) -> str:
         return "streams"
     if name in _URGENT:
         return "urgent"
+    if name.startswith("Watch"):
+        return "watches"
     return "quick" if name.startswith(_QUICK) else "work"
 
 
 def _in_pool(handler: Any, pool: BoundedPool) -> Any:
     """Return the same handler, run by another pool: gRPC looks for an attribute of the function."""
-    inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
+    inner = handler.stream_unary or handler.unary_stream or handler.unary_unary
 
     def behaviour(request: Any, context: grpc.ServicerContext) -> Any:
         return inner(request, context)
@@ -150,6 +153,9 @@ def _in_pool(handler: Any, pool: BoundedPool) -> Any:
 
 
 def _like(handler: Any, behaviour: Callable[..., Any]) -> Any:
-    unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_unary_rpc_method_handler
-    make = stream if handler.request_streaming else unary
+    make = grpc.unary_unary_rpc_method_handler
+    if handler.request_streaming:
+        make = grpc.stream_unary_rpc_method_handler
+    elif handler.response_streaming:
+        make = grpc.unary_stream_rpc_method_handler
     return make(behaviour, handler.request_deserializer, handler.response_serializer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from tapas_opt.api.v1 import (
@@ -14,6 +15,7 @@ from tapas_opt.api.v1 import (
     site_service_pb2,
 )
 from tapas_opt.control.answers import Context, PlacementAnswer, Proposal, ServerVerdict
+from tapas_opt.control.arming import Armed
 from tapas_opt.control.controller import Controller
 from tapas_opt.control.events import VmsReserved
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
@@ -22,7 +24,18 @@ from tapas_opt.domain.workload import VmKind
 from tapas_opt.routing.table import RoutingTable
 from tapas_opt.service.convert import fill
 
-__all__ = ["decision", "desired", "difference", "placed", "plan", "ranked", "routing_table", "snapshot", "vm_record"]
+__all__ = [
+    "armed",
+    "decision",
+    "desired",
+    "difference",
+    "placed",
+    "plan",
+    "ranked",
+    "routing_table",
+    "snapshot",
+    "vm_record",
+]
 
 
 def decision(result: Result[Any], context: Context) -> common_pb2.Decision:
@@ -129,10 +142,45 @@ def plan(
                 wave=wave_of.get(name, 0),
                 reload=_reloads(controller, before, after),
             )
+    message.excess.extend(_excess(proposal))
+    return message
+
+
+def armed(
+    controller: Controller, one: Armed, wanted: Callable[[FleetVm], bool] = lambda _: True
+) -> reconfiguration_service_pb2.ArmedPlan:
+    """Return an armed plan with its changes of wanted VMs that are as it knows them; call it with the lock held."""
+    fleet, known = controller.fleet, one.proposal.basis.vms
+    message = reconfiguration_service_pb2.ArmedPlan(
+        plan_id=one.proposal.plan_id,
+        failures=[failure.label for failure in one.failures],
+        made_at_s=one.made_at_s,
+        looked_at_s=one.looked_at_s,
+        at_stake_w=one.at_stake_w,
+        excess=_excess(one.proposal),
+    )
+    for name, choice in sorted(one.proposal.changes.items()):
+        item = fleet.vms.get(name)
+        if item is not None and wanted(item) and known.get(name) == (item.server, item.choice):
+            before, _ = _choice(fleet, item)
+            after, load_frac = _split(choice)
+            message.changes.add(
+                vm=name,
+                from_configuration=before,
+                to_configuration=after,
+                load_frac=load_frac,
+                generation=item.generation,
+            )
+    return message
+
+
+def _excess(proposal: Proposal) -> list[reconfiguration_service_pb2.Excess]:
+    found = []
     for (constraint, where), amount in proposal.result.plan.excess.items():
         unit = "CFM" if constraint is Constraint.AISLE_AIRFLOW_CAPACITY else "W"
-        message.excess.add(constraint=f"REASON_{constraint.name}", name=where, amount=amount, unit=unit)
-    return message
+        reason = f"REASON_{constraint.name}"
+        found.append(reconfiguration_service_pb2.Excess(constraint=reason, name=where, amount=amount, unit=unit))
+    return found
 
 
 def difference(vm: str, kind: str, known_server: str, actual_server: str) -> fleet_service_pb2.VmDifference:

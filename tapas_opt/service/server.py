@@ -6,7 +6,6 @@ import ipaddress
 import logging
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,17 +28,21 @@ from tapas_opt.service.admission import Admission, Limits
 from tapas_opt.service.clock import Clock, SystemClock, TelemetryClock
 from tapas_opt.service.core import Core
 from tapas_opt.service.ledger import Ledger, batches, first_site
+from tapas_opt.service.loops import Loop, keep_up, plan_ahead
 from tapas_opt.service.servicers import SERVICES, add_servicers
 from tapas_opt.service.tracking_file import TrackingFile, tracking_path
 from tapas_opt.state.journal import Journal, journal_url
 
-__all__ = ["ControlLoop", "Options", "Server", "load", "run"]
+__all__ = ["Options", "Server", "load", "run"]
 
 _LOG = logging.getLogger(__name__)
 
 LARGEST_MESSAGE_BYTES = 16 * 2**20
 DRAIN_S = 10.0
 """How long calls under way may take to end once the server was told to stop."""
+
+PLANNING_REST = 4.0
+"""Planning ahead takes a fifth of a core at most."""
 
 WARM_UP_S = 20.0
 """At most so long is waited for a solver before serving without it: greedy needs none."""
@@ -63,8 +66,8 @@ class Options:
         Time is that of the newest telemetry.
     deadline_s
         Of a call that brings none.
-    route_every_s
-        Age at which the routing plan is made anew.
+    settings
+        Of decisions.
     """
 
     site: Path
@@ -77,7 +80,7 @@ class Options:
     site_given: bool = False
     telemetry_clock: bool = False
     deadline_s: float = 10.0
-    route_every_s: float = 5.0
+    settings: Settings = field(default_factory=Settings)
     limits: Limits = field(default_factory=Limits)
 
 
@@ -120,6 +123,8 @@ class Server:
     def stop(self) -> None:
         """Say NOT_SERVING, let calls under way end, and stop."""
         self._health.enter_graceful_shutdown()
+        if self._core is not None:
+            self._core.controller.news.close()  # or streams would hold the server up
         self._grpc.stop(DRAIN_S).wait()
         self._admission.close()
 
@@ -130,58 +135,6 @@ class Server:
     def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in ("", *SERVICES):
             self._health.set(name, status)
-
-
-class ControlLoop(threading.Thread):
-    """What happens without being asked: reservations expire, the routing plan is made anew."""
-
-    def __init__(self, core: Callable[[], Core], every_s: float = 1.0) -> None:
-        super().__init__(name="tapas-opt-control", daemon=True)
-        self._core = core
-        self._every_s = every_s
-        self._wake = threading.Event()
-        self._stopping = False
-        self._complaint = ""
-
-    def wake(self) -> None:
-        """Look now, not in a second."""
-        self._wake.set()
-
-    def run(self) -> None:
-        """Look every second, and whenever something has changed."""
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                self.once()
-                self._complaint = ""
-            except TapasError as error:
-                self._complain(str(error))
-            except Exception:
-                _LOG.exception("the control loop failed, and goes on")
-            self._wake.wait(self._every_s)
-
-    def once(self) -> None:
-        """Look once."""
-        core = self._core()
-        now_s = core.clock.now_s()
-        with core.controller.lock:
-            events = core.controller.tick(now_s)
-            if events:
-                core.ledger.note("Tick", events)
-        core.controller.refresh_routes(now_s=now_s)
-        core.tracking.keep(core.controller)
-
-    def stop(self) -> None:
-        """End after the present look."""
-        self._stopping = True
-        self._wake.set()
-        self.join(DRAIN_S)
-
-    def _complain(self, text: str) -> None:
-        """Say the same thing once, not every second."""
-        if text != self._complaint:
-            _LOG.error(text)
-        self._complaint = text
 
 
 def load(
@@ -208,9 +161,8 @@ def load(
     profiles = Profiles(read_profiles(options.profiles))
     begun_with = site or file_site
     assert begun_with is not None
-    settings = Settings(route_every_s=options.route_every_s)
     controller = Controller(
-        begun_with, models, profiles, workers=workers, urgent_workers=urgent_workers, settings=settings
+        begun_with, models, profiles, workers=workers, urgent_workers=urgent_workers, settings=options.settings
     )
     newest_s = 0.0
     for entry, events in batches(journal):
@@ -281,18 +233,21 @@ def _serve(
 ) -> None:
     journal = Journal(journal_url(options.state))
     cores: list[Core] = []
-    loop = ControlLoop(lambda: cores[0])
+    loop = Loop("control", lambda: keep_up(cores[0]))
+    planning = Loop("planning", lambda: plan_ahead(cores[0]), rest=PLANNING_REST)
     try:
         starting = [each["highs"] for each in (workers, urgent_workers)]  # while the journal is read
         core = load(options, journal, loop.wake, workers, urgent_workers)
         cores.append(core)
         _wait_until_warm(starting)
-        loop.once()
+        keep_up(core)
         loop.start()
+        planning.start()
         server.serve(core)
         ready(server.address, core)
         told_to_stop.recv(1)
         server.stop()
+        planning.stop()
         loop.stop()
         core.tracking.write(core.controller)
     finally:

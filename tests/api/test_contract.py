@@ -41,6 +41,8 @@ QUERIES = {
     "ListVms",
     "RankServers",
     "ListConfigurations",
+    "ListArmedPlans",
+    "WatchConfigurations",
     "Route",
     "GetRoutingTable",
 }

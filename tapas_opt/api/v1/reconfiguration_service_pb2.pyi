@@ -18,20 +18,22 @@ STAGE_NOW: Stage
 STAGE_SETTLED: Stage
 
 class ConfigurationChange(_message.Message):
-    __slots__ = ("vm", "from_configuration", "to_configuration", "load_frac", "wave", "reload")
+    __slots__ = ("vm", "from_configuration", "to_configuration", "load_frac", "wave", "reload", "generation")
     VM_FIELD_NUMBER: _ClassVar[int]
     FROM_CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     TO_CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     LOAD_FRAC_FIELD_NUMBER: _ClassVar[int]
     WAVE_FIELD_NUMBER: _ClassVar[int]
     RELOAD_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
     vm: str
     from_configuration: str
     to_configuration: str
     load_frac: float
     wave: int
     reload: bool
-    def __init__(self, vm: _Optional[str] = ..., from_configuration: _Optional[str] = ..., to_configuration: _Optional[str] = ..., load_frac: _Optional[float] = ..., wave: _Optional[int] = ..., reload: _Optional[bool] = ...) -> None: ...
+    generation: int
+    def __init__(self, vm: _Optional[str] = ..., from_configuration: _Optional[str] = ..., to_configuration: _Optional[str] = ..., load_frac: _Optional[float] = ..., wave: _Optional[int] = ..., reload: _Optional[bool] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class Excess(_message.Message):
     __slots__ = ("constraint", "name", "amount", "unit")
@@ -160,6 +162,58 @@ class DesiredConfiguration(_message.Message):
     generation: int
     acknowledged_generation: int
     def __init__(self, vm: _Optional[str] = ..., server: _Optional[str] = ..., configuration: _Optional[str] = ..., load_frac: _Optional[float] = ..., generation: _Optional[int] = ..., acknowledged_generation: _Optional[int] = ...) -> None: ...
+
+class WatchConfigurationsRequest(_message.Message):
+    __slots__ = ("endpoint", "vms")
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    VMS_FIELD_NUMBER: _ClassVar[int]
+    endpoint: str
+    vms: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, endpoint: _Optional[str] = ..., vms: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WatchConfigurationsResponse(_message.Message):
+    __slots__ = ("etag", "plan_id", "configurations", "removed_vms", "armed_changed", "armed")
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURATIONS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_VMS_FIELD_NUMBER: _ClassVar[int]
+    ARMED_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ARMED_FIELD_NUMBER: _ClassVar[int]
+    etag: str
+    plan_id: str
+    configurations: _containers.RepeatedCompositeFieldContainer[DesiredConfiguration]
+    removed_vms: _containers.RepeatedScalarFieldContainer[str]
+    armed_changed: bool
+    armed: _containers.RepeatedCompositeFieldContainer[ArmedPlan]
+    def __init__(self, etag: _Optional[str] = ..., plan_id: _Optional[str] = ..., configurations: _Optional[_Iterable[_Union[DesiredConfiguration, _Mapping[str, object]]]] = ..., removed_vms: _Optional[_Iterable[str]] = ..., armed_changed: _Optional[bool] = ..., armed: _Optional[_Iterable[_Union[ArmedPlan, _Mapping[str, object]]]] = ...) -> None: ...
+
+class ArmedPlan(_message.Message):
+    __slots__ = ("plan_id", "failures", "made_at_s", "looked_at_s", "at_stake_w", "changes", "excess")
+    PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    MADE_AT_S_FIELD_NUMBER: _ClassVar[int]
+    LOOKED_AT_S_FIELD_NUMBER: _ClassVar[int]
+    AT_STAKE_W_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    EXCESS_FIELD_NUMBER: _ClassVar[int]
+    plan_id: str
+    failures: _containers.RepeatedScalarFieldContainer[str]
+    made_at_s: float
+    looked_at_s: float
+    at_stake_w: float
+    changes: _containers.RepeatedCompositeFieldContainer[ConfigurationChange]
+    excess: _containers.RepeatedCompositeFieldContainer[Excess]
+    def __init__(self, plan_id: _Optional[str] = ..., failures: _Optional[_Iterable[str]] = ..., made_at_s: _Optional[float] = ..., looked_at_s: _Optional[float] = ..., at_stake_w: _Optional[float] = ..., changes: _Optional[_Iterable[_Union[ConfigurationChange, _Mapping[str, object]]]] = ..., excess: _Optional[_Iterable[_Union[Excess, _Mapping[str, object]]]] = ...) -> None: ...
+
+class ListArmedPlansRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListArmedPlansResponse(_message.Message):
+    __slots__ = ("plans",)
+    PLANS_FIELD_NUMBER: _ClassVar[int]
+    plans: _containers.RepeatedCompositeFieldContainer[ArmedPlan]
+    def __init__(self, plans: _Optional[_Iterable[_Union[ArmedPlan, _Mapping[str, object]]]] = ...) -> None: ...
 
 class AcknowledgeConfigurationRequest(_message.Message):
     __slots__ = ("request_id", "validate_only", "vm", "generation", "freed_w")

@@ -60,6 +60,16 @@ class ReconfigurationServiceStub:
                 request_serializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListConfigurationsRequest.SerializeToString,
                 response_deserializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListConfigurationsResponse.FromString,
                 _registered_method=True)
+        self.WatchConfigurations = channel.unary_stream(
+                '/tapas_opt.api.v1.ReconfigurationService/WatchConfigurations',
+                request_serializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.WatchConfigurationsRequest.SerializeToString,
+                response_deserializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.WatchConfigurationsResponse.FromString,
+                _registered_method=True)
+        self.ListArmedPlans = channel.unary_unary(
+                '/tapas_opt.api.v1.ReconfigurationService/ListArmedPlans',
+                request_serializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListArmedPlansRequest.SerializeToString,
+                response_deserializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListArmedPlansResponse.FromString,
+                _registered_method=True)
         self.AcknowledgeConfiguration = channel.unary_unary(
                 '/tapas_opt.api.v1.ReconfigurationService/AcknowledgeConfiguration',
                 request_serializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.AcknowledgeConfigurationRequest.SerializeToString,
@@ -105,6 +115,21 @@ class ReconfigurationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchConfigurations(self, request, context):
+        """For agents: at first all of it, then what changes, and beforehand what is armed for failures that may come.
+        The stream ends when the server stops; call again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListArmedPlans(self, request, context):
+        """The plans kept ready for failures that may come, the most dangerous failure first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AcknowledgeConfiguration(self, request, context):
         """An agent says what it has carried out.
         """
@@ -139,6 +164,16 @@ def add_ReconfigurationServiceServicer_to_server(servicer, server):
                     servicer.ListConfigurations,
                     request_deserializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListConfigurationsRequest.FromString,
                     response_serializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListConfigurationsResponse.SerializeToString,
+            ),
+            'WatchConfigurations': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchConfigurations,
+                    request_deserializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.WatchConfigurationsRequest.FromString,
+                    response_serializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.WatchConfigurationsResponse.SerializeToString,
+            ),
+            'ListArmedPlans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListArmedPlans,
+                    request_deserializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListArmedPlansRequest.FromString,
+                    response_serializer=tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListArmedPlansResponse.SerializeToString,
             ),
             'AcknowledgeConfiguration': grpc.unary_unary_rpc_method_handler(
                     servicer.AcknowledgeConfiguration,
@@ -282,6 +317,60 @@ class ReconfigurationService:
             '/tapas_opt.api.v1.ReconfigurationService/ListConfigurations',
             tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListConfigurationsRequest.SerializeToString,
             tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListConfigurationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchConfigurations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tapas_opt.api.v1.ReconfigurationService/WatchConfigurations',
+            tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.WatchConfigurationsRequest.SerializeToString,
+            tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.WatchConfigurationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListArmedPlans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tapas_opt.api.v1.ReconfigurationService/ListArmedPlans',
+            tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListArmedPlansRequest.SerializeToString,
+            tapas__opt_dot_api_dot_v1_dot_reconfiguration__service__pb2.ListArmedPlansResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from grpc import ServicerContext
 
@@ -14,18 +14,23 @@ from tapas_opt.api.v1.reconfiguration_service_pb2 import (
     ApplyPlanResponse,
     ClearFailureRequest,
     ClearFailureResponse,
+    ListArmedPlansRequest,
+    ListArmedPlansResponse,
     ListConfigurationsRequest,
     ListConfigurationsResponse,
     PlanReconfigurationRequest,
     PlanReconfigurationResponse,
     ReportFailureRequest,
     ReportFailureResponse,
+    WatchConfigurationsRequest,
+    WatchConfigurationsResponse,
 )
 from tapas_opt.errors import NotFound
 from tapas_opt.service import convert, respond
 from tapas_opt.service.core import Core
 from tapas_opt.service.ledger import Decided
 from tapas_opt.service.status import answering
+from tapas_opt.service.watching import Watch
 
 __all__ = ["ReconfigurationServicer"]
 
@@ -100,7 +105,8 @@ class ReconfigurationServicer:
             read.done()
 
             def settle() -> Decided:
-                events = core.controller.apply_plan(request.plan_id, request.etag, request.approver)
+                now_s = core.clock.now_s()
+                events = core.controller.apply_plan(request.plan_id, request.etag, request.approver, now_s=now_s)
                 changes = sum(len(getattr(event, "choice_of", ())) for event in events)
                 return Decided(events, ApplyPlanResponse(plan_id=request.plan_id, changes=changes))
 
@@ -121,6 +127,22 @@ class ReconfigurationServicer:
                 items = [item for item in fleet.saas() if request.endpoint in ("", item.vm.endpoint)]
                 found = [respond.desired(fleet, item) for item in items]
             return ListConfigurationsResponse(configurations=found)
+
+    def WatchConfigurations(
+        self, request: WatchConfigurationsRequest, context: ServicerContext
+    ) -> Iterator[WatchConfigurationsResponse]:
+        """What VMs shall run and what is armed for them, and every change of it."""
+        with answering(context):
+            watch = Watch(self._core().controller, request.endpoint, request.vms)
+            yield from watch.until(lambda: not context.is_active())
+
+    def ListArmedPlans(self, request: ListArmedPlansRequest, context: ServicerContext) -> ListArmedPlansResponse:
+        """What is kept ready for which failure."""
+        with answering(context):
+            controller = self._core().controller
+            with controller.lock:
+                found = [respond.armed(controller, one) for one in controller.arming.all]
+            return ListArmedPlansResponse(plans=found)
 
     def AcknowledgeConfiguration(
         self, request: AcknowledgeConfigurationRequest, context: ServicerContext
