@@ -22,6 +22,7 @@ import numpy as np
 
 from tapas_opt.mip import highs
 from tapas_opt.mip.model import BoolArray, FloatArray, MipArrays, MipModel
+from tapas_opt.mip.neighbourhoods import Neighbourhoods
 from tapas_opt.mip.part import Part, part_of
 from tapas_opt.mip.pricing import Blocks, blocks_of, climbed
 from tapas_opt.mip.result import MipResult, MipStatus, proven_status
@@ -55,14 +56,11 @@ WANTED_FRAC = 1e-3
 INTEGRAL, FEASIBLE = 1e-6, 1e-6
 """How near to whole a value must be, and by how much (relatively) a row may be broken, as solvers have it."""
 
-COLUMNS, LEAST_COLUMNS = 1_000.0, 100.0
-"""A part starts with so many columns; fewer when it takes too long, more when it is done at once and finds nothing."""
+PATIENCE = 2
+"""So often may each way of choosing neighbourhoods in turn better nothing; then half of what is left goes to proof."""
 
-IMPROVE_WIDTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""Typical costs up to which columns of freed blocks are near; one is drawn for each part."""
-
-PATIENCE = 12
-"""So many parts in a row that better nothing end the search; the rest of the time goes to proof."""
+PROVEN_COLUMNS = 20_000
+"""More columns than this are not worth a try at proof, unless it is all that is left."""
 
 PART_S = 1.0
 """A part that takes longer is too large to be worth it."""
@@ -150,7 +148,7 @@ class _Search:
         self.random = np.random.default_rng(seed)
         self.best: FloatArray | None = None
         self.objective, self.bound = np.inf, -np.inf
-        self.columns, self.idle = COLUMNS, 0
+        self.idle = 0
         self._nothing = np.zeros(self.arrays.columns_count)
 
     def offer(self, values: FloatArray | None) -> None:
@@ -163,6 +161,7 @@ class _Search:
 
     def raise_bound(self, bound: float) -> None:
         """Keep a bound if it is better."""
+        bound = self.blocks.whole_bound(bound)
         if bound > self.bound:
             self.bound = bound
             self._tell()
@@ -209,11 +208,12 @@ class _Search:
             self.raise_bound(
                 self._solve_part(everything, self._nothing, self.left_s / 2, self.best, self.gap_frac).bound
             )
-        while self.best is not None and not self.done and self.idle < PATIENCE and self.rounds > 0:
-            self.rounds -= 1
-            self._improve(self.best, above, typical)
-        if self.best is not None and not self.done:
-            self._prove(self.best, price, above)
+        neighbourhoods = Neighbourhoods(self.blocks, price, typical, self.random)
+        while self.best is not None and not self.done and self.rounds > 0:
+            self._improve(self.best, neighbourhoods)
+            if self.idle > PATIENCE * neighbourhoods.count:
+                self.idle = 0
+                self._prove(self.best, price, above)
 
     def _relaxed(self, price: FloatArray, typical: float) -> tuple[FloatArray, FloatArray] | None:
         """The linear program by column generation: its values and prices; None where it has none, or time is up."""
@@ -253,30 +253,17 @@ class _Search:
             if self.best is not None or self.left_s <= 0:
                 return
 
-    def _improve(self, best: FloatArray, above: FloatArray, typical: float) -> None:
-        """Free the blocks that cause most of the gap and some beside them, few columns of many or many of few."""
-        near = (above <= typical * float(self.random.choice(IMPROVE_WIDTHS))) | (best > 0)
-        part = self._part(self._freed(best, above, near), near, best)
-        before = self.objective
+    def _improve(self, best: FloatArray, neighbourhoods: Neighbourhoods) -> None:
+        """Free some blocks and solve them exactly."""
+        self.rounds -= 1
+        way = neighbourhoods.way()
+        part = self._part(*neighbourhoods.drawn(way, best), best)
+        began, before = time.perf_counter(), self.objective
         outcome = self._solve_part(part, best, min(PART_S, self.left_s), best[part.column], self.gap_frac / 4)
+        took_s = 1.0 if self.by_work else time.perf_counter() - began
+        closed, quick = outcome.status is MipStatus.OPTIMAL, self.by_work or took_s < PART_S / 4
         self.idle = 0 if self.objective < before else self.idle + 1
-        if outcome.status is not MipStatus.OPTIMAL:
-            self.columns = max(LEAST_COLUMNS, 0.7 * self.columns)
-        elif self.idle and (self.by_work or outcome.solve_s < 0.5 * PART_S):
-            self.columns *= 1.4
-
-    def _freed(self, best: FloatArray, above: FloatArray, near: BoolArray) -> BoolArray:
-        """``[block]`` a third of the columns of a part for the blocks that cause the gap, two thirds beside them."""
-        blocks = self.blocks
-        columns = blocks.sums(near.astype(np.float64))
-        caused = blocks.sums(above * best) * self.random.uniform(0.5, 1.5, len(blocks.size))
-        order = np.argsort(-caused, kind="stable")
-        worst = order[: 1 + int(np.searchsorted(np.cumsum(columns[order]), self.columns / 3))]
-        beside = self.random.permutation(np.setdiff1d(blocks.beside(worst, best, self.random), worst))
-        freed = np.zeros(len(blocks.size), dtype=bool)
-        freed[worst] = True
-        freed[beside[: int(np.searchsorted(np.cumsum(columns[beside]), self.columns * 2 / 3))]] = True
-        return freed
+        way.learn(before - self.objective, took_s, closed, quick)
 
     def _prove(self, best: FloatArray, price: FloatArray, above: FloatArray) -> None:
         """Solve what is left exactly.
@@ -285,8 +272,10 @@ class _Search:
         without such columns is a bound with them (reduced-cost fixing).
         """
         kept = (above <= self.objective - self.blocks.bound(price)) | (best > 0)
+        if kept.sum() > PROVEN_COLUMNS:
+            return
         part = part_of(self.blocks, kept, self._nothing)
-        outcome = self._solve_part(part, self._nothing, self.left_s, best[part.column], self.gap_frac)
+        outcome = self._solve_part(part, self._nothing, self.left_s / 2, best[part.column], self.gap_frac)
         self.raise_bound(min(outcome.bound, self.objective))
 
     def _part(self, freed: BoolArray, near: BoolArray, fixed: FloatArray) -> Part:

@@ -43,13 +43,12 @@ class Part:
 
 def part_of(blocks: Blocks, free: BoolArray, fixed: FloatArray) -> Part:
     """The model over the ``free`` columns, all others held at ``fixed``; rows without a free column drop out."""
-    arrays, matrix = blocks.arrays, blocks.whole
+    arrays = blocks.arrays
     column = np.flatnonzero(free)
-    held = np.where(free, 0.0, fixed)
-    inner = matrix[:, column]
+    inner = blocks.whole_by_column[column].T.tocsr()
     row = np.flatnonzero(np.diff(inner.indptr) > 0)
     inner = inner[row]
-    activity = (matrix @ held)[row]
+    activity = (blocks.whole @ fixed)[row] - inner @ fixed[column] if fixed.any() else np.zeros(len(row))
     part = replace(
         arrays,
         cost=arrays.cost[column],

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Blocks", "blocks_of", "climbed"]
 
+MOST_WHOLE = 1e15
+"""Whole numbers up to here are exact as floats."""
+
+ROUNDING = 1e-6
+"""Bounds are wrong by less than this, relatively: they come from sums of many numbers, and from solvers."""
+
 ROWS_BESIDE = 8
 """Neighbours are looked for along so many rows."""
 
@@ -61,6 +67,11 @@ class Blocks:
 
         a = self.arrays
         return csr_array((a.value, a.index, a.start), shape=(a.rows_count, a.columns_count))
+
+    @cached_property
+    def whole_by_column(self) -> csr_array:
+        """``[column, row]``, blocks included."""
+        return self.whole.T.tocsr()
 
     @cached_property
     def matrix(self) -> csr_array:
@@ -152,6 +163,23 @@ class Blocks:
         mark[self.column[weight <= least]] = True
         return mark
 
+    @cached_property
+    def cost_step(self) -> float:
+        """Every solution's cost is a multiple of it; 0 where that is not known."""
+        a = self.arrays
+        priced = a.cost != 0
+        cost = np.abs(a.cost[priced])
+        if not a.integer[priced].all() or (cost != np.rint(cost)).any() or cost.sum() > MOST_WHOLE:
+            return 0.0
+        return float(np.gcd.reduce(cost.astype(np.int64))) if cost.size else 0.0
+
+    def whole_bound(self, bound: float) -> float:
+        """A lower bound raised to the next cost that a solution can have."""
+        if self.cost_step == 0 or not np.isfinite(bound):
+            return bound
+        steps = bound / self.cost_step
+        return max(bound, float(np.ceil(steps - ROUNDING * max(1.0, abs(steps)))) * self.cost_step)
+
     def sums(self, values: FloatArray) -> FloatArray:
         """``[block]`` sum of the values of its columns."""
         return np.add.reduceat(values[self.column], self.start)
@@ -159,6 +187,17 @@ class Blocks:
     def with_any(self, chosen: BoolArray) -> BoolArray:
         """``[block]`` which have one of the chosen columns."""
         return np.logical_or.reduceat(chosen[self.column], self.start)
+
+    def held_by(self, row: IntArray, values: FloatArray) -> BoolArray:
+        """``[block]`` which take a column with an entry in one of the coupling rows, given by their place in `row`."""
+        reached = np.zeros(self.arrays.columns_count, dtype=bool)
+        reached[self.matrix[row].indices] = True
+        return self.with_any(reached & (values > 0))
+
+    def wasted(self, price: FloatArray, values: FloatArray) -> FloatArray:
+        """``[coupling row]`` what the room that a solution leaves in it costs at the prices."""
+        unused = np.abs(self._limits(price) - self.matrix @ values)
+        return np.where(price == 0, 0.0, np.abs(price) * unused)
 
     def beside(self, some: IntArray, values: FloatArray, random: np.random.Generator) -> IntArray:
         """Blocks that share one of a few rows with the columns that some blocks take."""

@@ -1,0 +1,119 @@
+"""Which blocks to free next: several ways to choose them, and more often those that lately bettered most.
+
+A way is a *width*, up to which columns of freed blocks are near, and where to look: at the blocks whose columns cost
+most above their least at the prices (these are the gap), or at the rows whose room lies idle though it has a price
+(the rest of it). Ways learn the size of their parts by themselves (adaptive large neighbourhood search; Ropke and
+Pisinger 2006).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tapas_opt.mip.model import BoolArray, FloatArray, IntArray
+from tapas_opt.mip.pricing import Blocks
+
+__all__ = ["Neighbourhoods", "Way"]
+
+WIDTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Typical costs above its block's least up to which a column is near."""
+
+COLUMNS, LEAST_COLUMNS = 500.0, 60.0
+"""Parts start with so many columns; fewer when they take too long, more when they are done at once and find nothing."""
+
+SMALLER, LARGER = 0.7, 1.3
+
+EXPLORED_FRAC = 0.25
+"""So many parts are made a way drawn at random, however it did."""
+
+FORGOTTEN_FRAC = 0.3
+"""Of what is known of a way, when it is used again."""
+
+
+@dataclass(slots=True)
+class Way:
+    """One way to choose neighbourhoods, and how it did.
+
+    Attributes
+    ----------
+    columns
+        How many columns its next part has, about.
+    worth
+        What it lately bettered, per second; infinite until it was tried.
+    """
+
+    width: float
+    by_row: bool
+    columns: float = COLUMNS
+    worth: float = np.inf
+
+    def learn(self, bettered: float, took_s: float, closed: bool, quick: bool) -> None:
+        """Take note of a part: by how much it bettered the best, whether it was closed, and whether quickly."""
+        gained = bettered / max(1e-3, took_s)
+        kept = gained if np.isinf(self.worth) else self.worth
+        self.worth = (1 - FORGOTTEN_FRAC) * kept + FORGOTTEN_FRAC * gained
+        if not closed:
+            self.columns = max(LEAST_COLUMNS, SMALLER * self.columns)
+        elif quick and bettered <= 0:
+            self.columns *= LARGER
+
+
+class Neighbourhoods:
+    """Draws blocks and columns around the best solution, at the prices of the relaxation."""
+
+    def __init__(self, blocks: Blocks, price: FloatArray, typical: float, random: np.random.Generator) -> None:
+        self._blocks, self._price, self._typical, self._random = blocks, price, typical, random
+        self._above = blocks.above_least(price)
+        self._ways = [Way(width, by_row) for width in WIDTHS for by_row in (False, True)]
+
+    @property
+    def count(self) -> int:
+        """How many ways there are."""
+        return len(self._ways)
+
+    def way(self) -> Way:
+        """The way to choose the next one."""
+        if self._random.random() < EXPLORED_FRAC:
+            return self._ways[int(self._random.integers(len(self._ways)))]
+        return max(self._ways, key=lambda way: way.worth)
+
+    def drawn(self, way: Way, best: FloatArray) -> tuple[BoolArray, BoolArray]:
+        """``[block]`` which to free, and ``[column]`` which are near."""
+        near = (self._above <= self._typical * way.width) | (best > 0)
+        columns = self._blocks.sums(near.astype(np.float64))
+        freed = self._by_row(way, best, columns) if way.by_row else self._by_gap(way, best, columns)
+        return freed, near
+
+    def _by_gap(self, way: Way, best: FloatArray, columns: FloatArray) -> BoolArray:
+        """A third of the columns for the blocks that cause the gap, two thirds beside them."""
+        blocks = self._blocks
+        caused = blocks.sums(self._above * best) * self._random.uniform(0.5, 1.5, len(blocks.size))
+        order = np.argsort(-caused, kind="stable")
+        worst = _first(order, columns, way.columns / 3)
+        beside = self._random.permutation(np.setdiff1d(blocks.beside(worst, best, self._random), worst))
+        freed = np.zeros(len(blocks.size), dtype=bool)
+        freed[worst] = True
+        freed[_first(beside, columns, way.columns * 2 / 3)] = True
+        return freed
+
+    def _by_row(self, way: Way, best: FloatArray, columns: FloatArray) -> BoolArray:
+        """All that stand in a row with idle room, then in others, until there are columns enough."""
+        blocks = self._blocks
+        wasted = blocks.wasted(self._price, best)
+        keys = self._random.uniform(0.0, 1.0, len(wasted)) * (wasted + wasted.mean())
+        freed, room = np.zeros(len(blocks.size), dtype=bool), way.columns
+        for row in np.argsort(-keys, kind="stable"):
+            inside = self._random.permutation(np.flatnonzero(blocks.held_by(row[None], best) & ~freed))
+            fitting = _first(inside, columns, room)
+            freed[fitting] = True
+            room -= columns[fitting].sum()
+            if room <= 0:
+                break
+        return freed
+
+
+def _first(order: IntArray, columns: FloatArray, most: float) -> IntArray:
+    """The first blocks of an order, one at least, until their columns come to ``most``."""
+    return order[: 1 + int(np.searchsorted(np.cumsum(columns[order]), most))]
