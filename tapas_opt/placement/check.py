@@ -36,7 +36,7 @@ def check(problem: PlacementProblem, plan: PlacementPlan) -> CheckReport:
         *_gpu_temperature_limit(problem, placed),
         *_group_spread(problem, placed),
         *_group_all_or_nothing(problem, placed),
-        *budget_violations(problem.budgets.tolerating_present_excess(), *_draws(problem, placed)),
+        *_budget_violations(problem, placed),
     ]
     return CheckReport(tuple(violations), _terms(problem, placed))
 
@@ -44,7 +44,8 @@ def check(problem: PlacementProblem, plan: PlacementPlan) -> CheckReport:
 def binding(problem: PlacementProblem, plan: PlacementPlan) -> tuple[Binding, ...]:
     """Budgets with little left, negative where running VMs alone are over, and places where a group is full."""
     placed = _placed(problem, plan)
-    return (*binding_budgets(problem.budgets, *_draws(problem, placed)), *_full_places(problem, placed))
+    servers, power_w, airflow_cfm = _draws(problem, placed)
+    return (*binding_budgets(problem.budgets, power_w, airflow_cfm, servers), *_full_places(problem, placed))
 
 
 def why_not(problem: PlacementProblem, plan: PlacementPlan) -> tuple[Rejection, ...]:
@@ -67,20 +68,22 @@ def _placed(problem: PlacementProblem, plan: PlacementPlan) -> Placed:
     return [(v, s) for v, s in pairs if v is not None and s is not None]
 
 
-def _draws(problem: PlacementProblem, placed: Placed) -> tuple[IntArray, IntArray]:
-    """``[server, slot]`` power and airflow of the VMs placed."""
-    power = np.zeros((len(problem.servers), len(problem.budgets.slots)), dtype=np.int64)
-    airflow = np.zeros_like(power)
-    for v, s in placed:
-        power[s] += problem.type_power_w[problem.vm_type[v], problem.server_hardware[s]]
-        airflow[s] += problem.type_airflow_cfm[problem.vm_type[v], problem.server_hardware[s]]
-    return power, airflow
+def _draws(problem: PlacementProblem, placed: Placed) -> tuple[IntArray, IntArray, IntArray]:
+    """Number of the server of each VM placed, and ``[vm placed, slot]`` power and airflow that it draws there."""
+    vms, servers = np.array(placed, dtype=np.int64).reshape(-1, 2).T
+    kind, hardware = problem.vm_type[vms], problem.server_hardware[servers]
+    return servers, problem.type_power_w[kind, hardware], problem.type_airflow_cfm[kind, hardware]
+
+
+def _budget_violations(problem: PlacementProblem, placed: Placed) -> Iterator[Violation]:
+    servers, power_w, airflow_cfm = _draws(problem, placed)
+    yield from budget_violations(problem.budgets.tolerating_present_excess(), power_w, airflow_cfm, servers=servers)
 
 
 def _vm_placed_once(problem: PlacementProblem, plan: PlacementPlan) -> Iterator[Violation]:
-    said = Counter([*plan.server_of, *plan.unplaced])
+    said, known = Counter([*plan.server_of, *plan.unplaced]), set(problem.vms)
     for vm in dict.fromkeys([*problem.vms, *said]):
-        excess = abs(said[vm] - (vm in problem.vms))
+        excess = abs(said[vm] - (vm in known))
         if excess:
             yield Violation(Constraint.VM_PLACED_ONCE, vm, float(excess), "VMs")
 
@@ -119,20 +122,20 @@ def _group_spread(problem: PlacementProblem, placed: Placed) -> Iterator[Violati
 def _group_all_or_nothing(problem: PlacementProblem, placed: Placed) -> Iterator[Violation]:
     with_server = {v for v, _ in placed}
     for g, group in enumerate(problem.groups):
-        missing = [v for v in range(len(problem.vms)) if problem.vm_group[v] == g and v not in with_server]
-        some = any(problem.vm_group[v] == g for v in with_server)
-        if group.all_or_nothing and some and missing:
-            yield Violation(Constraint.GROUP_ALL_OR_NOTHING, group.name, float(len(missing)), "VMs")
+        members = np.flatnonzero(problem.vm_group == g).tolist() if group.all_or_nothing else []
+        missing = sum(v not in with_server for v in members)
+        if 0 < missing < len(members):
+            yield Violation(Constraint.GROUP_ALL_OR_NOTHING, group.name, float(missing), "VMs")
 
 
 def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     prices, with_server = problem.prices, {v for v, _ in placed}
     unplaced = sum(int(problem.vm_priority[v]) for v in range(len(problem.vms)) if v not in with_server)
-    power, airflow = _draws(problem, placed)
+    servers, power, airflow = _draws(problem, placed)
     peaks = 0
     for family in problem.budgets.families:
         price = prices.peak_permille.get(family.constraint, 0)
-        peaks += price * _rise(family, family.counted(power, airflow))
+        peaks += price * _rise(family, family.counted(power, airflow), servers) if price else 0
     spare = [int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w for v, s in placed]
     parts = {} if problem.hosts is None else {"spare_gpus": sum(spare_gpus_cost(problem, v, s) for v, s in placed)}
     return {
@@ -144,14 +147,12 @@ def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     }
 
 
-def _rise(family: BudgetFamily, draw: IntArray) -> int:
+def _rise(family: BudgetFamily, draw: IntArray, servers: IntArray) -> int:
     """Thousandths of a budget (whole units, at least 1) by which the highest utilisation rises above today's."""
-    before, after, load = 0, 0, loads(family, draw)
-    for d in range(len(family.domains)):
-        thousandth = np.maximum(1, np.maximum(family.limit[d], family.base[d]) // 1000)
-        before = max(before, int(np.ceil(family.base[d] / thousandth).max()))
-        after = max(after, int(np.ceil(load[d] / thousandth).max()))
-    return max(0, after - before)
+    thousandth = np.maximum(1, np.maximum(family.limit, family.base) // 1000)
+    before = np.ceil(family.base / thousandth).max(initial=0)
+    after = np.ceil(loads(family, draw, servers) / thousandth).max(initial=0)
+    return max(0, int(after - before))
 
 
 def _gpu_power_w(problem: PlacementProblem, v: int, s: int) -> int:
@@ -160,7 +161,8 @@ def _gpu_power_w(problem: PlacementProblem, v: int, s: int) -> int:
 
 def _per_place(problem: PlacementProblem, g: int, placed: Placed) -> Counter[int]:
     """How many VMs of the batch a group puts into each place."""
-    return Counter(int(problem.groups[g].place_of[s]) for v, s in placed if problem.vm_group[v] == g)
+    members = set(np.flatnonzero(problem.vm_group == g).tolist())
+    return Counter(int(problem.groups[g].place_of[s]) for v, s in placed if v in members) if members else Counter()
 
 
 def _full_places(problem: PlacementProblem, placed: Placed) -> Iterator[Binding]:
@@ -184,9 +186,9 @@ class _Rejections:
         self._placed = _placed(problem, plan)
         self._taken = {s for _, s in self._placed}
         self._held = {} if problem.hosts is None else gpus_held(problem, plan)
-        self._draw = dict(zip(("W", "CFM"), _draws(problem, self._placed), strict=True))
+        servers, power_w, airflow_cfm = _draws(problem, self._placed)
         self._families = problem.budgets.tolerating_present_excess().families
-        self._room = [f.limit - loads(f, self._draw[f.unit]) for f in self._families]
+        self._room = [f.limit - loads(f, f.counted(power_w, airflow_cfm), servers) for f in self._families]
         self._known: dict[tuple[int, ...], float] = {}
         self._answers: dict[tuple[int, ...], Reasons] = {}
 

@@ -122,7 +122,7 @@ class _Site:
             problem.vm_type,
             taps,
             kind,
-            draw=by_unit.reshape(len(asked), -1, len(classes.budgets.slots)),
+            draw=by_unit.reshape(len(asked), 2 * by_unit.shape[1], by_unit.shape[3]),
             eligible=problem.eligible(first),
             cost=problem.temperature_cost(first) + problem.spare_gpus_cost(first),
             gpus=problem.type_gpus[:, problem.server_hardware[first]],
