@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := run
-.PHONY: setup run test check serve proto bench lock models
+.PHONY: setup run test check serve proto golden bench lock models
 
 setup: .venv/.ready  ## the project's own virtual environment, exactly as locked
 
@@ -30,6 +30,9 @@ serve: setup  ## the gRPC service on the demo site
 proto: setup  ## regenerate tapas_opt/api from protos/
 	$(BIN)/python protos/generate.py
 
+golden: setup  ## write the readable models of tests/golden anew; read the diff
+	$(BIN)/python tests/golden/test_golden.py
+
 models: setup  ## learn models/ again from a generated history of the demo site
 	rm -rf runs/history
 	$(BIN)/tapas-opt history generate --out runs/history
@@ -41,5 +44,5 @@ bench: setup  ## figures, not verdicts: see docs/benchmarking.md
 	$(BIN)/python benchmarks/route_pick.py
 
 lock: setup  ## pin requirements.lock anew from the floors in pyproject.toml
-	$(BIN)/pip-compile --quiet --extra dev --generate-hashes --strip-extras --allow-unsafe \
+	$(BIN)/pip-compile --quiet --extra dev --extra solvers --generate-hashes --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-trusted-host --no-header --output-file requirements.lock pyproject.toml

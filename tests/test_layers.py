@@ -16,7 +16,7 @@ FLOORS = (
     ("budgets",),
     ("placement", "routing", "reconfiguration"),
     ("solve", "state", "problem_file"),
-    ("control",),
+    ("control", "worth"),
     ("simulation",),
     ("planning", "bench"),
     ("service",),
@@ -33,7 +33,8 @@ OVER_GRPC = ("service/*", "client/*", "adapters/*", "api/*")
 FENCES = {
     "highspy": ("mip/highs.py",),
     "ortools": ("mip/cpsat.py",),
-    "pyomo": ("*/reference.py", "mip/pyomo_solver.py"),
+    "pyomo": ("*/reference.py", "mip/pyomo_solver.py", "mip/pyomo_engine.py"),
+    "pyscipopt": ("mip/scip.py",),
     "sklearn": ("learn/*",),
     "pynvml": ("telemetry/nvml.py",),
     "dask": ("planning/*",),

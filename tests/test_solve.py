@@ -24,7 +24,10 @@ from tapas_opt.reconfiguration.problem import Choices, ReconfigurationPrices, Re
 from tapas_opt.routing.problem import RoutingPrices, RoutingProblem
 from tapas_opt.solve import KINDS, SOLVERS, WORKER_OF, Found, solve
 
-EXACT = {"placement": ("decomposition", "highs", "cpsat", "pyomo-highs"), "routing": ("highs", "pyomo-highs")}
+EXACT = {
+    "placement": ("decomposition", "highs", "cpsat", "scip", "pyomo-highs"),
+    "routing": ("highs", "scip", "pyomo-highs"),
+}
 EXACT["reconfiguration"] = EXACT["placement"]
 
 GENEROUS_S = 30.0
@@ -214,7 +217,7 @@ def test_why_not_and_binding_come_with_every_answer():
 
 def test_an_unknown_solver_is_refused_with_those_that_can_answer(kind):
     """CP-SAT counts in whole numbers and routing does not."""
-    for solver in ("gurobi", *({"cpsat"} - set(EXACT[kind]))):
+    for solver in ("gurobi", "pyomo-", *({"cpsat"} - set(EXACT[kind]))):
         with pytest.raises(InvalidInput, match=f"must be one of auto, greedy, {', '.join(EXACT[kind])}"):
             solve(PROBLEMS[kind](), solver=solver)
 
@@ -243,17 +246,22 @@ class Diverted:
         self.worker = worker
         self.instead = instead
 
-    def run(self, function, *args, deadline_s, grace_s):
-        return self.worker.run(*self.instead, deadline_s=deadline_s, grace_s=grace_s)
+    def run(self, function, *args, deadline_s, grace_s, on_news, cancel):
+        return self.worker.run(*self.instead, deadline_s=deadline_s, grace_s=grace_s, cancel=cancel)
 
 
 class Handing:
-    """Takes the place of a solver's worker and hands over what it was given."""
+    """Takes the place of a solver's worker: tells what it was given, and hands over or raises what it was given."""
 
-    def __init__(self, found):
+    def __init__(self, found, *news):
         self.found = found
+        self.news = news
 
-    def run(self, function, *args, deadline_s, grace_s):
+    def run(self, function, *args, deadline_s, grace_s, on_news, cancel):
+        for news in self.news:
+            on_news(news)
+        if isinstance(self.found, Exception):
+            raise self.found
         return self.found
 
 

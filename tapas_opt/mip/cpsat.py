@@ -57,7 +57,7 @@ def solve(
         A complete solution as hint. CP-SAT may lose it when presolve takes all the time (google/or-tools#3750):
         large models are then not presolved, and the caller still keeps its own incumbent.
     work
-        Stop after so many of CP-SAT's deterministic seconds: with one thread, at the same place on any machine.
+        Stop after so many of CP-SAT's deterministic seconds, with one thread: at the same place on any machine.
     report
         Told of solutions and bounds as they come.
 
@@ -84,7 +84,7 @@ def solve(
     answer = _answer(
         _model(arrays, integers, start),
         None if report is None else _Listener(arrays, integers, report),
-        num_workers=cores() if threads is None else threads,
+        num_workers=1 if work is not None else cores() if threads is None else threads,
         random_seed=seed,
         relative_gap_limit=gap_frac,
         cp_model_presolve=start is None or deadline_s is None or arrays.columns_count <= PRESOLVED_PER_S * deadline_s,

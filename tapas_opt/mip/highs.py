@@ -62,7 +62,7 @@ def solve(
     start
         A complete solution to start from; used when the model has integer columns.
     nodes
-        Stop after so many nodes of the search tree: by work, whatever the clock says.
+        Stop after so many nodes of the search tree, with one thread: by work, whatever the clock says.
     report
         Told of solutions and bounds as they come, of a model with integer columns.
 
@@ -84,7 +84,9 @@ def solve(
     if trivial is not None:
         return trivial
     began = time.perf_counter()
-    options = _options(deadline_s, gap_frac, seed, threads) | ({} if nodes is None else {"mip_max_nodes": nodes})
+    options = _options(deadline_s, gap_frac, seed, 1 if nodes is not None else threads) | (
+        {} if nodes is None else {"mip_max_nodes": nodes}
+    )
     highs = _loaded(arrays, options)
     _offer(highs, arrays, start)
     if report is not None and arrays.integer.any():

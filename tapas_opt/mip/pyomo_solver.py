@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tapas_opt.errors import InvalidInput, NotFound, WorkerFailed
+from tapas_opt.errors import InvalidInput, NotFound
 from tapas_opt.mip.model import MipArrays
+from tapas_opt.mip.pyomo_engine import Ending, Limits, run
 from tapas_opt.mip.result import MipResult, MipStatus, proven_status
 from tapas_opt.mip.trivial import infeasible, unbounded
 
@@ -22,28 +23,6 @@ __all__ = ["Column", "NamedModel", "Row", "arrays_of", "differences", "named", "
 
 TOLERANCE = 1e-9
 """Numbers of two models are equal when they differ by less than this, relative to max(1, |number|)."""
-
-SEED_OPTION = {
-    "highs": "random_seed",
-    "gurobi_direct": "Seed",
-    "gurobi_persistent": "Seed",
-    "scip_direct": "randomization/randomseedshift",
-    "scip_persistent": "randomization/randomseedshift",
-}
-"""Each solver's own name for the seed; a solver not listed gets none."""
-
-ENDINGS = {
-    "convergenceCriteriaSatisfied": MipStatus.OPTIMAL,
-    "provenInfeasible": MipStatus.INFEASIBLE,
-    "unbounded": MipStatus.UNBOUNDED,
-    "infeasibleOrUnbounded": None,
-    "maxTimeLimit": MipStatus.NO_SOLUTION,
-    "iterationLimit": MipStatus.NO_SOLUTION,
-    "objectiveLimit": MipStatus.NO_SOLUTION,
-    "interrupted": MipStatus.NO_SOLUTION,
-    "unknown": MipStatus.NO_SOLUTION,
-}
-"""What each of Pyomo's endings says before values and bound are read; an ending not listed is a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +65,21 @@ def solve(
     gap_frac: float = 1e-4,
     seed: int = 0,
     columns: Sequence[str] | None = None,
+    nodes: int | None = None,
 ) -> MipResult:
     """Solve a Pyomo model; Pyomo is not thread-safe, so one solve at a time in a process.
 
     Parameters
     ----------
     solver
-        A name that Pyomo's ``contrib.solver`` factory knows, such as ``highs``, ``gurobi_direct`` or ``scip_direct``.
+        Pyomo's name for it, such as ``highs``, ``scip``, ``gurobi``, ``cbc``, ``glpk`` or ``appsi_highs``.
+    gap_frac, seed
+        For solvers whose names for these are known (`tapas_opt.mip.pyomo_engine`).
     columns
         Names that fix the order of the result's values, such as `MipArrays.column_names()`. Default: the
         order of ``arrays_of(model).columns``.
+    nodes
+        Stop after so many nodes of the search tree: by work, whatever the clock says.
 
     Raises
     ------
@@ -105,18 +89,16 @@ def solve(
         The solver ended in an error.
     """
     began = time.perf_counter()
-    results = _results(model, solver, deadline_s, gap_frac, seed)
-    ending = results.termination_condition.name
-    if ending not in ENDINGS:
-        raise WorkerFailed(f"{solver} under Pyomo ended with {ending}")
+    ending = run(model, solver, Limits(deadline_s, gap_frac, seed, nodes))
     solve_s = time.perf_counter() - began
-    if ENDINGS[ending] is MipStatus.INFEASIBLE:
+    if ending.status is MipStatus.INFEASIBLE:
         return infeasible(solve_s)
-    if ENDINGS[ending] is MipStatus.UNBOUNDED:
+    if ending.status is MipStatus.UNBOUNDED:
         return unbounded(solve_s)
-    if ENDINGS[ending] is None:
-        return _feasible_at_all(model, solver=solver, deadline_s=deadline_s, gap_frac=gap_frac, seed=seed)
-    return _solution(model, results, columns, gap_frac, solve_s)
+    if ending.status is None:
+        left_s = None if deadline_s is None else max(0.0, deadline_s - solve_s)
+        return _feasible_at_all(model, solver=solver, deadline_s=left_s, gap_frac=gap_frac, seed=seed)
+    return _solution(model, ending, columns, gap_frac, solve_s)
 
 
 def warm_up() -> None:
@@ -179,32 +161,13 @@ def differences(arrays: MipArrays, model: pyo.ConcreteModel) -> list[str]:
     return sorted(found)
 
 
-def _results(model: Any, solver: str, deadline_s: float | None, gap_frac: float, seed: int) -> Any:
-    from pyomo.contrib.solver.common.factory import SolverFactory  # noqa: PLC0415
-
-    engine = SolverFactory(solver)
-    if engine is None or not engine.available():
-        raise NotFound("solver", solver, "Pyomo drives only what is installed on this machine")
-    return engine.solve(
-        model,
-        time_limit=deadline_s,
-        rel_gap=gap_frac,
-        solver_options={SEED_OPTION[solver]: seed} if solver in SEED_OPTION else {},
-        load_solutions=False,
-        raise_exception_on_nonoptimal_result=False,
-    )
-
-
-def _solution(model: Any, results: Any, columns: Sequence[str] | None, gap_frac: float, solve_s: float) -> MipResult:
-    bound = results.objective_bound
-    if results.solution_status.name not in ("feasible", "optimal"):
-        return MipResult(MipStatus.NO_SOLUTION, None, None, _number(bound, -math.inf), None, solve_s)
-    objective = float(results.incumbent_objective)
-    if bound is None:  # a linear program solved to optimality comes without a bound of its own
-        bound = objective if results.solution_status.name == "optimal" else -math.inf
-    results.solution_loader.load_vars()
-    status = proven_status(objective, bound, gap_frac)
-    return MipResult(status, _values(model, columns), objective, min(bound, objective), None, solve_s)
+def _solution(model: Any, ending: Ending, columns: Sequence[str] | None, gap_frac: float, solve_s: float) -> MipResult:
+    bound = _number(ending.bound, -math.inf)
+    if ending.objective is None:
+        return MipResult(MipStatus.NO_SOLUTION, None, None, bound, None, solve_s)
+    ending.load()
+    status = proven_status(ending.objective, bound, gap_frac)
+    return MipResult(status, _values(model, columns), ending.objective, min(bound, ending.objective), None, solve_s)
 
 
 def _values(model: Any, columns: Sequence[str] | None) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -16,7 +16,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 from tapas_opt.errors import DeadlinePassed, NotFound, WorkerFailed
-from tapas_opt.mip import cpsat, decomposition, pyomo_solver
+from tapas_opt.mip import cpsat, decomposition, pyomo_solver, scip
 from tapas_opt.mip.process import CANCELLED, LOOK_S, Process
 
 __all__ = ["WARM_UPS", "Worker", "Workers"]
@@ -33,7 +33,12 @@ LONGEST_S = 1e6
 """Longest wait that the operating system's timers are asked for."""
 
 WARM_UPS: Mapping[str, Callable[[], object]] = MappingProxyType(
-    {"highs": decomposition.warm_up, "cpsat": cpsat.warm_up, "pyomo": pyomo_solver.warm_up}
+    {
+        "highs": decomposition.warm_up,
+        "cpsat": cpsat.warm_up,
+        "scip": scip.warm_up,
+        "pyomo": pyomo_solver.warm_up,
+    }
 )
 """The solvers that get a process of their own, each with what to do before its first run."""
 

@@ -1,0 +1,207 @@
+"""Greedy first, verified and kept; a solver's answer replaces it only when it is verified and no dearer."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tapas_opt.domain.result import Mode, Result, Status
+from tapas_opt.errors import DeadlinePassed, PlanRefused, WorkerFailed
+from tapas_opt.mip.result import MipStatus
+from tapas_opt.mip.worker import Workers
+from tapas_opt.solve.exact import Found, Search, exact, excess_of
+from tapas_opt.solve.kinds import Kind, engine_of, kind_of, worker_of
+from tapas_opt.solve.record import Record
+from tapas_opt.solve.verdict import improved, judged, mode_of, with_bound
+
+__all__ = ["solve"]
+
+DEADLINE_S = 1.0
+"""The deadline of whoever names none and counts no work."""
+
+HAND_OVER_FRAC, HAND_OVER_S, HAND_OVER_MOST_S = 0.08, 0.1, 1.5
+"""Kept back of a deadline, but never more than half of it: solvers overrun their limits (HiGHS given 0.1 s has returned
+after 0.45 s), and what they end with has to be decoded and sent. One that overruns even so is ended, and costs the next
+call a spare process; what it told of until then stands."""
+
+CHECKS_KEPT = 1.5
+"""A solver's process is ended so many of greedy's checks before the deadline: what it told of has to be judged, too."""
+
+ROUND_TRIP_S = 0.02
+"""With less than this left, beside what greedy and its check took, no solver is asked: it could not make it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What may end a solve: a time of `time.perf_counter`, work, or the caller."""
+
+    until: float
+    work: int | None
+    cancel: threading.Event | None
+
+    @property
+    def left_s(self) -> float:
+        return self.until - time.perf_counter()
+
+
+def solve(
+    problem: Any,
+    *,
+    solver: str = "auto",
+    deadline_s: float | None = None,
+    gap_frac: float = 1e-3,
+    seed: int = 0,
+    work: int | None = None,
+    workers: Workers | None = None,
+    cancel: threading.Event | None = None,
+) -> Result[Any]:
+    """Answer a placement, routing or reconfiguration problem.
+
+    Parameters
+    ----------
+    solver
+        One of `SOLVERS`, or ``pyomo-<name>`` of another solver that Pyomo drives.
+    deadline_s
+        Seconds for all of it. A solver that does not keep to its part is ended; then the best plan that it told of
+        stands, or greedy's. Default 1, and none where ``work`` is counted.
+    gap_frac
+        Gap at which the search may stop and the answer is called ``OPTIMAL``.
+    work
+        Stop after so many rounds of work and not by the clock: the same seed gives the same plan, however busy the
+        machine. A round is a part of the decomposition, 50 nodes of a search tree, or half a deterministic second of
+        CP-SAT. A ``deadline_s`` beside it still ends the solver's process, at a moment that no seed decides.
+    workers
+        Processes for the solvers; without them the solver runs in this process, where nothing can end it.
+    cancel
+        Once set, the solver's process is ended, and what was found by then stands.
+
+    Raises
+    ------
+    InvalidInput
+        The solver is unknown or cannot answer this kind of problem, or a number is not one.
+    NotFound
+        The solver is not installed.
+    PlanRefused
+        The checker refused even the greedy plan: a defect of tapas-opt.
+    """
+    began = time.perf_counter()
+    kind = kind_of(problem)
+    engine = engine_of(kind, solver)
+    record = Record(began)
+    given_s = deadline_s if deadline_s is not None else DEADLINE_S if work is None else math.inf
+    limits = _Limits(began + given_s, work, cancel)
+    result = _greedy(kind, problem, seed)
+    record.note(result)
+    if engine is not None:
+        result = _searched(kind, problem, result, Search(engine, None, gap_frac, seed, work), limits, workers, record)
+        record.note(result)
+    return replace(
+        result,
+        why_not=kind.check.why_not(problem, result.plan),
+        binding=kind.check.binding(problem, result.plan),
+        trace=record.trace(result),
+    )
+
+
+def _greedy(kind: Kind, problem: Any, seed: int) -> Result[Any]:
+    """The first answer, verified; every term of an objective is ≥ 0, so 0 is a bound that costs nothing."""
+    began = time.perf_counter()
+    plan = kind.greedy.greedy(problem)
+    solved = time.perf_counter()
+    report = judged(kind, problem, plan)
+    if not report.ok:
+        raise PlanRefused("the greedy plan was refused: " + "; ".join(str(item) for item in report.violations[:5]))
+    return Result(
+        plan=plan,
+        status=Status.OPTIMAL if report.objective == 0 and excess_of(plan) == 0 else Status.FEASIBLE,
+        mode=mode_of(plan, Mode.GREEDY),
+        solver="greedy",
+        checked=report,
+        bound=0.0,
+        seed=seed,
+        solve_s=solved - began,
+        check_s=time.perf_counter() - solved,
+    )
+
+
+def _searched(
+    kind: Kind,
+    problem: Any,
+    incumbent: Result[Any],
+    search: Search,
+    limits: _Limits,
+    workers: Workers | None,
+    record: Record,
+) -> Result[Any]:
+    """The incumbent, or the solver's answer where that is better; the solver's bound either way."""
+    found, ended = _found(problem, incumbent, search, limits, workers, record)
+    began = time.perf_counter()
+    result = improved(kind, problem, incumbent, _plans(found, record), search.engine)
+    stands = result.solver == search.engine
+    none = "" if stands or ended or result.fallback else f"{search.engine} found no plan ({found.status})"
+    timed = replace(
+        result,
+        build_s=found.build_s,
+        solve_s=incumbent.solve_s + found.solve_s,
+        check_s=incumbent.check_s + time.perf_counter() - began,
+        fallback="" if stands else "; ".join(filter(None, (ended, result.fallback, none))),
+    )
+    return with_bound(timed, found.bound, search.gap_frac, excess_proven=found.excess_proven)
+
+
+def _plans(found: Found, record: Record) -> Iterator[Any]:
+    """What the solver ended with, and if that is none or refused, what it told of last."""
+    if found.plan is not None:
+        yield found.plan
+    told = record.plan()
+    if told is not None:
+        yield told
+
+
+def _found(
+    problem: Any,
+    incumbent: Result[Any],
+    search: Search,
+    limits: _Limits,
+    workers: Workers | None,
+    record: Record,
+) -> tuple[Found, str]:
+    """What the solver makes of it; if it does not come to an end, what it told of until then, and why it did not."""
+    left_s = limits.left_s - CHECKS_KEPT * incumbent.check_s
+    if left_s < ROUND_TRIP_S + incumbent.solve_s:
+        return _ended(record), f"{search.engine} was not asked: {max(0.0, left_s):.3f} s were left"
+    if limits.cancel is not None and limits.cancel.is_set():
+        return _ended(record), f"{search.engine} was not asked: the call was cancelled"
+    search = replace(search, deadline_s=_share_s(left_s, search), tells=workers is not None)
+    try:
+        if workers is None:
+            return exact(problem, incumbent.plan, search, record.hear), ""
+        worker = workers[worker_of(search.engine)]
+        found = worker.run(
+            exact,
+            problem,
+            incumbent.plan,
+            search,
+            deadline_s=left_s,
+            grace_s=0.0,
+            on_news=record.hear,
+            cancel=limits.cancel,
+        )
+    except (DeadlinePassed, WorkerFailed) as error:
+        return _ended(record), f"{search.engine}: {error}"
+    return (found, "") if type(found) is Found else (_ended(record), f"{search.engine} answered nonsense")
+
+
+def _share_s(left_s: float, search: Search) -> float | None:
+    """The solver's own deadline; None where work is counted, or time is not."""
+    if search.work is not None or left_s == math.inf:
+        return None
+    return left_s - min(0.5 * left_s, HAND_OVER_FRAC * left_s + HAND_OVER_S, HAND_OVER_MOST_S)
+
+
+def _ended(record: Record) -> Found:
+    return Found(None, record.bound, MipStatus.NO_SOLUTION, 0.0, 0.0, excess_proven=False)
