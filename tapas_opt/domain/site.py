@@ -44,6 +44,13 @@ class ToleranceCurve:
         borne = np.exp(np.interp(np.log(safe), np.log(loads), np.log(times)))
         return np.where(load <= 1.0, np.inf, np.where(load > loads[-1], 0.0, borne))
 
+    def borne_frac(self, seconds: float) -> float:
+        """The highest load, as a fraction of the rating, that is borne for ``seconds`` from a fresh start; at least 1."""
+        loads, times = np.array(self.points).T
+        if seconds > times[0]:
+            return 1.0
+        return float(np.exp(np.interp(np.log(max(seconds, times[-1])), np.log(times[::-1]), np.log(loads[::-1]))))
+
 
 # Facts: manuals of large UPSs on mains 125 % 10 min, 150 % 1 min; on battery at its end of life about 10 s at 133 %.
 UPS_ON_MAINS = ToleranceCurve(points=((1.1, 3600.0), (1.25, 600.0), (1.5, 60.0)), recovery_s=1800.0)

@@ -44,6 +44,13 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_RELIEF_IN_TIME: _ClassVar[Reason]
     REASON_CHANGE_BUDGET: _ClassVar[Reason]
     REASON_RELOAD_LIMIT: _ClassVar[Reason]
+    REASON_UPS_TRANSIENT_LIMIT: _ClassVar[Reason]
+    REASON_FAILURE_SECURE: _ClassVar[Reason]
+    REASON_RELIEF_AVAILABLE: _ClassVar[Reason]
+    REASON_WORST_FAILURE: _ClassVar[Reason]
+    REASON_GROUP_TOGETHER: _ClassVar[Reason]
+    REASON_TENANT_RESERVATION: _ClassVar[Reason]
+    REASON_CAPACITY_BUFFER: _ClassVar[Reason]
     REASON_NOT_SOLVED: _ClassVar[Reason]
 
 class OperatingMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -118,6 +125,13 @@ REASON_INSTANCE_HAS_ONE_CHOICE: Reason
 REASON_RELIEF_IN_TIME: Reason
 REASON_CHANGE_BUDGET: Reason
 REASON_RELOAD_LIMIT: Reason
+REASON_UPS_TRANSIENT_LIMIT: Reason
+REASON_FAILURE_SECURE: Reason
+REASON_RELIEF_AVAILABLE: Reason
+REASON_WORST_FAILURE: Reason
+REASON_GROUP_TOGETHER: Reason
+REASON_TENANT_RESERVATION: Reason
+REASON_CAPACITY_BUFFER: Reason
 REASON_NOT_SOLVED: Reason
 OPERATING_MODE_UNSPECIFIED: OperatingMode
 OPERATING_MODE_SHADOW: OperatingMode
