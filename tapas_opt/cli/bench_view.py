@@ -20,14 +20,13 @@ _TELEMETRY = ("server", "mae", "p95_error", "coverage", "persistence_mae", "read
 _SOLVERS = (
     ("instance", "instance"),
     ("solver", "solver"),
-    ("status", "status"),
     ("first_feasible_s", "first, s"),
     ("within_1pct_s", "1 %, s"),
     ("total_s", "total, s"),
     ("objective", "objective"),
     ("gap_frac", "gap"),
-    ("gap_to_best_bound_frac", "to best bound"),
-    ("gap_to_best_known_frac", "to best known"),
+    ("gap_to_best_bound_frac", "to bound"),
+    ("gap_to_best_known_frac", "to known"),
     ("peak_rss_mb", "MiB"),
     ("checker", "checker"),
 )
@@ -36,14 +35,15 @@ _SOLVERS = (
 
 def show_solvers(data: Mapping[str, Any]) -> None:
     """One line a row: never a time without the gap and the checker's word beside it."""
+    from rich.box import SIMPLE
     from rich.table import Table
 
     rows = data["rows"]
     shown = [(name, title) for name, title in _SOLVERS if any(row[name] is not None for row in rows)]
-    table = Table(title="solvers compared; times are of this machine and this run")
+    table = Table(title="solvers compared; times are of this machine and this run", box=SIMPLE, padding=(0, 1, 0, 0))
     for name, title in shown:
-        left = name in ("instance", "solver", "status", "checker")
-        table.add_column(title, justify="left" if left else "right", overflow="fold")
+        left = name in ("instance", "solver", "checker")
+        table.add_column(title, justify="left" if left else "right", no_wrap=name != "checker")
     for row in rows:
         table.add_row(*(_solver_cell(name, row[name]) for name, _ in shown))
     console().print(table)
