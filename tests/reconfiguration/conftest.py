@@ -110,38 +110,38 @@ def cold_spare(room):
 @pytest.fixture(scope="session")
 def random_problem():
     """Make a random room: two hardwares, racks, rows, PDUs, UPSs and aisles, often overloaded, at times hopelessly."""
+    return make_random
 
-    def made(seed, *, stage=Stage.NOW, instances=4, configurations=2, levels=(0.5, 1.0), slots=2):
-        rng = np.random.default_rng(seed)
-        choices = _choices(rng, configurations, levels)
-        count, kinds = len(choices.names), choices.configuration
-        configuration = np.array([-1 if kind is None else int(kind[1:]) for kind in kinds])
-        reload = (configuration[:, None] // 2 != configuration // 2) & (configuration >= 0)
-        servers = max(2, instances)
-        problem = ReconfigurationProblem(
-            stage=stage,
-            instances=tuple(f"I{i}" for i in range(instances)),
-            servers=tuple(f"S{s}" for s in range(servers)),
-            endpoints=("chat", "code"),
-            instance_server=rng.integers(0, servers, instances),
-            instance_endpoint=rng.integers(0, 2, instances),
-            instance_hardware=rng.integers(0, 2, instances),
-            current=rng.integers(0, count, instances),
-            choices=choices,
-            allowed=(rng.random((2, count)) < 0.9) | (configuration < 0),
-            delay_s=np.where(reload, 120.0, rng.integers(1, 9, (count, count))).astype(float),
-            reload=reload & ~np.eye(count, dtype=bool),
-            instance_tolerance_s=rng.choice([0.5, 3.0, 5.0, np.inf], instances),
-            server_ceiling_w=10 * rng.integers(15, 50, servers),
-            demand_tokens_per_s=rng.integers(0, 120 * max(1, instances), 2),
-            budgets=_budgets(rng, servers, instances, slots),
-            preferred_loss_permille=rng.spawn(1)[0].choice([0, 40], 2),
-            change_budget=None if rng.random() < 0.5 else int(rng.integers(0, instances + 1)),
-            reload_limit=[None, 0, 1, 2][rng.integers(0, 4)],
-        )
-        return replace(problem, current=_that_run(problem, rng))
 
-    return made
+def make_random(seed, *, stage=Stage.NOW, instances=4, configurations=2, levels=(0.5, 1.0), slots=2):
+    rng = np.random.default_rng(seed)
+    choices = _choices(rng, configurations, levels)
+    count, kinds = len(choices.names), choices.configuration
+    configuration = np.array([-1 if kind is None else int(kind[1:]) for kind in kinds])
+    reload = (configuration[:, None] // 2 != configuration // 2) & (configuration >= 0)
+    servers = max(2, instances)
+    problem = ReconfigurationProblem(
+        stage=stage,
+        instances=tuple(f"I{i}" for i in range(instances)),
+        servers=tuple(f"S{s}" for s in range(servers)),
+        endpoints=("chat", "code"),
+        instance_server=rng.integers(0, servers, instances),
+        instance_endpoint=rng.integers(0, 2, instances),
+        instance_hardware=rng.integers(0, 2, instances),
+        current=rng.integers(0, count, instances),
+        choices=choices,
+        allowed=(rng.random((2, count)) < 0.9) | (configuration < 0),
+        delay_s=np.where(reload, 120.0, rng.integers(1, 9, (count, count))).astype(float),
+        reload=reload & ~np.eye(count, dtype=bool),
+        instance_tolerance_s=rng.choice([0.5, 3.0, 5.0, np.inf], instances),
+        server_ceiling_w=10 * rng.integers(15, 50, servers),
+        demand_tokens_per_s=rng.integers(0, 120 * max(1, instances), 2),
+        budgets=_budgets(rng, servers, instances, slots),
+        preferred_loss_permille=rng.spawn(1)[0].choice([0, 40], 2),
+        change_budget=None if rng.random() < 0.5 else int(rng.integers(0, instances + 1)),
+        reload_limit=[None, 0, 1, 2][rng.integers(0, 4)],
+    )
+    return replace(problem, current=_that_run(problem, rng))
 
 
 def _choices(rng, configurations, levels):
