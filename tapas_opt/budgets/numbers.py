@@ -5,7 +5,7 @@ Loads are rounded up and limits down once, here, so that every solver and the ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.errors import Fault, InvalidInput
 
-__all__ = ["BudgetFamily", "BudgetNumbers", "Margins", "MostDrawn", "budget_numbers"]
+__all__ = ["BudgetFamily", "BudgetNumbers", "Margins", "MostDrawn", "budget_numbers", "joined"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -227,17 +227,19 @@ def budget_numbers(
     """
     _require_predictions(topology, slots, base_power_w, base_airflow_cfm, margins)
     alive = ~effect.server_dark[:, None]
-    draw = {"W": _rounded_up(base_power_w * alive), "CFM": _rounded_up(base_airflow_cfm * alive)}
     hardware = [topology.site.hardware[name] for name in topology.hardware]
-    nameplate = {
-        "W": _rounded_up(np.array([item.max_power_w for item in hardware]))[topology.server_hardware],
-        "CFM": _rounded_up(np.array([item.max_airflow_cfm for item in hardware]))[topology.server_hardware],
-    }
-    share = effect.feed_permille[topology.server_rack]
-    feeds = topology.rack_feeds[topology.server_rack]
-    rack, row, aisle = (_whole(index) for index in (topology.server_rack, topology.server_row, topology.server_aisle))
-    pdu = _Domains.fed_by(feeds, share)
-    ups = _Domains.fed_by(topology.pdu_ups[feeds], share)
+    watts = _rounded_up(np.array([item.max_power_w for item in hardware]))
+    cfm = _rounded_up(np.array([item.max_airflow_cfm for item in hardware]))
+    draw = {"W": _rounded_up(base_power_w * alive), "CFM": _rounded_up(base_airflow_cfm * alive)}
+    nameplate = {"W": watts[topology.server_hardware][:, None], "CFM": cfm[topology.server_hardware][:, None]}
+    draw, nameplate = ({unit: _by_rack(topology, values) for unit, values in of.items()} for of in (draw, nameplate))
+    pdus = topology.rack_feeds
+    rack, row, aisle = (
+        _whole(index)
+        for index in (np.arange(len(topology.racks)), topology.rack_row, topology.row_aisle[topology.rack_row])
+    )
+    pdu = _Domains.fed_by(pdus, effect.feed_permille)
+    ups = _Domains.fed_by(topology.pdu_ups[pdus], effect.feed_permille)
     stated: tuple[tuple[Constraint, str, tuple[str, ...], _Domains, FloatArray], ...] = (
         (Constraint.RACK_POWER_BUDGET, "W", topology.racks, rack, effect.rack_budget_w),
         (Constraint.ROW_POWER_BUDGET, "W", topology.rows, row, effect.row_budget_w),
@@ -252,12 +254,38 @@ def budget_numbers(
         )
         for constraint, unit, names, domains, limit in stated
     )
-    return BudgetNumbers(slots, families)
+    of_server = topology.server_rack
+    return BudgetNumbers(
+        slots,
+        tuple(replace(f, member=f.member[of_server], share_permille=f.share_permille[of_server]) for f in families),
+    )
+
+
+def joined(parts: Sequence[BudgetNumbers]) -> BudgetNumbers:
+    """The same budgets over the slots of several parts, one part after the other."""
+    return BudgetNumbers(
+        tuple(slot for part in parts for slot in part.slots),
+        tuple(
+            replace(same[0], limit=np.hstack([f.limit for f in same]), base=np.hstack([f.base for f in same]))
+            for same in zip(*(part.families for part in parts), strict=True)
+        ),
+    )
+
+
+def _by_rack(topology: Topology, values: IntArray) -> IntArray:
+    """``[rack, slot]`` sums of ``[server, slot]``: all domains are made of whole racks, of which there are fewer."""
+    total = np.zeros((len(topology.racks), values.shape[1]), dtype=np.int64)
+    order = np.argsort(topology.server_rack, kind="stable")
+    racks, start = np.unique(topology.server_rack[order], return_index=True)
+    if len(racks):
+        in_order = values if np.array_equal(order, np.arange(len(order))) else values[order]
+        total[racks] = np.add.reduceat(in_order, start, axis=0)
+    return total
 
 
 @dataclass(frozen=True, slots=True)
 class _Domains:
-    """Which domains each server draws on, and with which share."""
+    """Which domains each rack draws on, and with which share."""
 
     member: IntArray
     share_permille: IntArray
@@ -287,7 +315,7 @@ def _family(
     shape = (len(names), draw.shape[1])
     unused = np.zeros(shape, dtype=np.int64)
     family = BudgetFamily(constraint, unit, names, domains.member, domains.share_permille, unused, unused)
-    most = family.drawn_permille(np.repeat(nameplate[:, None], shape[1], axis=1))[:, 0]
+    most = replace(family, limit=unused[:, :1], base=unused[:, :1]).drawn_permille(nameplate)[:, 0]
     cannot_fill = (most <= PERMILLE * limit) & (constraint in FILLED_BY_SERVERS_ALONE)
     held_back = np.where(cannot_fill, limit, limit / (1.0 + margin))
     allowed = np.broadcast_to(_rounded_down(held_back)[:, None], shape).copy()

@@ -477,7 +477,8 @@ class Controller:
 
     def _placement(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> tuple[PlacementProblem, Context]:
         forecast = self.outlook.for_life(now_s)
-        return placement_problem(forecast, vms, groups), self.outlook.context(forecast)
+        problem = placement_problem(forecast, vms, groups, week=self.settings.week)
+        return problem, self.outlook.context(forecast)
 
     def _placed(
         self,

@@ -226,6 +226,12 @@ class Forecast:
         hours = (self.hour + np.arange(DAY_HOURS)[:, None] + DAY_HOURS * np.arange(7)) % HOURS
         return hours, tuple(f"h{int(hour) % DAY_HOURS:02d}" for hour in hours[:, 0])
 
+    def hours_of_week(self) -> tuple[IntArray, tuple[str, ...]]:
+        """``[slot, 1]`` each of the next 168 hours, and the slots' names, by day and hour of the week."""
+        hours = (self.hour + np.arange(HOURS)[:, None]) % HOURS
+        names = tuple(f"d{int(hour) // DAY_HOURS}h{int(hour) % DAY_HOURS:02d}" for hour in hours[:, 0])
+        return hours, names
+
     def next_hour(self) -> IntArray:
         """``[slot, hour]`` one slot that covers this hour and the next."""
         return np.array([[self.hour, (self.hour + 1) % HOURS]])
@@ -277,32 +283,48 @@ class Forecast:
 
         VMs named in ``idle`` are left out: their servers count as idle.
         """
-        topology = self.fleet.topology
-        gpu_power = np.empty((len(topology.servers), len(hours)))
-        known: dict[tuple[str | None, ...], FloatArray] = {}
-        for s, placed in enumerate(self.fleet.occupant()):
-            hardware = topology.hardware[topology.server_hardware[s]]
-            if placed is None or placed.vm.name in idle:
-                gpu_power[s] = self.idle_gpu_power_w(hardware)
-                continue
-            vm = placed.vm
-            own = vm.name if self.models.has_own_load(vm.template, vm.name) else None
-            key = (vm.kind, vm.template, own, placed.choice or vm.configuration, hardware)
-            if key not in known:
-                known[key] = self.gpu_power_w(placed, hardware, hours)
-            gpu_power[s] = known[key]
-        return self._server_power_w(gpu_power) + self._overhead_w, self._airflow_cfm(gpu_power)
+        loads, kind = self._loads(idle) if idle else self._present_loads
+        rows = [
+            np.full(len(hours), self.idle_gpu_power_w(hardware))
+            if placed is None
+            else self.gpu_power_w(placed, hardware, hours)
+            for hardware, placed in loads
+        ]
+        gpu_power = np.array(rows).reshape(len(rows), len(hours))
+        return self._server_power_w(gpu_power, kind) + self._overhead_w, self._airflow_cfm(gpu_power, kind)
 
-    def _server_power_w(self, gpu_power_w: FloatArray) -> FloatArray:
-        power = np.empty_like(gpu_power_w)
+    @cached_property
+    def _present_loads(self) -> tuple[list[tuple[str, FleetVm | None]], IntArray]:
+        return self._loads(frozenset())
+
+    def _loads(self, idle: frozenset[str]) -> tuple[list[tuple[str, FleetVm | None]], IntArray]:
+        """Each kind of load, as a hardware and a VM that stands for it, and ``[server]`` which kind each carries."""
+        topology = self.fleet.topology
+        hardware_of = [topology.hardware[h] for h in topology.server_hardware]
+        loads: dict[tuple[str | None, ...], tuple[int, tuple[str, FleetVm | None]]] = {}
+        kind = np.empty(len(topology.servers), dtype=np.int64)
+        for s, placed in enumerate(self.fleet.occupant()):
+            on = None if placed is None or placed.vm.name in idle else placed
+            key = (hardware_of[s],) if on is None else self._load_key(on, hardware_of[s])
+            kind[s] = loads.setdefault(key, (len(loads), (hardware_of[s], on)))[0]
+        return [load for _, load in loads.values()], kind
+
+    def _load_key(self, placed: FleetVm, hardware: str) -> tuple[str | None, ...]:
+        """VMs of which this is the same are predicted to load their servers alike."""
+        vm = placed.vm
+        own = vm.name if self.models.has_own_load(vm.template, vm.name) else None
+        return vm.kind, vm.template, own, placed.choice or vm.configuration, hardware
+
+    def _server_power_w(self, gpu_power_w: FloatArray, kind: IntArray) -> FloatArray:
+        power = np.empty((len(kind), gpu_power_w.shape[1]))
         for hardware, on in self.servers_by_hardware():
-            power[on] = self.models.server_power_w(hardware, gpu_power_w[on], self.inlet_c[on, None])
+            power[on] = self.models.servers_power_w(hardware, gpu_power_w, kind[on], self.inlet_c[on])
         return np.asarray(np.maximum(0.0, power + self.tracked.server_power_w[:, None]))
 
-    def _airflow_cfm(self, gpu_power_w: FloatArray) -> FloatArray:
-        airflow = np.empty_like(gpu_power_w)
+    def _airflow_cfm(self, gpu_power_w: FloatArray, kind: IntArray) -> FloatArray:
+        airflow = np.empty((len(kind), gpu_power_w.shape[1]))
         for hardware, on in self.servers_by_hardware():
-            airflow[on] = self.models.airflow_cfm(hardware, gpu_power_w[on], self.inlet_c[on, None])
+            airflow[on] = self.models.servers_airflow_cfm(hardware, gpu_power_w, kind[on], self.inlet_c[on])
         return np.asarray(np.maximum(0.0, airflow + self.tracked.airflow_cfm[:, None]))
 
     def servers_by_hardware(self) -> list[tuple[str, IntArray]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.numbers import budget_numbers
+from tapas_opt.budgets.numbers import BudgetNumbers, budget_numbers, joined
 from tapas_opt.control.events import ServerState
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast
@@ -23,17 +23,21 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+SLOTS_AT_ONCE = 24
 
-def placement_problem(forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Group] = ()) -> PlacementProblem:
+
+def placement_problem(
+    forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Group] = (), *, week: bool = False
+) -> PlacementProblem:
     """State the placement of ``vms`` on top of what runs, over the 24 hours of the day, each at its worst weekday.
 
-    ``groups`` come with the batch; those that the fleet knows already need not.
+    ``groups`` come with the batch; those that the fleet knows already need not. ``week`` takes all 168 hours of the
+    week instead: what peaks on other days then shares a budget.
     """
     fleet = forecast.fleet
     topology = fleet.topology
-    hours, slots = forecast.hours_of_day()
-    base_power, base_airflow = forecast.server_draw(hours)
-    numbers = budget_numbers(topology, _lasting(forecast), slots, base_power, base_airflow, forecast.margins)
+    hours, slots = forecast.hours_of_week() if week else forecast.hours_of_day()
+    numbers = _budgets(forecast, hours, slots)
     types = _types(forecast, vms)
     power, airflow, gpu_power, fits = _type_arrays(forecast, [vm for _, vm in types.values()], hours)
     spread = _groups(fleet, vms, groups)
@@ -54,6 +58,16 @@ def placement_problem(forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Gr
         groups=spread,
         budgets=numbers.tolerating_present_excess(),
     )
+
+
+def _budgets(forecast: Forecast, hours: IntArray, slots: tuple[str, ...]) -> BudgetNumbers:
+    """The budgets over all slots, stated for some of them at a time: a week of 100,000 servers is many numbers."""
+    effect, parts = _lasting(forecast), []
+    for begin in range(0, len(slots), SLOTS_AT_ONCE):
+        some = slice(begin, begin + SLOTS_AT_ONCE)
+        draw = forecast.server_draw(hours[some])
+        parts.append(budget_numbers(forecast.fleet.topology, effect, slots[some], *draw, forecast.margins))
+    return joined(parts)
 
 
 def _lasting(forecast: Forecast) -> Effect:

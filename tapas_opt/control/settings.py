@@ -24,6 +24,9 @@ class Settings:
         How much warmer than measured it may become outside within the hour that routing and reconfiguration plan for.
     gain_frac
         A plan that breaks nothing is replaced only if that saves more than this part of its cost.
+    week
+        Whether placement looks at each of the 168 hours of the week, and not at the 24 of a day, each at its worst
+        weekday: what peaks on different days then shares a budget, for more work.
     arm_every_s
         How often each armed plan is held against what is so by then; 0 keeps none.
     arm_for
@@ -42,6 +45,7 @@ class Settings:
     route_every_s: float = 5.0
     outdoor_rise_c: float = 2.0
     gain_frac: float = 0.01
+    week: bool = False
     arm_every_s: float = 30.0
     arm_for: tuple[tuple[str, ...], ...] = ()
     settle_after_s: float = 30.0

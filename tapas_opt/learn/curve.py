@@ -98,6 +98,21 @@ class Surface:
         high = grid[i, j + 1] * (1 - u) + grid[i + 1, j + 1] * u
         return low * (1 - v) + high * v
 
+    def at_inlets(self, gpu_power_w: FloatArray, kind: NDArray[np.int64], inlet_c: FloatArray) -> FloatArray:
+        """``[server, slot]`` as :meth:`at`, for many servers of few kinds of load: much less work on large sites.
+
+        Parameters
+        ----------
+        gpu_power_w, kind, inlet_c
+            ``[kind, slot]`` mean GPU power; ``[server]`` which kind each is, and its inlet temperature.
+        """
+        grid = np.array(self.values)
+        i, u = _cell(np.array(self.gpu_power_w), gpu_power_w)
+        at_knots = [grid[i, j] * (1 - u) + grid[i + 1, j] * u for j in range(grid.shape[1])]
+        j, v = _cell(np.array(self.inlet_c), inlet_c)
+        which = np.stack(at_knots)
+        return np.asarray(which[j, kind] * (1 - v)[:, None] + which[j + 1, kind] * v[:, None])
+
 
 def _cell(knots: FloatArray, x: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
     """Cell of each x and its place in it: 0..1 inside, 0 below the range, stretched by EXTRAPOLATION above it."""

@@ -241,6 +241,18 @@ class LearnedModels:
         """Central airflow of a server at each mean GPU power and inlet temperature."""
         return _known(self.airflow, hardware).at(gpu_power_w, inlet_c)
 
+    def servers_power_w(
+        self, hardware: str, gpu_power_w: FloatArray, kind: NDArray[np.int64], inlet_c: FloatArray
+    ) -> FloatArray:
+        """``[server, slot]`` as :meth:`server_power_w`, of ``[kind, slot]`` GPU power, and kind and inlet by server."""
+        return _known(self.server_power, hardware).at_inlets(gpu_power_w, kind, inlet_c)
+
+    def servers_airflow_cfm(
+        self, hardware: str, gpu_power_w: FloatArray, kind: NDArray[np.int64], inlet_c: FloatArray
+    ) -> FloatArray:
+        """``[server, slot]`` as :meth:`airflow_cfm`, for many servers at once like :meth:`servers_power_w`."""
+        return _known(self.airflow, hardware).at_inlets(gpu_power_w, kind, inlet_c)
+
     def idle_server_power_w(self, hardware: str, inlet_c: ArrayLike) -> FloatArray:
         """Power of a server that is on and runs no VM."""
         return self.server_power_w(hardware, _known(self.gpu_power, hardware).idle_power_w, inlet_c)

@@ -122,3 +122,19 @@ def test_priorities_and_names_are_taken_over(problem_of, iaas):
     """What the caller said, in the caller's order."""
     problem = problem_of([*iaas(1, name="b", priority=9), *iaas(1, name="a", priority=1)])
     assert (problem.vms, problem.vm_priority.tolist()) == (("b", "a"), [9, 1])
+
+
+def test_a_week_has_its_own_slot_for_each_hour_and_its_worst_weekdays_are_the_day(
+    controller, forecast_of, iaas, saas, run
+):
+    """168 hours; the highest of an hour's seven days is what the 24 slots of a day have, for bases and for VMs."""
+    run([*iaas(30), *saas(8)])
+    forecast = forecast_of(controller.fleet)
+    vms = iaas(2, name="new")
+    day, week = placement_problem(forecast, vms), placement_problem(forecast, vms, week=True)
+    assert len(set(week.budgets.slots)) == 168
+    assert [name[-3:] for name in week.budgets.slots[:24]] == list(day.budgets.slots)
+    for one, many in zip(day.budgets.families, week.budgets.families, strict=True):
+        assert (many.base.reshape(-1, 7, 24).max(axis=1) <= one.base).all()
+        assert (many.base.reshape(-1, 7, 24).max(axis=1) >= 0.9 * one.base).all()
+    assert (week.type_power_w.reshape(1, 1, 7, 24).max(axis=2) == day.type_power_w).all()

@@ -60,3 +60,12 @@ def test_a_curve_or_surface_that_falls_is_refused():
         Surface((100.0, 300.0), (20.0, 30.0), ((1000.0, 900.0), (2000.0, 2300.0)), 10.0)
     with pytest.raises(ValueError, match="one row for each"):
         Surface((100.0, 300.0), (20.0, 30.0), ((1000.0, 1100.0),), 10.0)
+
+
+def test_many_servers_of_few_kinds_are_as_one_by_one():
+    """The short way for large sites, below, inside and above the knots."""
+    surface = Surface((100.0, 200.0, 400.0), (18.0, 27.0), ((1.0, 2.0), (3.0, 5.0), (9.0, 12.0)), 0.5)
+    rng = np.random.default_rng(0)
+    power, kind = rng.uniform(50.0, 500.0, (4, 6)), rng.integers(0, 4, 30)
+    inlet = rng.uniform(15.0, 32.0, 30)
+    assert surface.at_inlets(power, kind, inlet) == pytest.approx(surface.at(power[kind], inlet[:, None]), rel=1e-12)
