@@ -408,3 +408,21 @@ def test_less_excess_outweighs_any_cost(monkeypatch):
     assert (result.plan.excess, result.mode) == ({}, Mode.SOLVER)
     assert result.objective == pytest.approx(OPTIMUM["reconfiguration"])
     assert door.solve is solve
+
+
+# What one more unit would be worth.
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_shadow_prices_come_where_they_are_asked_for_and_only_there(kind):
+    """They cost a solve of their own; the prices of a worker are those of this process."""
+    with Workers() as workers:
+        told = solve(PROBLEMS[kind](), deadline_s=GENEROUS_S, workers=workers, explain=True)
+    assert told.shadow_prices == solve(PROBLEMS[kind](), solver="greedy", explain=True).shadow_prices
+    assert told.shadow_prices
+    assert solve(PROBLEMS[kind](), solver="greedy").shadow_prices is None
+
+
+def test_prices_that_do_not_come_in_time_are_none():
+    """None is not the same as nothing that binds."""
+    assert solve(PROBLEMS["placement"](), solver="greedy", deadline_s=0.0, explain=True).shadow_prices is None

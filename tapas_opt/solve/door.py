@@ -15,6 +15,7 @@ from tapas_opt.mip.result import MipStatus
 from tapas_opt.mip.worker import Workers
 from tapas_opt.solve.exact import Found, Search, exact, excess_of
 from tapas_opt.solve.kinds import Kind, engine_of, kind_of, worker_of
+from tapas_opt.solve.prices import prices_beside
 from tapas_opt.solve.record import Record
 from tapas_opt.solve.verdict import improved, judged, mode_of, with_bound
 
@@ -27,6 +28,9 @@ HAND_OVER_FRAC, HAND_OVER_S, HAND_OVER_MOST_S = 0.08, 0.1, 1.5
 """Kept back of a deadline, but never more than half of it: solvers overrun their limits (HiGHS given 0.1 s has returned
 after 0.45 s), and what they end with has to be decoded and sent. One that overruns even so is ended, and costs the next
 call a spare process; what it told of until then stands."""
+
+EXPLAIN_FRAC = 0.3
+"""Part of a deadline that is kept for shadow prices where they are asked for."""
 
 CHECKS_KEPT = 1.5
 """A solver's process is ended so many of greedy's checks before the deadline: what it told of has to be judged, too."""
@@ -58,6 +62,7 @@ def solve(
     work: int | None = None,
     workers: Workers | None = None,
     cancel: threading.Event | None = None,
+    explain: bool = False,
 ) -> Result[Any]:
     """Answer a placement, routing or reconfiguration problem.
 
@@ -78,6 +83,8 @@ def solve(
         Processes for the solvers; without them the solver runs in this process, where nothing can end it.
     cancel
         Once set, the solver's process is ended, and what was found by then stands.
+    explain
+        Ask for shadow prices, too: they get what the search leaves, and at least `EXPLAIN_FRAC` of the deadline.
 
     Raises
     ------
@@ -93,12 +100,16 @@ def solve(
     engine = engine_of(kind, solver)
     record = Record(began)
     given_s = deadline_s if deadline_s is not None else DEADLINE_S if work is None else math.inf
-    limits = _Limits(began + given_s, work, cancel)
+    limits = _Limits(began + given_s * (1.0 - EXPLAIN_FRAC if explain else 1.0), work, cancel)
     result = _greedy(kind, problem, seed)
     record.note(result)
     if engine is not None:
         result = _searched(kind, problem, result, Search(engine, None, gap_frac, seed, work), limits, workers, record)
         record.note(result)
+    if explain and not (cancel is not None and cancel.is_set()):
+        left_s = max(0.0, began + given_s - time.perf_counter())
+        prices = prices_beside(problem, result.plan, deadline_s=left_s, seed=seed, workers=workers)
+        result = replace(result, shadow_prices=prices)
     return replace(
         result,
         why_not=kind.check.why_not(problem, result.plan),
