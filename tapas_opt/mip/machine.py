@@ -6,7 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-__all__ = ["cores"]
+__all__ = ["cores", "memory_bytes", "worker_memory_bytes"]
+
+WORKER_SHARE = 0.5
+"""Of the machine's memory, for each process of a worker: more would leave the server nothing."""
+
+WORKER_LEAST_BYTES = 2**31
+"""Address space is no memory: a solver's libraries and threads alone map most of a gigabyte."""
 
 
 def cores(root: Path = Path("/")) -> int:
@@ -24,20 +30,48 @@ def cores(root: Path = Path("/")) -> int:
     return max(1, int(min([allowed, *_quotas(root)])))
 
 
+def memory_bytes(root: Path = Path("/")) -> int:
+    """Memory that this process may really use: the machine's, cut by the cgroup's limit.
+
+    Parameters
+    ----------
+    root
+        Where ``proc`` and ``sys`` are mounted.
+    """
+    return min([_physical_bytes(), *_memory_limits(root)])
+
+
+def worker_memory_bytes(root: Path = Path("/")) -> int:
+    """Default cap of the address space of a worker's process."""
+    return max(WORKER_LEAST_BYTES, int(WORKER_SHARE * memory_bytes(root)))
+
+
+def _physical_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _memory_limits(root: Path) -> Iterator[int]:
+    for folder in _cgroup_folders(root, "memory"):
+        for file in ("memory.max", "memory.limit_in_bytes"):
+            limit = _text(folder / file).strip()
+            if limit.isdigit():  # no limit reads "max", or in the old cgroups a number beyond any machine
+                yield int(limit)
+
+
 def _quotas(root: Path) -> Iterator[float]:
-    for folder in _cgroup_folders(root):
+    for folder in _cgroup_folders(root, "cpu"):
         yield from _quota_v2(folder / "cpu.max")
         yield from _quota_v1(folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
 
 
-def _cgroup_folders(root: Path) -> Iterator[Path]:
+def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
     """The group's folder and all above it, for each hierarchy: a quota anywhere on the way binds."""
     mounts = root / "sys/fs/cgroup"
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         group = PurePosixPath(path.lstrip("/"))
-        for mount in (mounts / controllers, mounts / "cpu", mounts / "unified", mounts):
-            if not controllers or "cpu" in controllers.split(","):
+        for mount in (mounts / controllers, mounts / controller, mounts / "unified", mounts):
+            if not controllers or controller in controllers.split(","):
                 yield from (mount / part for part in (group, *group.parents))
 
 

@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 from tapas_opt.errors import DeadlinePassed, NotFound, WorkerFailed
 from tapas_opt.mip import cpsat, decomposition, pyomo_solver, scip
+from tapas_opt.mip.machine import worker_memory_bytes
 from tapas_opt.mip.process import CANCELLED, LOOK_S, Process
 
 __all__ = ["WARM_UPS", "Worker", "Workers"]
@@ -248,14 +249,14 @@ class Workers:
     warm_ups
         The solvers' names, each with what its processes do ahead of their first run.
     memory_bytes
-        Cap of each process's address space; None for no cap.
+        Cap of each process's address space; default `worker_memory_bytes`, a share of the machine's memory.
     """
 
     def __init__(
         self, warm_ups: Mapping[str, Callable[[], object]] = WARM_UPS, *, memory_bytes: int | None = None
     ) -> None:
         self._warm_ups = dict(warm_ups)
-        self._memory_bytes = memory_bytes
+        self._memory_bytes = worker_memory_bytes() if memory_bytes is None else memory_bytes
         self._lock = threading.Lock()
         self._workers: dict[str, Worker] = {}
         self._closed = False

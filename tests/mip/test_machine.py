@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from tapas_opt.mip.machine import cores
+from tapas_opt.mip.machine import cores, memory_bytes, worker_memory_bytes
 
 ALLOWED = len(os.sched_getaffinity(0))
 
@@ -51,3 +51,27 @@ def test_the_old_cgroups_bind_too(machine, quota, expected):
         "sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us": "100000\n",
     }
     assert cores(machine(files)) == expected
+
+
+MACHINE_BYTES = memory_bytes()
+
+
+def test_without_a_limit_the_machines_memory_counts(machine):
+    files = {"proc/self/cgroup": "0::/pod\n", "sys/fs/cgroup/pod/memory.max": "max\n"}
+    assert memory_bytes(machine(files)) >= MACHINE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [("0::/pod/app", "pod/memory.max"), ("3:memory:/box", "memory/box/memory.limit_in_bytes")],
+)
+def test_a_limit_of_the_group_or_of_one_above_it_binds(machine, line, file):
+    """A process that takes more is killed by the kernel, and with it all that it held."""
+    files = {"proc/self/cgroup": f"{line}\n", f"sys/fs/cgroup/{file}": f"{600 * 2**20}\n"}
+    assert memory_bytes(machine(files)) == 600 * 2**20
+
+
+def test_a_worker_gets_a_share_and_enough_to_load_a_solver(machine):
+    assert worker_memory_bytes() == max(2**31, MACHINE_BYTES // 2)
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{2**20}\n"}
+    assert worker_memory_bytes(machine(files)) == 2**31
