@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.hosts import Hosts
-from tapas_opt.placement.problem import PlacementProblem
+from tapas_opt.placement.problem import PlacementProblem, SpreadGroup
+from tapas_opt.placement.promises.numbers import Promises
 
 __all__ = ["free_blocks", "on_hosts"]
 
@@ -37,7 +39,9 @@ def on_hosts(
         GPUs.
     """
     blocks = list(_blocks(free, gpus))
-    of, first, size = (np.array(part, dtype=np.int64) for part in zip(*blocks, strict=True)) if blocks else (_NONE,) * 3
+    of, first, size = (
+        (np.array(part, dtype=np.int64) for part in zip(*blocks, strict=True)) if blocks else (_EMPTY,) * 3
+    )
     whole = size == gpus[of]
     families = tuple(
         replace(family, member=family.member[of], share_permille=family.share_permille[of])
@@ -52,10 +56,22 @@ def on_hosts(
         server_hardware=problem.server_hardware[of],
         server_available=problem.server_available[of],
         server_ceiling_w=np.array(ceiling, dtype=np.int64),
-        groups=tuple(replace(group, place_of=group.place_of[of]) for group in problem.groups),
+        groups=tuple(_group_on(group, of) for group in problem.groups),
         budgets=replace(problem.budgets, families=families),
+        promises=None if problem.promises is None else _promises_on(problem.promises, of, whole),
         hosts=Hosts(tuple(problem.servers[s] for s in of), first, size, type_gpus),
     )
+
+
+def _group_on(group: SpreadGroup, of: IntArray) -> SpreadGroup:
+    together = group.together and replace(group.together, place_of=group.together.place_of[of])
+    return replace(group, place_of=group.place_of[of], together=together)
+
+
+def _promises_on(promises: Promises, of: IntArray, whole: BoolArray) -> Promises:
+    """What is kept back are whole servers."""
+    levels = tuple(replace(kept, place_of=np.where(whole, kept.place_of[of], NONE)) for kept in promises.levels)
+    return replace(promises, levels=levels)
 
 
 def free_blocks(free: BoolArray) -> Iterator[tuple[int, int]]:
@@ -73,7 +89,7 @@ def free_blocks(free: BoolArray) -> Iterator[tuple[int, int]]:
         size //= 2
 
 
-_NONE = np.zeros(0, dtype=np.int64)
+_EMPTY = np.zeros(0, dtype=np.int64)
 
 
 def _blocks(free: BoolArray, gpus: IntArray) -> Iterator[tuple[int, int, int]]:

@@ -18,6 +18,7 @@ from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection, Violation
 from tapas_opt.placement.check_hosts import free_part, gpus_held, parts_violations, spare_gpus_cost
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, SpreadGroup
+from tapas_opt.placement.promises.check import PromiseBarriers, promise_bindings, promise_violations
 
 __all__ = ["binding", "check", "why_not"]
 
@@ -36,6 +37,7 @@ def check(problem: PlacementProblem, plan: PlacementPlan) -> CheckReport:
         *_gpu_temperature_limit(problem, placed),
         *_group_spread(problem, placed),
         *_group_all_or_nothing(problem, placed),
+        *promise_violations(problem, placed),
         *_budget_violations(problem, placed),
     ]
     return CheckReport(tuple(violations), _terms(problem, placed))
@@ -130,7 +132,7 @@ def _group_all_or_nothing(problem: PlacementProblem, placed: Placed) -> Iterator
 
 def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     prices, with_server = problem.prices, {v for v, _ in placed}
-    unplaced = sum(int(problem.vm_priority[v]) for v in range(len(problem.vms)) if v not in with_server)
+    unplaced = sum(_unplaced_price(problem, v) for v in range(len(problem.vms)) if v not in with_server)
     servers, power, airflow = _draws(problem, placed)
     peaks = 0
     for family in problem.budgets.families:
@@ -139,12 +141,18 @@ def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     spare = [int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w for v, s in placed]
     parts = {} if problem.hosts is None else {"spare_gpus": sum(spare_gpus_cost(problem, v, s) for v, s in placed)}
     return {
-        "unplaced_vms": float(prices.unplaced_vm * unplaced),
+        "unplaced_vms": float(unplaced),
         "peak_utilisation": float(peaks),
         "lost_temperature_slack": float(prices.lost_slack_w * sum(-watts for watts in spare if watts < 0)),
         "spare_ceiling": float(prices.spare_ceiling_10w * sum(watts // 10 for watts in spare if watts > 0)),
         **{name: float(cost) for name, cost in parts.items()},
     }
+
+
+def _unplaced_price(problem: PlacementProblem, v: int) -> int:
+    evictable = problem.vm_spot is not None and problem.vm_spot[v]
+    price = problem.prices.unplaced_vm * (problem.prices.spot_permille if evictable else 1000) // 1000
+    return int(price * problem.vm_priority[v])
 
 
 def _rise(family: BudgetFamily, draw: IntArray, servers: IntArray) -> int:
@@ -172,6 +180,7 @@ def _full_places(problem: PlacementProblem, placed: Placed) -> Iterator[Binding]
             left = group.max_per_place - int(group.present[p]) - added[p]
             if left <= 0:
                 yield Binding(Constraint.GROUP_SPREAD, f"{group.name} in {place}", float(left), "VMs")
+    yield from promise_bindings(problem, placed)
 
 
 Reasons = dict[Constraint, tuple[float, str]]
@@ -185,6 +194,7 @@ class _Rejections:
         self._problem = problem
         self._placed = _placed(problem, plan)
         self._taken = {s for _, s in self._placed}
+        self._promises = PromiseBarriers(problem, self._placed)
         self._held = {} if problem.hosts is None else gpus_held(problem, plan)
         servers, power_w, airflow_cfm = _draws(problem, self._placed)
         self._families = problem.budgets.tolerating_present_excess().families
@@ -238,6 +248,7 @@ class _Rejections:
             too_many = _per_place(self._problem, g, self._placed)[place] + 1 - _free_places(group, place)
             if too_many > 0:
                 found[Constraint.GROUP_SPREAD] = (float(too_many), "VMs")
+        found |= self._promises.of(v, s)
         for f, family in enumerate(self._families):
             shortfall = max((self._shortfall(v, s, f, d) for d in family.member[s] if d >= 0), default=0.0)
             if shortfall > 0:

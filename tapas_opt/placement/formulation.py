@@ -17,6 +17,13 @@ from tapas_opt.domain.result import Constraint
 from tapas_opt.mip.model import ABSENT, MipArrays, MipModel
 from tapas_opt.placement.naming import named
 from tapas_opt.placement.problem import Peak, PlacementClasses, PlacementPlan, PlacementProblem
+from tapas_opt.placement.promises.formulation import (
+    PromiseColumns,
+    add_promises,
+    joinable,
+    promise_columns,
+    set_promises,
+)
 
 __all__ = ["decode", "encode", "formulate"]
 
@@ -34,6 +41,7 @@ def formulate(problem: PlacementProblem, classes: PlacementClasses) -> MipArrays
     add_budgets(model, classes.budgets, draw)
     _group_spread(model, x, problem, classes)
     _group_all_or_nothing(model, x, problem, classes)
+    add_promises(model, x.promises, x.assign, problem, classes)
     _peak_utilisation(model, x, classes, draw)
     return model.arrays()
 
@@ -63,6 +71,7 @@ def encode(problem: PlacementProblem, classes: PlacementClasses, plan: Placement
     for g, column in enumerate(x.group_placed):
         if column != ABSENT:
             values[column] = not values[x.unplaced[_members(problem, classes, g)]].any()
+    set_promises(x.promises, problem, classes, plan, values)
     return values
 
 
@@ -74,18 +83,19 @@ class _Columns:
     unplaced: IntArray
     peak_increase: IntArray
     group_placed: IntArray
+    promises: PromiseColumns
 
 
 def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClasses) -> _Columns:
     vms, servers = classes.vm_names, classes.server_names
     kind, first = problem.vm_type[classes.vms.first], classes.servers.first
-    prices, taken = problem.prices, problem.type_gpus[np.ix_(kind, problem.server_hardware[first])]
+    taken = problem.type_gpus[np.ix_(kind, problem.server_hardware[first])]
     return _Columns(
         assign=model.columns(
             "assign",
             vms,
             servers,
-            where=problem.eligible()[np.ix_(kind, first)],
+            where=problem.eligible()[np.ix_(kind, first)] & joinable(problem, classes),
             upper=np.minimum(classes.vms.size[:, None], classes.servers.size * problem.gpus[first] // taken),
             cost=(problem.temperature_cost() + problem.spare_gpus_cost())[np.ix_(kind, first)],
             integer=True,
@@ -94,7 +104,7 @@ def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClass
             "unplaced",
             vms,
             upper=classes.vms.size,
-            cost=prices.unplaced_vm * problem.vm_priority[classes.vms.first],
+            cost=problem.unplaced_price(classes.vms.first),
             integer=True,
         ),
         peak_increase=model.columns(
@@ -111,6 +121,7 @@ def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClass
             upper=1.0,
             integer=True,
         ),
+        promises=promise_columns(model, problem, classes),
     )
 
 

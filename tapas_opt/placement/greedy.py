@@ -37,12 +37,12 @@ def greedy(problem: PlacementProblem) -> PlacementPlan:
 
 
 def _in_order(problem: PlacementProblem, eligible: IntArray) -> Iterator[list[int]]:
-    """VMs by priority, then those whose type has fewer ``eligible`` servers, then those that draw more.
+    """VMs by what they cost unplaced, then those whose type has fewer ``eligible`` servers, then those that draw more.
 
     VMs of an all-or-nothing group come together, in the place of their first.
     """
     power = problem.type_power_w.max(axis=(1, 2), initial=0)[problem.vm_type]
-    order = np.lexsort((-power, eligible[problem.vm_type], -problem.vm_priority))
+    order = np.lexsort((-power, eligible[problem.vm_type], -problem.unplaced_price(np.arange(len(problem.vms)))))
     group_of = problem.vm_group[order]
     done: set[int] = set()
     for v, group in zip(order.tolist(), group_of.tolist(), strict=True):
@@ -55,7 +55,7 @@ def _in_order(problem: PlacementProblem, eligible: IntArray) -> Iterator[list[in
 
 def _place_together(site: _Site, problem: PlacementProblem, vms: list[int]) -> None:
     """Place all of ``vms`` or, if one finds no server or they cost more than they are worth, none."""
-    present, worth = site.increase.copy(), problem.prices.unplaced_vm * int(problem.vm_priority[vms].sum())
+    present, worth = site.increase.copy(), int(problem.unplaced_price(np.array(vms)).sum())
     taken: list[int] = []
     for v in vms:
         k, price = site.best_class(v)

@@ -43,16 +43,28 @@ def named(problem: PlacementProblem, classes: PlacementClasses, chosen: Iterable
 
 
 def _parts(problem: PlacementProblem, vms: list[int], hosts: list[int]) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-    """VM, host and GPUs. Sizes fall and each divides the one before, so a host is full before the next is begun."""
+    """VM, host and GPUs: first VMs that stay, so that they break as few hosts as can be, then those of spot."""
     assert problem.hosts is not None
-    hardware = problem.server_hardware[hosts[0]]
-    size = problem.hosts.type_gpus[problem.vm_type[vms], hardware]
+    size = problem.hosts.type_gpus[problem.vm_type[vms], problem.server_hardware[hosts[0]]]
     waiting = iter(hosts)
-    host, used, room = -1, 0, 0
-    for at in np.argsort(-size, kind="stable").tolist():
-        if used == room:
-            host, used = next(waiting), 0
-            room = int(problem.hosts.gpus[host])
-        first = int(problem.hosts.first_gpu[host]) + used
-        used += int(size[at])
-        yield vms[at], host, tuple(range(first, first + int(size[at])))
+    begun: dict[int, list[bool]] = {}
+    for at in np.lexsort((-size, problem.is_spot[vms])).tolist():
+        need = int(size[at])
+        while (part := _part(begun, need)) is None:
+            host = next(waiting)
+            begun[host] = [True] * int(problem.hosts.gpus[host])
+        host, first = part
+        begun[host][first : first + need] = [False] * need
+        if not any(begun[host]):
+            del begun[host]
+        lowest = int(problem.hosts.first_gpu[host]) + first
+        yield vms[at], host, tuple(range(lowest, lowest + need))
+
+
+def _part(begun: dict[int, list[bool]], need: int) -> tuple[int, int] | None:
+    """The first aligned block that is free in a host that was begun; few are, as most are full before the next is."""
+    for host, free in begun.items():
+        for first in range(0, len(free), need):
+            if all(free[first : first + need]):
+                return host, first
+    return None

@@ -15,6 +15,7 @@ from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.hosts import Hosts
+from tapas_opt.placement.promises.numbers import Promises, TogetherIn
 
 __all__ = [
     "Peak",
@@ -33,7 +34,7 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class SpreadGroup:
-    """VMs that must not all die together.
+    """VMs that must not all die together, or that work together.
 
     Attributes
     ----------
@@ -42,6 +43,8 @@ class SpreadGroup:
         ``spread`` there is one place, which holds any number.
     max_per_place, present
         At most so many members in one place; ``[place]`` how many run there already.
+    together
+        Places of which all members share one, if they have to.
     """
 
     name: str
@@ -50,6 +53,7 @@ class SpreadGroup:
     max_per_place: int
     present: IntArray
     all_or_nothing: bool
+    together: TogetherIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class PlacementPrices:
     ----------
     unplaced_vm
         Of one VM of priority 1 that gets no server.
+    spot_permille
+        Of that price, for a VM that can be evicted.
     peak_permille
         Of each thousandth by which the highest utilisation of a family's domains rises above today's.
     lost_slack_w
@@ -71,6 +77,7 @@ class PlacementPrices:
     """
 
     unplaced_vm: int = 20_000
+    spot_permille: int = 250
     peak_permille: Mapping[Constraint, int] = field(
         default_factory=lambda: {
             Constraint.ROW_POWER_BUDGET: 10,
@@ -106,6 +113,10 @@ class PlacementProblem:
     hosts
         Where VMs may take parts of servers: the GPUs of each entry of the server axis. Without it a VM takes all of
         a server.
+    vm_spot
+        ``[vm]`` whether it can be evicted: it costs less unplaced, and may sit on servers that are kept back.
+    promises
+        Servers that are kept back for tenants and for failover.
     """
 
     vms: tuple[str, ...]
@@ -124,6 +135,19 @@ class PlacementProblem:
     budgets: BudgetNumbers
     prices: PlacementPrices = field(default_factory=PlacementPrices)
     hosts: Hosts | None = None
+    vm_spot: BoolArray | None = None
+    promises: Promises | None = None
+
+    @property
+    def is_spot(self) -> BoolArray:
+        """``[vm]`` whether it can be evicted; none is, where nothing is said."""
+        return np.zeros(len(self.vms), dtype=bool) if self.vm_spot is None else self.vm_spot
+
+    def unplaced_price(self, vms: IntArray) -> IntArray:
+        """What it costs not to place each of some VMs."""
+        full, spot = self.prices.unplaced_vm, self.prices.unplaced_vm * self.prices.spot_permille // PERMILLE
+        price = full if self.vm_spot is None else np.where(self.vm_spot[vms], spot, full)
+        return np.asarray(price * self.vm_priority[vms])
 
     @property
     def gpus(self) -> IntArray:
@@ -211,7 +235,7 @@ class PlacementClasses:
 
     ``budgets`` tolerates present excess, forgets domains that this batch can neither fill nor bring to the peak, so
     that more servers are alike, and has rows only for slots that no other slot implies; ``peaks`` are its priced
-    families. A class is named after its first member.
+    families; ``promises`` forgets places that the batch cannot bring short. A class is named after its first member.
     """
 
     vms: Classes
@@ -220,6 +244,7 @@ class PlacementClasses:
     server_names: tuple[str, ...]
     budgets: BudgetNumbers
     peaks: tuple[Peak, ...]
+    promises: Promises
 
 
 def placement_classes(problem: PlacementProblem) -> PlacementClasses:
@@ -235,9 +260,10 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
     watched = {peak.family.constraint: np.asarray(peak.can_rise.any(axis=1)) for peak in peaks}
     budgets = without_dominated(tolerant.without_slack(most, watched), *draws)
     families = {family.constraint: family for family in budgets.families}
-    vm_keys = np.stack([problem.vm_type, problem.vm_priority, problem.vm_group], axis=1)
-    vms = classes_of(BudgetNumbers(budgets.slots, ()), np.arange(len(problem.vms)), vm_keys)
-    servers = classes_of(budgets, np.arange(len(problem.servers)), *_looks(problem))
+    promises = _promises(problem)
+    vm_keys = [problem.vm_type, problem.vm_priority, problem.vm_group, problem.is_spot, promises.vm_tenant]
+    vms = classes_of(BudgetNumbers(budgets.slots, ()), np.arange(len(problem.vms)), np.stack(vm_keys, axis=1))
+    servers = classes_of(budgets, np.arange(len(problem.servers)), *_looks(problem, promises))
     return PlacementClasses(
         vms=vms,
         servers=servers,
@@ -245,6 +271,7 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
         server_names=tuple(problem.servers[s] for s in servers.first),
         budgets=budgets,
         peaks=tuple(replace(peak, family=families[peak.family.constraint]) for peak in peaks),
+        promises=promises,
     )
 
 
@@ -253,7 +280,14 @@ def coolest_first(problem: PlacementProblem, servers: IntArray) -> list[int]:
     return [int(s) for s in servers[np.argsort(-problem.server_ceiling_w[servers], kind="stable")]]
 
 
-def _looks(problem: PlacementProblem) -> list[IntArray]:
+def _promises(problem: PlacementProblem) -> Promises:
+    """Those that the batch could break."""
+    if problem.promises is None:
+        return Promises(np.full(len(problem.vms), NONE), (), ())
+    return problem.promises.stated(problem.server_available, int((~problem.is_spot).sum()))
+
+
+def _looks(problem: PlacementProblem, promises: Promises) -> list[IntArray]:
     """What VMs see of a server; of one that is not available, nothing.
 
     Where spare ceiling has no price, one beyond the comfort of the hottest VM asked for is as good as any higher one.
@@ -265,6 +299,8 @@ def _looks(problem: PlacementProblem) -> list[IntArray]:
     looks = [problem.server_hardware, ceiling if problem.prices.spare_ceiling_10w else np.minimum(ceiling, enough)]
     looks.append(problem.gpus)
     looks += [group.place_of for group in problem.groups]
+    looks += [group.together.place_of for group in problem.groups if group.together is not None]
+    looks += [kept.place_of for kept in promises.levels]
     return [free.astype(np.int64), *(np.where(free, look, NONE) for look in looks)]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapas_opt.budgets.reference import Term, add_budgets, drawn
 from tapas_opt.placement.problem import Peak, PlacementClasses, PlacementProblem, SpreadGroup
+from tapas_opt.placement.promises.reference import Taking, add_promises, may_join
 
 if TYPE_CHECKING:
     import pyomo.environ as pyo
@@ -27,6 +28,7 @@ def reference(problem: PlacementProblem, classes: PlacementClasses) -> pyo.Concr
     add_budgets(m, classes.budgets, terms)
     _group_spread(m, i)
     _group_all_or_nothing(m, i)
+    add_promises(m, problem, classes, _takings(m, i), i.vms_alike)
     _peak_utilisation(m, i, classes, terms)
     _objective(m, i, problem)
     return m
@@ -82,6 +84,7 @@ def _eligible(problem: PlacementProblem, v: int, s: int) -> bool:
         problem.server_available[s]
         and problem.type_fits[kind, hardware]
         and problem.gpus[s] % _taken(problem, v, s) == 0
+        and may_join(problem, v, s)
         and problem.type_gpu_power_w[kind, hardware] <= problem.server_ceiling_w[s]
     )
 
@@ -100,6 +103,11 @@ def _columns(m: Any, i: _Sets) -> None:
     m.unplaced = pyo.Var(list(i.vms), domain=pyo.Integers, bounds=lambda _, w: (0, i.vms_alike[w]))
     m.peak_increase = pyo.Var(list(i.peaks), domain=pyo.Integers, bounds=lambda _, f: (0, i.peaks[f].most_increase))
     m.group_placed = pyo.Var(whole, domain=pyo.Binary)
+
+
+def _takings(m: Any, i: _Sets) -> list[Taking]:
+    """Which VMs may go where."""
+    return [Taking(m.assign[w, k], w, i.vms[w], k, i.servers[k], i.taken[w, k]) for w, k in i.pairs]
 
 
 def _terms(m: Any, i: _Sets, problem: PlacementProblem) -> list[Term]:
@@ -174,12 +182,18 @@ def _peak_utilisation(m: Any, i: _Sets, classes: PlacementClasses, terms: list[T
     m.peak_utilisation = pyo.Constraint(index, rule=rule)
 
 
+def _unplaced_price(problem: PlacementProblem, v: int) -> int:
+    """By priority; less for a VM that can be evicted."""
+    permille = problem.prices.spot_permille if problem.is_spot[v] else 1000
+    return problem.prices.unplaced_vm * permille // 1000 * int(problem.vm_priority[v])
+
+
 def _objective(m: Any, i: _Sets, problem: PlacementProblem) -> None:
     """Unplaced VMs by priority, rise of the peaks, lost temperature slack, spare ceilings and spare GPUs."""
     import pyomo.environ as pyo  # noqa: PLC0415
 
     prices, temperature = problem.prices, problem.temperature_cost()
-    unplaced = sum(prices.unplaced_vm * int(problem.vm_priority[v]) * m.unplaced[w] for w, v in i.vms.items())
+    unplaced = sum(_unplaced_price(problem, v) * m.unplaced[w] for w, v in i.vms.items())
     peaks = sum(peak.price * m.peak_increase[f] for f, peak in i.peaks.items())
     warm = sum(int(temperature[problem.vm_type[i.vms[w]], i.servers[k]]) * m.assign[w, k] for w, k in i.pairs)
     spare = sum(prices.spare_gpu * (i.gpus[k] - i.taken[w, k]) * m.assign[w, k] for w, k in i.pairs)

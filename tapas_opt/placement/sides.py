@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
+from tapas_opt.placement.promises.sides import GroupTogether, KeptBackSide
 
 __all__ = ["GroupSpread", "SideLimit", "side_limits"]
 
@@ -45,6 +46,10 @@ def side_limits(problem: PlacementProblem, classes: PlacementClasses) -> tuple[S
     sides: list[SideLimit] = []
     if problem.groups:
         sides.append(GroupSpread(problem, classes))
+    if any(group.together is not None for group in problem.groups):
+        sides.append(GroupTogether(problem, classes))
+    if problem.promises is not None:
+        sides.append(KeptBackSide(problem, classes))
     return tuple(sides)
 
 

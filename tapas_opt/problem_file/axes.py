@@ -18,6 +18,7 @@ from tapas_opt.domain.topology import NONE
 from tapas_opt.errors import Fault
 from tapas_opt.placement.hosts import Hosts
 from tapas_opt.placement.problem import PlacementProblem, SpreadGroup
+from tapas_opt.placement.promises.numbers import KeptBack, Promises, TogetherIn
 from tapas_opt.problem_file.codec import FAULTS_NAMED, hints_of
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationProblem
 from tapas_opt.routing.problem import RoutingProblem
@@ -48,7 +49,11 @@ AXES: Mapping[type, Mapping[str, str]] = {
         "server_hardware": "server -> hardware",
         "server_available": "server",
         "server_ceiling_w": "server",
+        "vm_spot": "vm",
     },
+    TogetherIn: {"places": "home", "place_of": "server -> home", "present": "home"},
+    Promises: {"vm_tenant": "vm", "levels": "level", "reservations": "reservation"},
+    KeptBack: {"places": "kept", "place_of": "server -> kept or none", "evictable": "kept", "buffer": "kept"},
     Hosts: {"server": "server", "first_gpu": "server", "gpus": "server", "type_gpus": "type hardware"},
     SpreadGroup: {"places": "place", "place_of": "server -> place", "present": "place"},
     RoutingProblem: {

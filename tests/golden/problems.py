@@ -17,6 +17,7 @@ from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
+from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationPrices, ReconfigurationProblem, Stage
 from tapas_opt.routing.problem import RoutingPrices, RoutingProblem
 
@@ -111,6 +112,36 @@ def server_gpu_capacity() -> PlacementProblem:
 def gpu_temperature_limit() -> PlacementProblem:
     """S1 bears 390 W a GPU and V1 wants 400: there is no row, but no column assign(V1,S1) either."""
     return two_vms(server_ceiling_w=np.array([390, 500]))
+
+
+def group_together() -> PlacementProblem:
+    """V1 and V2 are nodes of one job, which shares a rack: S1 and S2 are in K1, S3 in K2."""
+    racks = TogetherIn(("K1", "K2"), np.array([0, 0, 1]), np.array([0, 0]))
+    job = SpreadGroup("job", ("anywhere",), np.zeros(3, dtype=np.int64), 3, np.array([0]), False, racks)
+    return two_vms(
+        servers=("S1", "S2", "S3"),
+        vm_group=np.array([0, 0]),
+        server_hardware=np.zeros(3, dtype=np.int64),
+        server_available=np.ones(3, dtype=bool),
+        server_ceiling_w=np.full(3, 500),
+        groups=(job,),
+    )
+
+
+def room_with_two_servers(buffer: int, reservations: tuple[Reservation, ...]) -> Promises:
+    """V1 is of the tenant 0, V2 of nobody who was promised anything; both servers count in one room."""
+    room = KeptBack(("room-1",), np.array([0, 0]), np.array([0]), np.array([buffer]))
+    return Promises(np.array([0, NONE]), (room,), reservations)
+
+
+def tenant_reservation() -> PlacementProblem:
+    """One of the two servers of room-1 is owed to the tenant of V1: V1 takes it, or V2 leaves one free."""
+    return two_vms(promises=room_with_two_servers(0, (Reservation("acme", 0, 1, 0, (0,)),)))
+
+
+def capacity_buffer() -> PlacementProblem:
+    """One of the two servers of room-1 stays free for failover: V1 or V2 takes the other."""
+    return two_vms(promises=room_with_two_servers(1, ()))
 
 
 def group_spread() -> PlacementProblem:
