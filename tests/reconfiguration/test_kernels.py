@@ -93,8 +93,9 @@ def test_buying_back_ends_where_no_single_step_saves(tables):
 
 
 def test_warming_up_compiles_all_that_a_search_needs(random_problem):
-    """Nothing is compiled in a first emergency: every kernel has the one signature that warming up gave it."""
+    """Nothing is compiled in a first emergency."""
     kernels.warm_up()
-    Search(tables_of(random_problem(1, instances=8, configurations=4))).run()
     compiled = [kernel for kernel in vars(kernels).values() if hasattr(kernel, "signatures")]
-    assert [len(kernel.signatures) for kernel in compiled] == [1] * len(compiled)
+    before = [len(kernel.signatures) for kernel in compiled]
+    Search(tables_of(random_problem(1, instances=8, configurations=4))).run()
+    assert [len(kernel.signatures) for kernel in compiled] == before
