@@ -18,10 +18,10 @@ from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection, Violation
 from tapas_opt.placement.check_hosts import free_part, gpus_held, parts_violations, spare_gpus_cost
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, SpreadGroup
-from tapas_opt.placement.promises.check import PromiseBarriers, promise_bindings, promise_violations
 
 __all__ = ["binding", "check", "why_not"]
 
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 Placed = list[tuple[int, int]]
@@ -37,7 +37,6 @@ def check(problem: PlacementProblem, plan: PlacementPlan) -> CheckReport:
         *_gpu_temperature_limit(problem, placed),
         *_group_spread(problem, placed),
         *_group_all_or_nothing(problem, placed),
-        *promise_violations(problem, placed),
         *_budget_violations(problem, placed),
     ]
     return CheckReport(tuple(violations), _terms(problem, placed))
@@ -132,7 +131,7 @@ def _group_all_or_nothing(problem: PlacementProblem, placed: Placed) -> Iterator
 
 def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     prices, with_server = problem.prices, {v for v, _ in placed}
-    unplaced = sum(_unplaced_price(problem, v) for v in range(len(problem.vms)) if v not in with_server)
+    unplaced = sum(int(problem.vm_priority[v]) for v in range(len(problem.vms)) if v not in with_server)
     servers, power, airflow = _draws(problem, placed)
     peaks = 0
     for family in problem.budgets.families:
@@ -141,18 +140,12 @@ def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     spare = [int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w for v, s in placed]
     parts = {} if problem.hosts is None else {"spare_gpus": sum(spare_gpus_cost(problem, v, s) for v, s in placed)}
     return {
-        "unplaced_vms": float(unplaced),
+        "unplaced_vms": float(prices.unplaced_vm * unplaced),
         "peak_utilisation": float(peaks),
         "lost_temperature_slack": float(prices.lost_slack_w * sum(-watts for watts in spare if watts < 0)),
         "spare_ceiling": float(prices.spare_ceiling_10w * sum(watts // 10 for watts in spare if watts > 0)),
         **{name: float(cost) for name, cost in parts.items()},
     }
-
-
-def _unplaced_price(problem: PlacementProblem, v: int) -> int:
-    evictable = problem.vm_spot is not None and problem.vm_spot[v]
-    price = problem.prices.unplaced_vm * (problem.prices.spot_permille if evictable else 1000) // 1000
-    return int(price * problem.vm_priority[v])
 
 
 def _rise(family: BudgetFamily, draw: IntArray, servers: IntArray) -> int:
@@ -165,6 +158,14 @@ def _rise(family: BudgetFamily, draw: IntArray, servers: IntArray) -> int:
 
 def _gpu_power_w(problem: PlacementProblem, v: int, s: int) -> int:
     return int(problem.type_gpu_power_w[problem.vm_type[v], problem.server_hardware[s]])
+
+
+def _own_cost(problem: PlacementProblem, v: int, s: int) -> int:
+    """What a VM costs on a server, whatever the others do."""
+    prices = problem.prices
+    spare_w = int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w
+    lost = prices.lost_slack_w * max(0, -spare_w) + prices.spare_ceiling_10w * (max(0, spare_w) // 10)
+    return lost if problem.hosts is None else lost + spare_gpus_cost(problem, v, s)
 
 
 def _per_place(problem: PlacementProblem, g: int, placed: Placed) -> Counter[int]:
@@ -180,7 +181,6 @@ def _full_places(problem: PlacementProblem, placed: Placed) -> Iterator[Binding]
             left = group.max_per_place - int(group.present[p]) - added[p]
             if left <= 0:
                 yield Binding(Constraint.GROUP_SPREAD, f"{group.name} in {place}", float(left), "VMs")
-    yield from promise_bindings(problem, placed)
 
 
 Reasons = dict[Constraint, tuple[float, str]]
@@ -194,12 +194,10 @@ class _Rejections:
         self._problem = problem
         self._placed = _placed(problem, plan)
         self._taken = {s for _, s in self._placed}
-        self._promises = PromiseBarriers(problem, self._placed)
         self._held = {} if problem.hosts is None else gpus_held(problem, plan)
         servers, power_w, airflow_cfm = _draws(problem, self._placed)
         self._families = problem.budgets.tolerating_present_excess().families
         self._room = [f.limit - loads(f, f.counted(power_w, airflow_cfm), servers) for f in self._families]
-        self._known: dict[tuple[int, ...], float] = {}
         self._answers: dict[tuple[int, ...], Reasons] = {}
 
     def of(self, v: int) -> Iterator[Rejection]:
@@ -214,80 +212,89 @@ class _Rejections:
                 yield Rejection(p.vms[v], constraint, shortfall, unit)
 
     def _reasons(self, v: int) -> Reasons:
-        candidates = [s for s in range(len(self._problem.servers)) if self._is_free(v, s)]
-        if not candidates:
+        candidates = self._candidates(v)
+        if not len(candidates):
             return {Constraint.SERVER_GPU_CAPACITY: (1.0, "servers")}
-        barred = {s: self._barriers(v, s) for s in candidates}
-        open_to = [s for s in candidates if not barred[s]]
-        if open_to:
-            return self._not_worth_it(v, open_to)
-        least: Reasons = {}
-        for reasons in barred.values():
-            for constraint, (shortfall, unit) in reasons.items():
-                least[constraint] = min((shortfall, unit), least.get(constraint, (np.inf, unit)))
-        return least
+        barred = self._barriers(v, candidates)
+        is_barred = np.any([missing > 0 for missing, _ in barred.values()], axis=0)
+        if not is_barred.all():
+            return self._not_worth_it(v, candidates[~is_barred])
+        return {
+            constraint: (float(missing[missing > 0].min()), unit)
+            for constraint, (missing, unit) in barred.items()
+            if (missing > 0).any()
+        }
 
-    def _is_free(self, v: int, s: int) -> bool:
-        fits = self._problem.type_fits[self._problem.vm_type[v], self._problem.server_hardware[s]]
-        if not (fits and self._problem.server_available[s]):
-            return False
-        if self._problem.hosts is None:
-            return s not in self._taken
-        return bool(free_part(self._problem, v, s, self._held[self._problem.servers[s]]))
+    def _candidates(self, v: int) -> IntArray:
+        """Servers of the right hardware that are free."""
+        p = self._problem
+        free = np.asarray(p.type_fits[p.vm_type[v], p.server_hardware] & p.server_available)
+        if p.hosts is None:
+            free[list(self._taken)] = False
+            return np.flatnonzero(free)
+        parts = [bool(free_part(p, v, s, self._held[p.servers[s]])) for s in np.flatnonzero(free).tolist()]
+        return np.asarray(np.flatnonzero(free)[np.array(parts, dtype=bool)])
 
-    def _barriers(self, v: int, s: int) -> Reasons:
-        """What adding the VM there would break."""
-        found: Reasons = {}
-        too_hot = _gpu_power_w(self._problem, v, s) - int(self._problem.server_ceiling_w[s])
-        if too_hot > 0:
-            found[Constraint.GPU_TEMPERATURE_LIMIT] = (float(too_hot), "W")
-        g = int(self._problem.vm_group[v])
+    def _barriers(self, v: int, servers: IntArray) -> dict[Constraint, tuple[FloatArray, str]]:
+        """What adding the VM would break: ``[server]`` shortfall, 0 where there is none, and its unit."""
+        p, kind = self._problem, int(self._problem.vm_type[v])
+        too_hot = p.type_gpu_power_w[kind, p.server_hardware[servers]] - p.server_ceiling_w[servers]
+        found = {Constraint.GPU_TEMPERATURE_LIMIT: (np.maximum(0.0, too_hot), "W")}
+        g = int(p.vm_group[v])
         if g >= 0:
-            group = self._problem.groups[g]
-            place = int(group.place_of[s])
-            too_many = _per_place(self._problem, g, self._placed)[place] + 1 - _free_places(group, place)
-            if too_many > 0:
-                found[Constraint.GROUP_SPREAD] = (float(too_many), "VMs")
-        found |= self._promises.of(v, s)
+            group, held = p.groups[g], _per_place(p, g, self._placed)
+            too_many = [held[place] + 1 - _free_places(group, place) for place in range(len(group.places))]
+            found[Constraint.GROUP_SPREAD] = (np.maximum(0.0, np.array(too_many)[group.place_of[servers]]), "VMs")
         for f, family in enumerate(self._families):
-            shortfall = max((self._shortfall(v, s, f, d) for d in family.member[s] if d >= 0), default=0.0)
-            if shortfall > 0:
-                found[family.constraint] = (shortfall, family.unit)
+            found[family.constraint] = (self._shortfall(kind, servers, f), family.unit)
         return found
 
-    def _shortfall(self, v: int, s: int, f: int, d: int) -> float:
-        """What is missing in the worst slot of one domain; 0 where nothing is."""
-        family, kind, hardware = self._families[f], self._problem.vm_type[v], self._problem.server_hardware[s]
-        share = int(family.share_permille[s][family.member[s] == d].sum())
-        key = (f, int(d), share, int(kind), int(hardware))
-        if key not in self._known:
-            by_unit = family.counted(self._problem.type_power_w, self._problem.type_airflow_cfm)
-            missing = float((by_unit[kind, hardware] * share / 1000 - self._room[f][d]).max())
-            allowed = float(np.abs(family.limit[d]).max())
-            self._known[key] = missing if missing > TOLERANCE * max(1.0, allowed) else 0.0
-        return self._known[key]
+    def _shortfall(self, kind: int, servers: IntArray, f: int) -> FloatArray:
+        """``[server]`` what is missing in the worst slot of the worst of its domains; 0 where nothing is."""
+        family, taps, of = self._families[f], *self._taps(f, servers)
+        by_unit = family.counted(self._problem.type_power_w, self._problem.type_airflow_cfm)[kind]
+        domain, share, hardware = taps
+        missing = (by_unit[hardware] * share[:, None] / 1000 - self._room[f][domain]).max(axis=1)
+        allowed = np.abs(family.limit).max(axis=1)[domain]
+        missing = np.where(missing > TOLERANCE * np.maximum(1.0, allowed), missing, 0.0)
+        drawn_on = family.member[servers] >= 0
+        return np.asarray(np.where(drawn_on, np.append(missing, 0.0)[of], 0.0).max(axis=1, initial=0.0))
 
-    def _not_worth_it(self, v: int, open_to: list[int]) -> Reasons:
+    def _rise(self, kind: int, servers: IntArray, f: int) -> FloatArray:
+        """``[server]`` thousandths by which the highest utilisation of a family would rise above where it stands."""
+        family, taps, of = self._families[f], *self._taps(f, servers)
+        by_unit = family.counted(self._problem.type_power_w, self._problem.type_airflow_cfm)[kind]
+        domain, share, hardware = taps
+        thousandth = np.maximum(1, family.limit // 1000)
+        load = family.limit - self._room[f]
+        stands = np.ceil(np.maximum(load, family.base) / thousandth).max(initial=0.0)
+        then = load[domain] + by_unit[hardware] * share[:, None] / 1000
+        rise = np.maximum(0.0, np.ceil(then / thousandth[domain]).max(axis=1) - stands)
+        return np.asarray(np.where(family.member[servers] >= 0, np.append(rise, 0.0)[of], 0.0).max(axis=1, initial=0.0))
+
+    def _taps(self, f: int, servers: IntArray) -> tuple[IntArray, IntArray]:
+        """``[3, tap]`` domain, share and hardware of each different way to draw; ``[server, place]`` which it is."""
+        family = self._families[f]
+        member, share = family.member[servers], family.share_permille[servers]
+        summed = np.stack([(share * (member == of[:, None])).sum(axis=1) for of in member.T], axis=1)
+        hardware = np.broadcast_to(self._problem.server_hardware[servers][:, None], member.shape)
+        width, kinds = int(summed.max(initial=0)) + 1, self._problem.type_fits.shape[1]
+        keys, number = np.unique(((member * width + summed) * kinds + hardware)[member >= 0], return_inverse=True)
+        of = np.full(member.shape, -1)
+        of[member >= 0] = number
+        return np.stack([keys // kinds // width, keys // kinds % width, keys % kinds]), of
+
+    def _not_worth_it(self, v: int, open_to: IntArray) -> Reasons:
         """Servers could take it: its group is incomplete, or the best of them costs more than leaving it."""
-        p, g = self._problem, int(self._problem.vm_group[v])
+        p, g, kind = self._problem, int(self._problem.vm_group[v]), int(self._problem.vm_type[v])
         if g >= 0 and p.groups[g].all_or_nothing:
             return {Constraint.GROUP_ALL_OR_NOTHING: (float(self._missing(g)), "VMs")}
-        now = sum(_terms(p, self._placed).values())
-        least = np.inf
-        for s in self._different(open_to):
-            least = min(least, sum(_terms(p, [*self._placed, (v, s)]).values()) - now)
-            if least <= 0:
-                return {}
-        return {Constraint.PEAK_UTILISATION: (least, "cost units")}
-
-    def _different(self, servers: list[int]) -> list[int]:
-        """One of each kind of servers that draw and heat up alike."""
-        p = self._problem
-        kinds: dict[tuple[object, ...], int] = {}
-        for s in servers:
-            feeds = [tuple(f.member[s]) + tuple(f.share_permille[s]) for f in self._families]
-            kinds.setdefault((int(p.server_hardware[s]), int(p.server_ceiling_w[s]), *feeds), s)
-        return list(kinds.values())
+        costs = np.array([_own_cost(p, v, s) for s in open_to.tolist()], dtype=np.float64)
+        for f, family in enumerate(self._families):
+            price = p.prices.peak_permille.get(family.constraint, 0)
+            costs += price * self._rise(kind, open_to, f) if price else 0.0
+        least = float(costs.min()) - p.prices.unplaced_vm * int(p.vm_priority[v])
+        return {Constraint.PEAK_UTILISATION: (least, "cost units")} if least > 0 else {}
 
     def _missing(self, g: int) -> int:
         placed = {v for v, _ in self._placed}
