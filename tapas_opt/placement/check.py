@@ -18,6 +18,7 @@ from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection, Violation
 from tapas_opt.placement.check_hosts import free_part, gpus_held, parts_violations, spare_gpus_cost
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, SpreadGroup
+from tapas_opt.placement.promises.check import PromiseBarriers, promise_bindings, promise_violations
 
 __all__ = ["binding", "check", "why_not"]
 
@@ -37,6 +38,7 @@ def check(problem: PlacementProblem, plan: PlacementPlan) -> CheckReport:
         *_gpu_temperature_limit(problem, placed),
         *_group_spread(problem, placed),
         *_group_all_or_nothing(problem, placed),
+        *promise_violations(problem, placed),
         *_budget_violations(problem, placed),
     ]
     return CheckReport(tuple(violations), _terms(problem, placed))
@@ -131,7 +133,7 @@ def _group_all_or_nothing(problem: PlacementProblem, placed: Placed) -> Iterator
 
 def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     prices, with_server = problem.prices, {v for v, _ in placed}
-    unplaced = sum(int(problem.vm_priority[v]) for v in range(len(problem.vms)) if v not in with_server)
+    unplaced = sum(_unplaced_price(problem, v) for v in range(len(problem.vms)) if v not in with_server)
     servers, power, airflow = _draws(problem, placed)
     peaks = 0
     for family in problem.budgets.families:
@@ -140,12 +142,18 @@ def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     spare = [int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w for v, s in placed]
     parts = {} if problem.hosts is None else {"spare_gpus": sum(spare_gpus_cost(problem, v, s) for v, s in placed)}
     return {
-        "unplaced_vms": float(prices.unplaced_vm * unplaced),
+        "unplaced_vms": float(unplaced),
         "peak_utilisation": float(peaks),
         "lost_temperature_slack": float(prices.lost_slack_w * sum(-watts for watts in spare if watts < 0)),
         "spare_ceiling": float(prices.spare_ceiling_10w * sum(watts // 10 for watts in spare if watts > 0)),
         **{name: float(cost) for name, cost in parts.items()},
     }
+
+
+def _unplaced_price(problem: PlacementProblem, v: int) -> int:
+    evictable = problem.vm_spot is not None and problem.vm_spot[v]
+    price = problem.prices.unplaced_vm * (problem.prices.spot_permille if evictable else 1000) // 1000
+    return int(price * problem.vm_priority[v])
 
 
 def _rise(family: BudgetFamily, draw: IntArray, servers: IntArray) -> int:
@@ -181,6 +189,7 @@ def _full_places(problem: PlacementProblem, placed: Placed) -> Iterator[Binding]
             left = group.max_per_place - int(group.present[p]) - added[p]
             if left <= 0:
                 yield Binding(Constraint.GROUP_SPREAD, f"{group.name} in {place}", float(left), "VMs")
+    yield from promise_bindings(problem, placed)
 
 
 Reasons = dict[Constraint, tuple[float, str]]
@@ -194,6 +203,7 @@ class _Rejections:
         self._problem = problem
         self._placed = _placed(problem, plan)
         self._taken = {s for _, s in self._placed}
+        self._promises = PromiseBarriers(problem, self._placed)
         self._held = {} if problem.hosts is None else gpus_held(problem, plan)
         servers, power_w, airflow_cfm = _draws(problem, self._placed)
         self._families = problem.budgets.tolerating_present_excess().families
@@ -245,9 +255,17 @@ class _Rejections:
             group, held = p.groups[g], _per_place(p, g, self._placed)
             too_many = [held[place] + 1 - _free_places(group, place) for place in range(len(group.places))]
             found[Constraint.GROUP_SPREAD] = (np.maximum(0.0, np.array(too_many)[group.place_of[servers]]), "VMs")
+        for n, s in enumerate(servers.tolist()):
+            for constraint, (missing, unit) in self._others(v, s).items():
+                at_none = (np.zeros(len(servers)), unit)
+                found.setdefault(constraint, at_none)[0][n] = missing
         for f, family in enumerate(self._families):
             found[family.constraint] = (self._shortfall(kind, servers, f), family.unit)
         return found
+
+    def _others(self, v: int, s: int) -> Reasons:
+        """What constraints of other modules have against one server."""
+        return dict(self._promises.of(v, s))
 
     def _shortfall(self, kind: int, servers: IntArray, f: int) -> FloatArray:
         """``[server]`` what is missing in the worst slot of the worst of its domains; 0 where nothing is."""
@@ -293,7 +311,7 @@ class _Rejections:
         for f, family in enumerate(self._families):
             price = p.prices.peak_permille.get(family.constraint, 0)
             costs += price * self._rise(kind, open_to, f) if price else 0.0
-        least = float(costs.min()) - p.prices.unplaced_vm * int(p.vm_priority[v])
+        least = float(costs.min()) - _unplaced_price(p, v)
         return {Constraint.PEAK_UTILISATION: (least, "cost units")} if least > 0 else {}
 
     def _missing(self, g: int) -> int:
