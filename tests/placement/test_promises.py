@@ -295,7 +295,7 @@ def all_plans(problem):
 
 
 @pytest.mark.parametrize("gpus", [0, 4])
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(8))
 def test_no_plan_is_better_than_the_optimum_of_any_solver(seed, gpus, random_promises):
     problem = random_promises(seed, servers=3 if gpus else 4, vms=3 if gpus else 4, gpus=gpus)
     reports = (check(problem, plan) for plan in all_plans(problem))
@@ -304,7 +304,7 @@ def test_no_plan_is_better_than_the_optimum_of_any_solver(seed, gpus, random_pro
 
 
 @pytest.mark.parametrize("gpus", [0, 8])
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_arrays_and_pyomo_are_the_same_model(seed, gpus, random_promises):
     problem = random_promises(seed, vms=7, servers=9, gpus=gpus)
     classes = placement_classes(problem)
@@ -312,7 +312,7 @@ def test_arrays_and_pyomo_are_the_same_model(seed, gpus, random_promises):
 
 
 @pytest.mark.parametrize("gpus", [0, 8])
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 def test_a_greedy_plan_is_lawful_and_costs_what_the_arrays_say(seed, gpus, random_promises):
     problem = random_promises(seed, vms=8, servers=9, gpus=gpus)
     classes = placement_classes(problem)
@@ -325,7 +325,7 @@ def test_a_greedy_plan_is_lawful_and_costs_what_the_arrays_say(seed, gpus, rando
 
 
 @pytest.mark.parametrize("gpus", [0, 4])
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(8))
 def test_forgotten_places_change_nothing(seed, gpus, random_promises):
     """Every place stated, every server and VM a class of its own: the same best objective."""
     problem = random_promises(seed, vms=5, servers=5, gpus=gpus)
