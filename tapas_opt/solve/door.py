@@ -13,7 +13,7 @@ from tapas_opt.domain.result import Mode, Result, Status
 from tapas_opt.errors import DeadlinePassed, PlanRefused, WorkerFailed
 from tapas_opt.mip.result import MipStatus
 from tapas_opt.mip.worker import Workers
-from tapas_opt.solve.exact import Found, Search, exact, excess_of
+from tapas_opt.solve.exact import Found, Search, exact
 from tapas_opt.solve.kinds import Kind, engine_of, kind_of, worker_of
 from tapas_opt.solve.prices import prices_beside
 from tapas_opt.solve.record import Record
@@ -101,9 +101,9 @@ def solve(
     record = Record(began)
     given_s = deadline_s if deadline_s is not None else DEADLINE_S if work is None else math.inf
     limits = _Limits(began + given_s * (1.0 - EXPLAIN_FRAC if explain else 1.0), work, cancel)
-    result = _greedy(kind, problem, seed)
+    result = _greedy(kind, problem, gap_frac, seed)
     record.note(result)
-    if engine is not None:
+    if engine is not None and not (solver == "auto" and result.status is Status.OPTIMAL):
         result = _searched(kind, problem, result, Search(engine, None, gap_frac, seed, work), limits, workers, record)
         record.note(result)
     if explain and not (cancel is not None and cancel.is_set()):
@@ -118,17 +118,17 @@ def solve(
     )
 
 
-def _greedy(kind: Kind, problem: Any, seed: int) -> Result[Any]:
+def _greedy(kind: Kind, problem: Any, gap_frac: float, seed: int) -> Result[Any]:
     """The first answer, verified; every term of an objective is ≥ 0, so 0 is a bound that costs nothing."""
     began = time.perf_counter()
-    plan = kind.greedy.greedy(problem)
+    plan, bound = kind.bounded(problem) if kind.bounded is not None else (kind.greedy.greedy(problem), 0.0)
     solved = time.perf_counter()
     report = judged(kind, problem, plan)
     if not report.ok:
         raise PlanRefused("the greedy plan was refused: " + "; ".join(str(item) for item in report.violations[:5]))
-    return Result(
+    result = Result(
         plan=plan,
-        status=Status.OPTIMAL if report.objective == 0 and excess_of(plan) == 0 else Status.FEASIBLE,
+        status=Status.FEASIBLE,
         mode=mode_of(plan, Mode.GREEDY),
         solver="greedy",
         checked=report,
@@ -137,6 +137,7 @@ def _greedy(kind: Kind, problem: Any, seed: int) -> Result[Any]:
         solve_s=solved - began,
         check_s=time.perf_counter() - solved,
     )
+    return with_bound(result, bound, gap_frac, excess_proven=False)
 
 
 def _searched(

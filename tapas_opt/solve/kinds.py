@@ -30,7 +30,10 @@ __all__ = ["KINDS", "PYOMO", "SOLVERS", "WORKER_OF", "Kind", "engine_of", "kind_
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What belongs to one kind of problem: its plan, the modules of its package, and who solves it (default first)."""
+    """What belongs to one kind of problem: its plan, the modules of its package, and who solves it (default first).
+
+    ``bounded`` is a greedy path that knows a bound as well, where there is one.
+    """
 
     plan: type
     classes: Callable[[Any], Any]
@@ -39,6 +42,7 @@ class Kind:
     greedy: ModuleType
     check: ModuleType
     exact_solvers: tuple[str, ...]
+    bounded: Callable[[Any], tuple[Any, float]] | None = None
 
 
 KINDS: Mapping[type, Kind] = {
@@ -68,6 +72,7 @@ KINDS: Mapping[type, Kind] = {
         reconfiguration_greedy,
         reconfiguration_check,
         ("decomposition", "highs", "cpsat", "scip", "pyomo-highs"),
+        reconfiguration_greedy.bounded,
     ),
 }
 
