@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tapas_opt import __version__
-from tapas_opt.cli import bench, client, demo, fit, history, serve, site, state
+from tapas_opt.cli import bench, client, demo, fit, history, problem, serve, site, state
 from tapas_opt.cli.output import exit_code
 from tapas_opt.errors import TapasError
 
@@ -39,6 +39,19 @@ app.command(
     "tapas-opt bench --suite mmkp --path DIR --deadline 6; "
     "tapas-opt bench --suite inlet-temperature --path DIR --train-until 2021-07-01",
 )(bench.bench)
+app.command(
+    "place", epilog="Example: tapas-opt place --example > p.json; tapas-opt place p.json --explain --out plan.json"
+)(problem.place)
+app.command(
+    "route", epilog="Example: tapas-opt route --example > r.json; tapas-opt route r.json --solver highs --json"
+)(problem.route)
+app.command(
+    "reconfigure", epilog="Example: tapas-opt reconfigure --example > c.json; tapas-opt reconfigure c.json --deadline 2"
+)(problem.reconfigure)
+app.command("check", epilog="Example: tapas-opt check p.json plan.json")(problem.check)
+app.command(
+    "worth", epilog="Example: tapas-opt worth c.json --constraint ups_power_capacity --where r1-U1 --step 5000"
+)(problem.worth)
 app.command("serve", epilog="Example: tapas-opt serve --port 0")(serve.serve)
 app.add_typer(client.app, name="client")
 app.add_typer(state.app, name="state")

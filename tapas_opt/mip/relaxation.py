@@ -63,4 +63,4 @@ def _implied(arrays: MipArrays) -> FloatArray:
 
 def _rows_where(arrays: MipArrays, wrong: BoolArray) -> BoolArray:
     """``[row]`` whether none of its entries is wrong."""
-    return np.bincount(arrays.row_of_entry, weights=wrong, minlength=arrays.rows_count) == 0
+    return np.asarray(np.bincount(arrays.row_of_entry, weights=wrong, minlength=arrays.rows_count) == 0)
