@@ -51,6 +51,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_GROUP_TOGETHER: _ClassVar[Reason]
     REASON_TENANT_RESERVATION: _ClassVar[Reason]
     REASON_CAPACITY_BUFFER: _ClassVar[Reason]
+    REASON_CAPPING_AGREED: _ClassVar[Reason]
     REASON_NOT_SOLVED: _ClassVar[Reason]
 
 class OperatingMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -73,6 +74,7 @@ class SpreadOver(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SPREAD_OVER_ROW: _ClassVar[SpreadOver]
     SPREAD_OVER_AISLE: _ClassVar[SpreadOver]
     SPREAD_OVER_UPS_PAIR: _ClassVar[SpreadOver]
+    SPREAD_OVER_ROOM: _ClassVar[SpreadOver]
 
 class VmState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -132,6 +134,7 @@ REASON_WORST_FAILURE: Reason
 REASON_GROUP_TOGETHER: Reason
 REASON_TENANT_RESERVATION: Reason
 REASON_CAPACITY_BUFFER: Reason
+REASON_CAPPING_AGREED: Reason
 REASON_NOT_SOLVED: Reason
 OPERATING_MODE_UNSPECIFIED: OperatingMode
 OPERATING_MODE_SHADOW: OperatingMode
@@ -145,6 +148,7 @@ SPREAD_OVER_RACK: SpreadOver
 SPREAD_OVER_ROW: SpreadOver
 SPREAD_OVER_AISLE: SpreadOver
 SPREAD_OVER_UPS_PAIR: SpreadOver
+SPREAD_OVER_ROOM: SpreadOver
 VM_STATE_UNSPECIFIED: VmState
 VM_STATE_RESERVED: VmState
 VM_STATE_RUNNING: VmState
@@ -161,7 +165,7 @@ FAILURE_SOURCE_INFERRED: FailureSource
 FAILURE_SOURCE_PLANNED: FailureSource
 
 class Vm(_message.Message):
-    __slots__ = ("name", "kind", "tenant", "endpoint", "configuration", "gpu_model", "group", "priority", "spot", "capping_agreed", "lifetime_s")
+    __slots__ = ("name", "kind", "tenant", "endpoint", "configuration", "gpu_model", "group", "priority", "spot", "capping_agreed", "lifetime_s", "gpus")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -173,6 +177,7 @@ class Vm(_message.Message):
     SPOT_FIELD_NUMBER: _ClassVar[int]
     CAPPING_AGREED_FIELD_NUMBER: _ClassVar[int]
     LIFETIME_S_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: VmKind
     tenant: str
@@ -184,27 +189,32 @@ class Vm(_message.Message):
     spot: bool
     capping_agreed: bool
     lifetime_s: float
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[VmKind, str]] = ..., tenant: _Optional[str] = ..., endpoint: _Optional[str] = ..., configuration: _Optional[str] = ..., gpu_model: _Optional[str] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., spot: _Optional[bool] = ..., capping_agreed: _Optional[bool] = ..., lifetime_s: _Optional[float] = ...) -> None: ...
+    gpus: int
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[VmKind, str]] = ..., tenant: _Optional[str] = ..., endpoint: _Optional[str] = ..., configuration: _Optional[str] = ..., gpu_model: _Optional[str] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., spot: _Optional[bool] = ..., capping_agreed: _Optional[bool] = ..., lifetime_s: _Optional[float] = ..., gpus: _Optional[int] = ...) -> None: ...
 
 class PlacedVm(_message.Message):
-    __slots__ = ("vm", "server")
+    __slots__ = ("vm", "server", "gpus")
     VM_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
     vm: Vm
     server: str
-    def __init__(self, vm: _Optional[_Union[Vm, _Mapping[str, object]]] = ..., server: _Optional[str] = ...) -> None: ...
+    gpus: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, vm: _Optional[_Union[Vm, _Mapping[str, object]]] = ..., server: _Optional[str] = ..., gpus: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Group(_message.Message):
-    __slots__ = ("name", "spread_over", "max_per_place", "all_or_nothing")
+    __slots__ = ("name", "spread_over", "max_per_place", "all_or_nothing", "together_over")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPREAD_OVER_FIELD_NUMBER: _ClassVar[int]
     MAX_PER_PLACE_FIELD_NUMBER: _ClassVar[int]
     ALL_OR_NOTHING_FIELD_NUMBER: _ClassVar[int]
+    TOGETHER_OVER_FIELD_NUMBER: _ClassVar[int]
     name: str
     spread_over: SpreadOver
     max_per_place: int
     all_or_nothing: bool
-    def __init__(self, name: _Optional[str] = ..., spread_over: _Optional[_Union[SpreadOver, str]] = ..., max_per_place: _Optional[int] = ..., all_or_nothing: _Optional[bool] = ...) -> None: ...
+    together_over: SpreadOver
+    def __init__(self, name: _Optional[str] = ..., spread_over: _Optional[_Union[SpreadOver, str]] = ..., max_per_place: _Optional[int] = ..., all_or_nothing: _Optional[bool] = ..., together_over: _Optional[_Union[SpreadOver, str]] = ...) -> None: ...
 
 class Rejection(_message.Message):
     __slots__ = ("subject", "reason", "shortfall", "unit")

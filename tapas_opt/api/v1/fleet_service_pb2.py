@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from tapas_opt.api.v1 import common_pb2 as tapas__opt_dot_api_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tapas_opt/api/v1/fleet_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"H\n\x03Slo\x12\x0e\n\x06ttft_s\x18\x01 \x01(\x01\x12\r\n\x05tbt_s\x18\x02 \x01(\x01\x12\x15\n\x08quantile\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_quantile\"\x81\x01\n\x08\x45ndpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x03slo\x18\x02 \x01(\x0b\x32\x15.tapas_opt.api.v1.Slo\x12\x15\n\rconfiguration\x18\x03 \x01(\t\x12\x1a\n\rquality_floor\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x10\n\x0e_quality_floor\"m\n\x12PutEndpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12,\n\x08\x65ndpoint\x18\x03 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Endpoint\"C\n\x13PutEndpointResponse\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Endpoint\"\x8e\x01\n\x0f\x41\x64optVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\'\n\x03vms\x18\x03 \x03(\x0b\x32\x1a.tapas_opt.api.v1.PlacedVm\x12\'\n\x06groups\x18\x04 \x03(\x0b\x32\x17.tapas_opt.api.v1.Group\"#\n\x10\x41\x64optVmsResponse\x12\x0f\n\x07\x61\x64opted\x18\x01 \x01(\x05\"d\n\x0eSyncVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\'\n\x03vms\x18\x03 \x03(\x0b\x32\x1a.tapas_opt.api.v1.PlacedVm\"F\n\x0fSyncVmsResponse\x12\x33\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x1e.tapas_opt.api.v1.VmDifference\"y\n\x0cVmDifference\x12\n\n\x02vm\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".tapas_opt.api.v1.VmDifferenceKind\x12\x14\n\x0cknown_server\x18\x03 \x01(\t\x12\x15\n\ractual_server\x18\x04 \x01(\t\"\xdf\x01\n\x08VmRecord\x12 \n\x02vm\x18\x01 \x01(\x0b\x32\x14.tapas_opt.api.v1.Vm\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.tapas_opt.api.v1.VmState\x12\x0e\n\x06server\x18\x03 \x01(\t\x12\x1d\n\x10reserved_until_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x15\x64\x65sired_configuration\x18\x05 \x01(\t\x12\x16\n\tload_frac\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x13\n\x11_reserved_until_sB\x0c\n\n_load_frac\"\x1c\n\x0cGetVmRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\rGetVmResponse\x12&\n\x02vm\x18\x01 \x01(\x0b\x32\x1a.tapas_opt.api.v1.VmRecord\"s\n\x0eListVmsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.tapas_opt.api.v1.VmState\"S\n\x0fListVmsResponse\x12\'\n\x03vms\x18\x01 \x03(\x0b\x32\x1a.tapas_opt.api.v1.VmRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x96\x01\n\x10VmDifferenceKind\x12\"\n\x1eVM_DIFFERENCE_KIND_UNSPECIFIED\x10\x00\x12#\n\x1fVM_DIFFERENCE_KIND_UNKNOWN_HERE\x10\x01\x12\x1b\n\x17VM_DIFFERENCE_KIND_GONE\x10\x02\x12\x1c\n\x18VM_DIFFERENCE_KIND_MOVED\x10\x03\x32\xa7\x03\n\x0c\x46leetService\x12Z\n\x0bPutEndpoint\x12$.tapas_opt.api.v1.PutEndpointRequest\x1a%.tapas_opt.api.v1.PutEndpointResponse\x12Q\n\x08\x41\x64optVms\x12!.tapas_opt.api.v1.AdoptVmsRequest\x1a\".tapas_opt.api.v1.AdoptVmsResponse\x12N\n\x07SyncVms\x12 .tapas_opt.api.v1.SyncVmsRequest\x1a!.tapas_opt.api.v1.SyncVmsResponse\x12H\n\x05GetVm\x12\x1e.tapas_opt.api.v1.GetVmRequest\x1a\x1f.tapas_opt.api.v1.GetVmResponse\x12N\n\x07ListVms\x12 .tapas_opt.api.v1.ListVmsRequest\x1a!.tapas_opt.api.v1.ListVmsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tapas_opt/api/v1/fleet_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"H\n\x03Slo\x12\x0e\n\x06ttft_s\x18\x01 \x01(\x01\x12\r\n\x05tbt_s\x18\x02 \x01(\x01\x12\x15\n\x08quantile\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_quantile\"\x81\x01\n\x08\x45ndpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x03slo\x18\x02 \x01(\x0b\x32\x15.tapas_opt.api.v1.Slo\x12\x15\n\rconfiguration\x18\x03 \x01(\t\x12\x1a\n\rquality_floor\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x10\n\x0e_quality_floor\"m\n\x12PutEndpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12,\n\x08\x65ndpoint\x18\x03 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Endpoint\"C\n\x13PutEndpointResponse\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Endpoint\"\x8e\x01\n\x0f\x41\x64optVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\'\n\x03vms\x18\x03 \x03(\x0b\x32\x1a.tapas_opt.api.v1.PlacedVm\x12\'\n\x06groups\x18\x04 \x03(\x0b\x32\x17.tapas_opt.api.v1.Group\"#\n\x10\x41\x64optVmsResponse\x12\x0f\n\x07\x61\x64opted\x18\x01 \x01(\x05\"d\n\x0eSyncVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\'\n\x03vms\x18\x03 \x03(\x0b\x32\x1a.tapas_opt.api.v1.PlacedVm\"F\n\x0fSyncVmsResponse\x12\x33\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x1e.tapas_opt.api.v1.VmDifference\"y\n\x0cVmDifference\x12\n\n\x02vm\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".tapas_opt.api.v1.VmDifferenceKind\x12\x14\n\x0cknown_server\x18\x03 \x01(\t\x12\x15\n\ractual_server\x18\x04 \x01(\t\"\xed\x01\n\x08VmRecord\x12 \n\x02vm\x18\x01 \x01(\x0b\x32\x14.tapas_opt.api.v1.Vm\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.tapas_opt.api.v1.VmState\x12\x0e\n\x06server\x18\x03 \x01(\t\x12\x1d\n\x10reserved_until_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x15\x64\x65sired_configuration\x18\x05 \x01(\t\x12\x16\n\tload_frac\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04gpus\x18\x07 \x03(\x05\x42\x13\n\x11_reserved_until_sB\x0c\n\n_load_frac\"\x1c\n\x0cGetVmRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\rGetVmResponse\x12&\n\x02vm\x18\x01 \x01(\x0b\x32\x1a.tapas_opt.api.v1.VmRecord\"s\n\x0eListVmsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.tapas_opt.api.v1.VmState\"S\n\x0fListVmsResponse\x12\'\n\x03vms\x18\x01 \x03(\x0b\x32\x1a.tapas_opt.api.v1.VmRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x96\x01\n\x10VmDifferenceKind\x12\"\n\x1eVM_DIFFERENCE_KIND_UNSPECIFIED\x10\x00\x12#\n\x1fVM_DIFFERENCE_KIND_UNKNOWN_HERE\x10\x01\x12\x1b\n\x17VM_DIFFERENCE_KIND_GONE\x10\x02\x12\x1c\n\x18VM_DIFFERENCE_KIND_MOVED\x10\x03\x32\xa7\x03\n\x0c\x46leetService\x12Z\n\x0bPutEndpoint\x12$.tapas_opt.api.v1.PutEndpointRequest\x1a%.tapas_opt.api.v1.PutEndpointResponse\x12Q\n\x08\x41\x64optVms\x12!.tapas_opt.api.v1.AdoptVmsRequest\x1a\".tapas_opt.api.v1.AdoptVmsResponse\x12N\n\x07SyncVms\x12 .tapas_opt.api.v1.SyncVmsRequest\x1a!.tapas_opt.api.v1.SyncVmsResponse\x12H\n\x05GetVm\x12\x1e.tapas_opt.api.v1.GetVmRequest\x1a\x1f.tapas_opt.api.v1.GetVmResponse\x12N\n\x07ListVms\x12 .tapas_opt.api.v1.ListVmsRequest\x1a!.tapas_opt.api.v1.ListVmsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tapas_opt.api.v1.fleet_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VMDIFFERENCEKIND']._serialized_start=1470
-  _globals['_VMDIFFERENCEKIND']._serialized_end=1620
+  _globals['_VMDIFFERENCEKIND']._serialized_start=1484
+  _globals['_VMDIFFERENCEKIND']._serialized_end=1634
   _globals['_SLO']._serialized_start=89
   _globals['_SLO']._serialized_end=161
   _globals['_ENDPOINT']._serialized_start=164
@@ -53,15 +53,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VMDIFFERENCE']._serialized_start=831
   _globals['_VMDIFFERENCE']._serialized_end=952
   _globals['_VMRECORD']._serialized_start=955
-  _globals['_VMRECORD']._serialized_end=1178
-  _globals['_GETVMREQUEST']._serialized_start=1180
-  _globals['_GETVMREQUEST']._serialized_end=1208
-  _globals['_GETVMRESPONSE']._serialized_start=1210
-  _globals['_GETVMRESPONSE']._serialized_end=1265
-  _globals['_LISTVMSREQUEST']._serialized_start=1267
-  _globals['_LISTVMSREQUEST']._serialized_end=1382
-  _globals['_LISTVMSRESPONSE']._serialized_start=1384
-  _globals['_LISTVMSRESPONSE']._serialized_end=1467
-  _globals['_FLEETSERVICE']._serialized_start=1623
-  _globals['_FLEETSERVICE']._serialized_end=2046
+  _globals['_VMRECORD']._serialized_end=1192
+  _globals['_GETVMREQUEST']._serialized_start=1194
+  _globals['_GETVMREQUEST']._serialized_end=1222
+  _globals['_GETVMRESPONSE']._serialized_start=1224
+  _globals['_GETVMRESPONSE']._serialized_end=1279
+  _globals['_LISTVMSREQUEST']._serialized_start=1281
+  _globals['_LISTVMSREQUEST']._serialized_end=1396
+  _globals['_LISTVMSRESPONSE']._serialized_start=1398
+  _globals['_LISTVMSRESPONSE']._serialized_end=1481
+  _globals['_FLEETSERVICE']._serialized_start=1637
+  _globals['_FLEETSERVICE']._serialized_end=2060
 # @@protoc_insertion_point(module_scope)

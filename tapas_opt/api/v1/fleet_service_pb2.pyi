@@ -104,20 +104,22 @@ class VmDifference(_message.Message):
     def __init__(self, vm: _Optional[str] = ..., kind: _Optional[_Union[VmDifferenceKind, str]] = ..., known_server: _Optional[str] = ..., actual_server: _Optional[str] = ...) -> None: ...
 
 class VmRecord(_message.Message):
-    __slots__ = ("vm", "state", "server", "reserved_until_s", "desired_configuration", "load_frac")
+    __slots__ = ("vm", "state", "server", "reserved_until_s", "desired_configuration", "load_frac", "gpus")
     VM_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     RESERVED_UNTIL_S_FIELD_NUMBER: _ClassVar[int]
     DESIRED_CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     LOAD_FRAC_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
     vm: _common_pb2.Vm
     state: _common_pb2.VmState
     server: str
     reserved_until_s: float
     desired_configuration: str
     load_frac: float
-    def __init__(self, vm: _Optional[_Union[_common_pb2.Vm, _Mapping[str, object]]] = ..., state: _Optional[_Union[_common_pb2.VmState, str]] = ..., server: _Optional[str] = ..., reserved_until_s: _Optional[float] = ..., desired_configuration: _Optional[str] = ..., load_frac: _Optional[float] = ...) -> None: ...
+    gpus: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, vm: _Optional[_Union[_common_pb2.Vm, _Mapping[str, object]]] = ..., state: _Optional[_Union[_common_pb2.VmState, str]] = ..., server: _Optional[str] = ..., reserved_until_s: _Optional[float] = ..., desired_configuration: _Optional[str] = ..., load_frac: _Optional[float] = ..., gpus: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class GetVmRequest(_message.Message):
     __slots__ = ("name",)

@@ -32,12 +32,14 @@ class PlaceVmsResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[_common_pb2.Decision, _Mapping[str, object]]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping[str, object]]]] = ..., unplaced: _Optional[_Iterable[str]] = ..., reserved_until_s: _Optional[float] = ...) -> None: ...
 
 class Placement(_message.Message):
-    __slots__ = ("vm", "server")
+    __slots__ = ("vm", "server", "gpus")
     VM_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
     vm: str
     server: str
-    def __init__(self, vm: _Optional[str] = ..., server: _Optional[str] = ...) -> None: ...
+    gpus: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, vm: _Optional[str] = ..., server: _Optional[str] = ..., gpus: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ConfirmVmsRequest(_message.Message):
     __slots__ = ("request_id", "validate_only", "names")

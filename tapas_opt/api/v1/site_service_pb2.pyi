@@ -103,6 +103,72 @@ class SetModeResponse(_message.Message):
     mode: _common_pb2.OperatingMode
     def __init__(self, mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ...) -> None: ...
 
+class Reservation(_message.Message):
+    __slots__ = ("name", "hardware", "servers", "tenant", "row", "room")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HARDWARE_FIELD_NUMBER: _ClassVar[int]
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    hardware: str
+    servers: int
+    tenant: str
+    row: str
+    room: str
+    def __init__(self, name: _Optional[str] = ..., hardware: _Optional[str] = ..., servers: _Optional[int] = ..., tenant: _Optional[str] = ..., row: _Optional[str] = ..., room: _Optional[str] = ...) -> None: ...
+
+class PutReservationRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "reservation")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    reservation: Reservation
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., reservation: _Optional[_Union[Reservation, _Mapping[str, object]]] = ...) -> None: ...
+
+class PutReservationResponse(_message.Message):
+    __slots__ = ("reservation",)
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    reservation: Reservation
+    def __init__(self, reservation: _Optional[_Union[Reservation, _Mapping[str, object]]] = ...) -> None: ...
+
+class RemoveReservationRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "name")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    name: str
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., name: _Optional[str] = ...) -> None: ...
+
+class RemoveReservationResponse(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListReservationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListReservationsResponse(_message.Message):
+    __slots__ = ("reservations",)
+    RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    reservations: _containers.RepeatedCompositeFieldContainer[ReservationUse]
+    def __init__(self, reservations: _Optional[_Iterable[_Union[ReservationUse, _Mapping[str, object]]]] = ...) -> None: ...
+
+class ReservationUse(_message.Message):
+    __slots__ = ("reservation", "used")
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    reservation: Reservation
+    used: int
+    def __init__(self, reservation: _Optional[_Union[Reservation, _Mapping[str, object]]] = ..., used: _Optional[int] = ...) -> None: ...
+
 class DomainLoad(_message.Message):
     __slots__ = ("constraint", "name", "load", "limit", "unit")
     CONSTRAINT_FIELD_NUMBER: _ClassVar[int]

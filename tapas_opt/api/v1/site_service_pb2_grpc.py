@@ -60,6 +60,21 @@ class SiteServiceStub:
                 request_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.SetModeRequest.SerializeToString,
                 response_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.SetModeResponse.FromString,
                 _registered_method=True)
+        self.PutReservation = channel.unary_unary(
+                '/tapas_opt.api.v1.SiteService/PutReservation',
+                request_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.PutReservationRequest.SerializeToString,
+                response_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.PutReservationResponse.FromString,
+                _registered_method=True)
+        self.RemoveReservation = channel.unary_unary(
+                '/tapas_opt.api.v1.SiteService/RemoveReservation',
+                request_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.RemoveReservationRequest.SerializeToString,
+                response_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.RemoveReservationResponse.FromString,
+                _registered_method=True)
+        self.ListReservations = channel.unary_unary(
+                '/tapas_opt.api.v1.SiteService/ListReservations',
+                request_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsRequest.SerializeToString,
+                response_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsResponse.FromString,
+                _registered_method=True)
 
 
 class SiteServiceServicer:
@@ -100,6 +115,25 @@ class SiteServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutReservation(self, request, context):
+        """Keep servers back, for a tenant or for failover; one of the same name is replaced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveReservation(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReservations(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SiteServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +161,21 @@ def add_SiteServiceServicer_to_server(servicer, server):
                     servicer.SetMode,
                     request_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.SetModeRequest.FromString,
                     response_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.SetModeResponse.SerializeToString,
+            ),
+            'PutReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutReservation,
+                    request_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.PutReservationRequest.FromString,
+                    response_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.PutReservationResponse.SerializeToString,
+            ),
+            'RemoveReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveReservation,
+                    request_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.RemoveReservationRequest.FromString,
+                    response_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.RemoveReservationResponse.SerializeToString,
+            ),
+            'ListReservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReservations,
+                    request_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsRequest.FromString,
+                    response_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -265,6 +314,87 @@ class SiteService:
             '/tapas_opt.api.v1.SiteService/SetMode',
             tapas__opt_dot_api_dot_v1_dot_site__service__pb2.SetModeRequest.SerializeToString,
             tapas__opt_dot_api_dot_v1_dot_site__service__pb2.SetModeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tapas_opt.api.v1.SiteService/PutReservation',
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.PutReservationRequest.SerializeToString,
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.PutReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tapas_opt.api.v1.SiteService/RemoveReservation',
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.RemoveReservationRequest.SerializeToString,
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.RemoveReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tapas_opt.api.v1.SiteService/ListReservations',
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsRequest.SerializeToString,
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsResponse.FromString,
             options,
             channel_credentials,
             insecure,
