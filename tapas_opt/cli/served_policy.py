@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tapas_opt.cli.drill_audit import Audit
 from tapas_opt.client import Acknowledgement, Client, Completion, Decision, Plan, messages
 from tapas_opt.control import events as happened
+from tapas_opt.control.capping import CLOCK
 from tapas_opt.control.forecast import choice_name
 from tapas_opt.control.reconfiguring import PARKED
 from tapas_opt.control.telemetry import Readings
@@ -179,7 +180,8 @@ class ServedPolicy:
         choice_of = {desired.vm: _choice(desired.configuration, desired.load_frac) for desired in news}
         if choice_of:
             self.audit.mirror.apply([happened.PlanApplied("", "", choice_of)])
-        return Orders(choice_of, why=why)
+        clocks = {desired.vm: desired.load_frac or 1.0 for desired in news if desired.configuration == CLOCK}
+        return Orders({vm: choice for vm, choice in choice_of.items() if vm not in clocks}, clocks, why=why)
 
     def _mirror(self, readings: Readings) -> None:
         """Let the auditor hear what the server believed, or a bad sensor would make two worlds."""

@@ -14,7 +14,12 @@ from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.domain.workload import Endpoint, Group, Vm, VmKind
 from tapas_opt.errors import NotFound
 
-__all__ = ["Basis", "Fleet", "FleetVm", "VmState"]
+__all__ = ["Basis", "Fleet", "FleetVm", "VmState", "clock_frac"]
+
+
+def clock_frac(choice: str | None) -> float:
+    """The clock relative to its highest that a choice of an opaque VM means; 1 without one."""
+    return 1.0 if choice is None else float(choice.partition("@")[2] or 1.0)
 
 
 class VmState(StrEnum):
@@ -112,6 +117,10 @@ class Fleet:
     def saas(self) -> list[FleetVm]:
         """SaaS VMs in order of name, reserved ones included: their servers will carry load."""
         return sorted((p for p in self.vms.values() if p.vm.kind is VmKind.SAAS), key=lambda placed: placed.vm.name)
+
+    def changeable(self) -> list[FleetVm]:
+        """VMs that agents may be told to change, in order of name: SaaS, and IaaS that agreed to be slowed."""
+        return sorted((p for p in self.vms.values() if p.vm.may_be_slowed), key=lambda placed: placed.vm.name)
 
     def basis(self, failures: Iterable[Failure]) -> Basis:
         """What a plan made now under these failures stands on."""

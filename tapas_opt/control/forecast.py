@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.numbers import BudgetFamily, Margins, budget_numbers
-from tapas_opt.control.fleet import Fleet, FleetVm
+from tapas_opt.control.fleet import Fleet, FleetVm, clock_frac
 from tapas_opt.control.telemetry import FRESH_S, Latest
 from tapas_opt.control.tracked import Tracked
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
@@ -272,7 +272,8 @@ class Forecast:
 
     def _gpu_power_at(self, placed: FleetVm, hardware: str, load: FloatArray) -> FloatArray:
         if placed.vm.endpoint is None:
-            return self.models.gpu_power_w(hardware, load)
+            idle_w = self.idle_gpu_power_w(hardware)
+            return idle_w + clock_frac(placed.serving) * (self.models.gpu_power_w(hardware, load) - idle_w)
         profile, level = self.running(placed, hardware)
         if profile is None:
             return np.full(len(load), self.idle_gpu_power_w(hardware))
@@ -313,7 +314,8 @@ class Forecast:
         """VMs of which this is the same are predicted to load their servers alike."""
         vm = placed.vm
         own = vm.name if self.models.has_own_load(vm.template, vm.name) else None
-        return vm.kind, vm.template, own, placed.choice or vm.configuration, hardware
+        runs = placed.serving if vm.endpoint is None else placed.choice
+        return vm.kind, vm.template, own, runs or vm.configuration, hardware
 
     def _server_power_w(self, gpu_power_w: FloatArray, kind: IntArray) -> FloatArray:
         power = np.empty((len(kind), gpu_power_w.shape[1]))

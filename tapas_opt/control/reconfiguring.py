@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, budget_numbers
 from tapas_opt.control.actuation import Actuation, Option
+from tapas_opt.control.capping import cappable, capped
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast, Profiles, choice_name
 from tapas_opt.control.routes import FILL_FRAC, is_loading
@@ -25,6 +27,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 PARKED = "parked"
+
+SLOWED = "slowed-by-agreement"
+"""Endpoint that opaque VMs which may be slowed count as; it asks for nothing."""
 
 GRID_TOLERANCE = 1e-6
 
@@ -46,7 +51,9 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
     choices = _choices(forecast, options)
     delay, reload = _tables(actuation, options)
     hardware = topology.server_hardware[on_server]
-    return ReconfigurationProblem(
+    slowed = cappable(forecast)
+    movable = frozenset(placed.vm.name for placed in (*instances, *slowed))
+    problem = ReconfigurationProblem(
         stage=stage,
         instances=tuple(placed.vm.name for placed in instances),
         servers=topology.servers,
@@ -65,9 +72,58 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
             [int(np.ceil(forecast.coming_demand_tokens_per_s(name) / FILL_FRAC)) for name in endpoints], dtype=np.int64
         ),
         preferred_loss_permille=_preferred_loss(forecast, endpoints),
-        budgets=_budgets(forecast, stage, frozenset(placed.vm.name for placed in instances)),
+        budgets=_budgets(forecast, stage, movable),
         reload_limit=max(0, max(1, int(RELOADS_AT_ONCE_FRAC * len(instances))) - _loading(forecast, instances)),
+        opaque=frozenset(name for name, placed in fleet.vms.items() if not placed.vm.may_be_slowed),
     )
+    return _with_slowed(problem, forecast, stage, slowed, actuation) if slowed else problem
+
+
+def _with_slowed(
+    problem: ReconfigurationProblem, forecast: Forecast, stage: Stage, slowed: Sequence[FleetVm], actuation: Actuation
+) -> ReconfigurationProblem:
+    """The same problem with opaque VMs that may be slowed, as instances of an endpoint that asks for nothing."""
+    fleet, tolerance_s = forecast.fleet, _tolerance_s(forecast)
+    on_server = np.array([fleet.server_number(placed.server) for placed in slowed], dtype=np.int64)
+    others = problem.choices, problem.delay_s, problem.reload
+    added = capped(forecast, slowed, _own_draw(forecast, stage, slowed), actuation, others)
+    endpoint, clocks = len(problem.endpoints), len(added.choices.names) - len(problem.choices.names)
+    allowed = np.pad(problem.allowed, ((0, 1), (0, clocks)))
+    allowed[endpoint, -clocks:] = True
+    assert problem.preferred_loss_permille is not None
+    return replace(
+        problem,
+        instances=(*problem.instances, *(placed.vm.name for placed in slowed)),
+        endpoints=(*problem.endpoints, _unused(SLOWED, problem.endpoints)),
+        instance_server=np.append(problem.instance_server, on_server),
+        instance_endpoint=np.append(problem.instance_endpoint, np.full(len(slowed), endpoint)),
+        instance_hardware=np.append(problem.instance_hardware, added.row),
+        current=np.append(problem.current, added.current),
+        choices=added.choices,
+        allowed=allowed,
+        delay_s=added.delay_s,
+        reload=added.reload,
+        instance_tolerance_s=np.append(problem.instance_tolerance_s, tolerance_s[on_server]),
+        demand_tokens_per_s=np.append(problem.demand_tokens_per_s, 0),
+        preferred_loss_permille=np.append(problem.preferred_loss_permille, 0),
+    )
+
+
+def _own_draw(forecast: Forecast, stage: Stage, slowed: Sequence[FleetVm]) -> tuple[FloatArray, FloatArray]:
+    """``[vm]`` watts and CFM by which the base falls when each is left out of it."""
+    draw = forecast.present_draw if stage is Stage.NOW else forecast.coming_draw
+    names = [placed.vm.name for placed in slowed]
+    on_server = [forecast.fleet.server_number(placed.server) for placed in slowed]
+    sharing = np.bincount(on_server, minlength=len(forecast.fleet.topology.servers))[on_server]
+    whole, idle = draw(frozenset()), draw(frozenset(names))
+    power, airflow = ((w - i)[on_server, 0] / sharing for w, i in zip(whole, idle, strict=True))
+    return power, airflow
+
+
+def _unused(name: str, names: Sequence[str]) -> str:
+    while name in names:
+        name += "-"
+    return name
 
 
 def options_of(profiles: Profiles) -> tuple[Option, ...]:

@@ -48,6 +48,7 @@ class Constraint(StrEnum):
     RELIEF_IN_TIME = "relief_in_time"
     CHANGE_BUDGET = "change_budget"
     RELOAD_LIMIT = "reload_limit"
+    CAPPING_AGREED = "capping_agreed"
     UPS_TRANSIENT_LIMIT = "ups_transient_limit"
     FAILURE_SECURE = "failure_secure"
     RELIEF_AVAILABLE = "relief_available"

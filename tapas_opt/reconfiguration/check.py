@@ -18,7 +18,7 @@ __all__ = ["binding", "check", "check_waves", "wave_shortfalls", "why_not"]
 
 def check(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> CheckReport:
     """Every violation of a plan, and what it costs term by term; excess is accepted where it is declared."""
-    faults = list(_named_wrongly(problem, plan))
+    faults = [*capping_agreed(problem, plan), *_named_wrongly(problem, plan)]
     if faults:
         return CheckReport(tuple(faults), {})
     judge = Judge(problem)
@@ -35,6 +35,12 @@ def check(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> CheckRe
         *(check_waves(problem, plan) if plan.waves else ()),
     ]
     return CheckReport(tuple(violations), _terms(judge, plan, chosen))
+
+
+def capping_agreed(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> Iterator[Violation]:
+    """No opaque VM is touched whose owner has not agreed to it."""
+    for name in sorted(plan.choice_of.keys() & problem.opaque):
+        yield Violation(Constraint.CAPPING_AGREED, name, 1.0, "VMs that have not agreed")
 
 
 def instance_has_one_choice(judge: Judge, chosen: list[int]) -> Iterator[Violation]:
@@ -84,7 +90,7 @@ def _named_wrongly(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -
     for name in problem.instances:
         if plan.choice_of.get(name) not in known:
             yield Violation(Constraint.INSTANCE_HAS_ONE_CHOICE, name, 1.0, "choices missing")
-    for name in plan.choice_of.keys() - set(problem.instances):
+    for name in plan.choice_of.keys() - set(problem.instances) - problem.opaque:
         yield Violation(Constraint.INSTANCE_HAS_ONE_CHOICE, name, 1.0, "unknown instances")
 
 
@@ -101,14 +107,18 @@ def _terms(judge: Judge, plan: ReconfigurationPlan, chosen: list[int]) -> dict[s
     problem, prices = judge.problem, judge.problem.prices
     if problem.aim is Aim.EXCESS:
         return {"excess": float(sum(plan.excess.values()))}
-    quality, energy, changes = 0, 0, 0
+    quality, energy, changes, slowed = 0, 0, 0, 0
+    slower = problem.choices.performance_loss_permille
     lost = problem.quality_loss_permille()
     for i, c in enumerate(chosen):
         goodput = judge.number(problem.choices.goodput_tokens_per_s, i, c)
         quality += prices.quality_permille_token_per_s * int(lost[problem.instance_endpoint[i], c]) * goodput
         drawn = judge.draw(problem.choices.power_w, i, c)
         energy += prices.energy_w * max(0, drawn - judge.least_power_w(i))
+        slowed += prices.iaas_permille * (0 if slower is None else int(slower[c]))
         changes += prices.change * judge.counts_as_change(i, c) + prices.reload * judge.reloads(i, c)
     unserved = prices.unserved_token_per_s * sum(judge.short(judge.served(chosen)))
     terms = {"unserved": unserved, "quality": quality, "energy": energy, "changes": changes}
+    if slower is not None:
+        terms["iaas_performance"] = slowed
     return {name: float(cost) for name, cost in terms.items()}

@@ -31,7 +31,7 @@ class Options:
         ``[kind, choice]`` eligible and not dominated; the present choice is kept where it is eligible.
     goodput_tokens_per_s, power_w, airflow_cfm
         ``[kind, choice]`` goodput, and the draw that counts.
-    quality, energy, changes
+    quality, energy, changes, iaas_performance
         ``[kind, choice]`` terms of its cost.
     counts_as_change
         ``[kind, choice]`` whether it counts against ``change_budget``.
@@ -45,12 +45,13 @@ class Options:
     quality: IntArray
     energy: IntArray
     changes: IntArray
+    iaas_performance: IntArray
     counts_as_change: BoolArray
 
     @property
     def cost(self) -> IntArray:
         """``[kind, choice]`` what an instance of the kind costs, demand apart."""
-        return self.quality + self.energy + self.changes
+        return self.quality + self.energy + self.changes + self.iaas_performance
 
     def most(self, draw: IntArray) -> IntArray:
         """``[kind]`` the most that a kept choice draws."""
@@ -95,6 +96,9 @@ def _costed(problem: ReconfigurationProblem, kinds: Classes, eligible: BoolArray
     power, airflow = choices.power_w[hardware], choices.airflow_cfm[hardware]
     power = np.where(late, np.maximum(power, power[each, current, None]), power)
     airflow = np.where(late, np.maximum(airflow, airflow[each, current, None]), airflow)
+    slower = np.zeros_like(choices.quality_loss_permille)
+    if choices.performance_loss_permille is not None:
+        slower = choices.performance_loss_permille
     least = power.min(axis=1, where=eligible, initial=np.iinfo(np.int64).max)
     return Options(
         kinds=kinds,
@@ -105,6 +109,7 @@ def _costed(problem: ReconfigurationProblem, kinds: Classes, eligible: BoolArray
         quality=prices.quality_permille_token_per_s * lost * goodput,
         energy=prices.energy_w * np.where(eligible, power - least[:, None], 0),
         changes=prices.change * counts + prices.reload * (changed & problem.reload[current]),
+        iaas_performance=np.broadcast_to(prices.iaas_permille * slower, counts.shape),
         counts_as_change=counts,
     )
 

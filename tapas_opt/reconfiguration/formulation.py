@@ -46,7 +46,9 @@ def formulate(problem: ReconfigurationProblem, classes: ReconfigurationClasses) 
 
 
 def columns(model: MipModel, problem: ReconfigurationProblem, classes: ReconfigurationClasses) -> Columns:
-    """Σ_{n,c} (quality + energy + changes)_{n,c}·x_{n,c} + Σ_e unserved·shortfall_e, under aim EXCESS Σ_d excess_d.
+    """Σ_{n,c} cost_{n,c}·x_{n,c} + Σ_e unserved·shortfall_e, under aim EXCESS Σ_d excess_d.
+
+    cost is quality + energy + changes + iaas_performance. An opaque VM that has not agreed to be slowed has no column.
 
     Index letter n counts classes, c choices, d domains; x is how many instances of a class take a choice.
     """

@@ -34,7 +34,9 @@ class Judge:
     def accepted(self, i: int, c: int) -> bool:
         """Whether hardware, model family and quality floor admit it; what runs may go on running in stage Now."""
         p = self.problem
-        if p.choices.configuration[c] is None or (p.stage is Stage.NOW and c == p.current[i]):
+        if p.choices.configuration[c] is None:
+            return bool(p.choices.runs_on[p.instance_hardware[i], c])
+        if p.stage is Stage.NOW and c == p.current[i]:
             return True
         return bool(p.choices.runs_on[p.instance_hardware[i], c] and p.allowed[p.instance_endpoint[i], c])
 

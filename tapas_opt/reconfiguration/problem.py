@@ -48,12 +48,16 @@ class Aim(StrEnum):
 class Choices:
     """What an instance may be: a configuration at a load level, or parked (no configuration, no load).
 
+    An opaque VM whose owner agreed to be slowed is an instance, too, of an endpoint that asks for nothing; its choices
+    are clocks, and it has a row of its own in the tables, or shares one with those that draw as much on such hardware.
+
     Attributes
     ----------
     names
         Such as ``llama2-70b-fp16-tp8-b64-f1410@0.5``, and ``parked``; exactly one choice has no configuration.
     runs_on
-        ``[hardware, choice]`` whether the hardware can run it (memory, GPU count) and has a profile of it.
+        ``[hardware, choice]`` whether the hardware (or hardware and draw of an opaque VM) can run it: memory, GPU count,
+        and a profile of it.
     goodput_tokens_per_s
         ``[hardware, choice]`` goodput of the configuration × load level, rounded down.
     power_w, airflow_cfm
@@ -62,6 +66,8 @@ class Choices:
         ``[hardware, choice]`` power of the hottest GPU, idle included.
     quality_loss_permille
         ``[choice]`` thousandths of the best model's quality that are missing, rounded up.
+    performance_loss_permille
+        ``[choice]`` thousandths of its speed that an opaque VM loses; None for none.
     """
 
     names: tuple[str, ...]
@@ -73,6 +79,7 @@ class Choices:
     airflow_cfm: IntArray
     gpu_power_w: IntArray
     quality_loss_permille: IntArray
+    performance_loss_permille: IntArray | None = None
 
     @property
     def parked(self) -> int:
@@ -98,6 +105,9 @@ class ReconfigurationPrices:
     change, reload
         Of each instance that changes, and in addition of each that loads weights anew: half a minute without its
         4,000 tokens/s would cost 10,000 × 4,000 / 120 ≈ 330,000 where no other instance has room, and 0 where one has.
+    iaas_permille
+        Of each thousandth of its speed that an opaque VM loses: its whole server as much as 10,000 tokens/s not served,
+        which is more than twice what a server of a 70b model serves. It is slowed after those, whatever their knob.
     """
 
     unserved_token_per_s: int = 10_000
@@ -105,6 +115,7 @@ class ReconfigurationPrices:
     energy_w: int = 1
     change: int = 3_000
     reload: int = 50_000
+    iaas_permille: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +168,8 @@ class ReconfigurationProblem:
         At most so many instances load weights at the same time (:mod:`tapas_opt.reconfiguration.waves`).
     allowed_excess
         Under aim COST, by how much each domain may be over its limit; absent means 0.
+    opaque
+        VMs whose owners agreed to nothing: no plan may name them (``capping_agreed``).
     """
 
     stage: Stage
@@ -181,6 +194,7 @@ class ReconfigurationProblem:
     prices: ReconfigurationPrices = field(default_factory=ReconfigurationPrices)
     aim: Aim = Aim.COST
     allowed_excess: Mapping[tuple[Constraint, str], int] = field(default_factory=dict)
+    opaque: frozenset[str] = frozenset()
 
     def quality_loss_permille(self) -> IntArray:
         """``[endpoint, choice]`` thousandths of quality lost against what the endpoint prefers."""
@@ -212,13 +226,13 @@ class ReconfigurationProblem:
 
         In stage Now the present choice stays eligible below the quality floor: an emergency is no time to enforce it.
         Where nothing is quick enough, what is cool enough may be chosen late, and counts with the higher of its draws.
-        Parking is always cool enough.
+        Parking is always cool enough, and barred for opaque VMs only: their rows of ``runs_on`` say so.
         """
         fits = self.choices.runs_on[self.instance_hardware] & self.allowed[self.instance_endpoint]
         if self.stage is Stage.NOW:
             fits[np.arange(len(self.instances)), self.current] = True
         fits &= self.choices.gpu_power_w[self.instance_hardware] <= self._ceiling_w()[:, None]
-        fits[:, self.choices.parked] = True
+        fits[:, self.choices.parked] = self.choices.runs_on[self.instance_hardware, self.choices.parked]
         possible = self._possible()
         eligible = fits & possible & ~self.late()
         stuck = ~eligible.any(axis=1)

@@ -57,7 +57,7 @@ def _variables(model: Any, problem: ReconfigurationProblem, classes: Reconfigura
 
 
 def _objective(model: Any, problem: ReconfigurationProblem, classes: ReconfigurationClasses) -> None:
-    """Σ_{n,c} (quality + energy + changes)·x + Σ_e unserved·shortfall_e, under aim EXCESS Σ_d excess_d."""
+    """Σ_{n,c} (quality + energy + changes + iaas_performance)·x + Σ_e unserved·shortfall_e, or Σ_d excess_d."""
     import pyomo.environ as pyo  # noqa: PLC0415
 
     if problem.aim is Aim.EXCESS:
@@ -68,8 +68,9 @@ def _objective(model: Any, problem: ReconfigurationProblem, classes: Reconfigura
     quality = pyo.quicksum(int(options.quality[at]) * model.choose[key] for key, at in terms.items())
     energy = pyo.quicksum(int(options.energy[at]) * model.choose[key] for key, at in terms.items())
     changes = pyo.quicksum(int(options.changes[at]) * model.choose[key] for key, at in terms.items())
+    slowed = pyo.quicksum(int(options.iaas_performance[at]) * model.choose[key] for key, at in terms.items())
     unserved = price * pyo.quicksum(model.shortfall.values())
-    model.objective = pyo.Objective(expr=unserved + quality + energy + changes)
+    model.objective = pyo.Objective(expr=unserved + quality + energy + changes + slowed)
 
 
 def _instance_has_one_choice(model: Any, classes: ReconfigurationClasses) -> None:

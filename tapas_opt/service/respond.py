@@ -16,6 +16,7 @@ from tapas_opt.api.v1 import (
 )
 from tapas_opt.control.answers import Context, PlacementAnswer, Proposal, ServerVerdict
 from tapas_opt.control.arming import Armed
+from tapas_opt.control.capping import CLOCK
 from tapas_opt.control.controller import Controller
 from tapas_opt.control.events import VmsReserved
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
@@ -104,7 +105,7 @@ def vm_record(fleet: Fleet, item: FleetVm) -> fleet_service_pb2.VmRecord:
 
 
 def desired(fleet: Fleet, item: FleetVm) -> reconfiguration_service_pb2.DesiredConfiguration:
-    """What a SaaS VM shall run."""
+    """What a VM that may be changed shall run."""
     configuration, load_frac = _choice(fleet, item)
     return reconfiguration_service_pb2.DesiredConfiguration(
         vm=item.vm.name,
@@ -224,9 +225,11 @@ def snapshot(controller: Controller, now_s: float) -> site_service_pb2.Snapshot:
 
 
 def _choice(fleet: Fleet, item: FleetVm) -> tuple[str, float]:
-    """Configuration (empty: parked) and load level that a SaaS VM shall run."""
+    """Configuration (empty: parked) and load level that a SaaS VM shall run; ``clock`` and its fraction for IaaS."""
     if item.choice is not None:
         return _split(item.choice)
+    if item.vm.kind is VmKind.IAAS:
+        return CLOCK, 1.0
     endpoint = fleet.endpoints.get(item.vm.endpoint or "")
     return item.vm.configuration or (endpoint.configuration if endpoint else ""), 1.0
 

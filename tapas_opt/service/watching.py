@@ -57,7 +57,7 @@ class Watch:
         """What he does not know yet; None if there is nothing."""
         with self._controller.lock:
             fleet = self._controller.fleet
-            present = {item.vm.name: item for item in fleet.saas() if self._wanted(item)}
+            present = {item.vm.name: item for item in fleet.changeable() if self._wanted(item)}
             changed = [item for name, item in present.items() if self._told.get(name) is not item]
             removed = sorted(self._told.keys() - present.keys())
             acting = fleet.mode is OperatingMode.ACT

@@ -147,7 +147,7 @@ class MachineRoom:
             if item.frequency_frac is not None:
                 before = replace(before, frequency_frac=item.frequency_frac)
             self.running[item.vm] = before
-            if item.last and item.option is not None:
+            if item.last:
                 finished.append(item.vm)
         return finished
 

@@ -109,7 +109,7 @@ class ReconfigurationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListConfigurations(self, request, context):
-        """The desired configuration of every SaaS VM.
+        """The desired configuration of every SaaS VM, and the clock of every IaaS VM whose owner agreed to capping.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

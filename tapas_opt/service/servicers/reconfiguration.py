@@ -117,14 +117,14 @@ class ReconfigurationServicer:
     def ListConfigurations(
         self, request: ListConfigurationsRequest, context: ServicerContext
     ) -> ListConfigurationsResponse:
-        """What every SaaS VM shall run."""
+        """What every VM that may be changed shall run."""
         with answering(context):
             controller = self._core().controller
             with controller.lock:
                 fleet = controller.fleet
                 if request.endpoint and request.endpoint not in fleet.endpoints:
                     raise NotFound("endpoint", request.endpoint, "create it with PutEndpoint")
-                items = [item for item in fleet.saas() if request.endpoint in ("", item.vm.endpoint)]
+                items = [item for item in fleet.changeable() if request.endpoint in ("", item.vm.endpoint)]
                 found = [respond.desired(fleet, item) for item in items]
             return ListConfigurationsResponse(configurations=found)
 
