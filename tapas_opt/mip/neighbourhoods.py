@@ -1,35 +1,44 @@
 """Which blocks to free next: several ways to choose them, and more often those that lately bettered most.
 
 A way is a *width*, up to which columns of freed blocks are near, and where to look: at the blocks whose columns cost
-most above their least at the prices (these are the gap), or at the rows whose room lies idle though it has a price
-(the rest of it). Ways learn the size of their parts by themselves (adaptive large neighbourhood search; Ropke and
-Pisinger 2006).
+most above their least at the prices (these are the gap), at the rows whose room lies idle though it has a price (the
+rest of it), or at all blocks over the columns that are in doubt most (the core; Balas and Zemel 1980). Ways learn the
+size of their parts by themselves (adaptive large neighbourhood search; Ropke and Pisinger 2006).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
 from tapas_opt.mip.model import BoolArray, FloatArray, IntArray
 from tapas_opt.mip.pricing import Blocks
 
-__all__ = ["Neighbourhoods", "Way"]
+__all__ = ["Look", "Neighbourhoods", "Way"]
 
 WIDTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Typical costs above its block's least up to which a column is near."""
 
-COLUMNS, LEAST_COLUMNS = 500.0, 60.0
+COLUMNS, LEAST_COLUMNS = 150.0, 60.0
 """Parts start with so many columns; fewer when they take too long, more when they are done at once and find nothing."""
 
-SMALLER, LARGER = 0.7, 1.3
+SMALLER, LARGER = 0.7, 1.5
 
 EXPLORED_FRAC = 0.25
 """So many parts are made a way drawn at random, however it did."""
 
 FORGOTTEN_FRAC = 0.3
 """Of what is known of a way, when it is used again."""
+
+
+class Look(Enum):
+    """Where a way looks."""
+
+    GAP = "blocks that cost most above their least"
+    ROWS = "rows with idle room"
+    CORE = "columns in doubt, of all blocks"
 
 
 @dataclass(slots=True)
@@ -44,8 +53,8 @@ class Way:
         What it lately bettered, per second; infinite until it was tried.
     """
 
+    look: Look
     width: float
-    by_row: bool
     columns: float = COLUMNS
     worth: float = np.inf
 
@@ -66,7 +75,7 @@ class Neighbourhoods:
     def __init__(self, blocks: Blocks, price: FloatArray, typical: float, random: np.random.Generator) -> None:
         self._blocks, self._price, self._typical, self._random = blocks, price, typical, random
         self._above = blocks.above_least(price)
-        self._ways = [Way(width, by_row) for width in WIDTHS for by_row in (False, True)]
+        self._ways = [Way(Look.CORE, np.inf), *(Way(look, w) for w in WIDTHS for look in (Look.GAP, Look.ROWS))]
 
     @property
     def count(self) -> int:
@@ -81,10 +90,20 @@ class Neighbourhoods:
 
     def drawn(self, way: Way, best: FloatArray) -> tuple[BoolArray, BoolArray]:
         """``[block]`` which to free, and ``[column]`` which are near."""
+        if way.look is Look.CORE:
+            return self._core(way, best)
         near = (self._above <= self._typical * way.width) | (best > 0)
         columns = self._blocks.sums(near.astype(np.float64))
-        freed = self._by_row(way, best, columns) if way.by_row else self._by_gap(way, best, columns)
-        return freed, near
+        return (self._by_gap if way.look is Look.GAP else self._by_row)(way, best, columns), near
+
+    def _core(self, way: Way, best: FloatArray) -> tuple[BoolArray, BoolArray]:
+        """All blocks, over the columns least above their block's least, in an order that is a little shuffled."""
+        blocks = self._blocks
+        doubt = self._above * self._random.uniform(0.5, 1.5, len(best)) + np.where(blocks.is_loose, np.inf, 0.0)
+        most = len(blocks.size) + int(way.columns)
+        limit = np.inf if most >= len(blocks.column) else np.partition(doubt, most)[most]
+        near = (doubt <= limit) | (best > 0)
+        return blocks.sums(near.astype(np.float64)) > 1, near
 
     def _by_gap(self, way: Way, best: FloatArray, columns: FloatArray) -> BoolArray:
         """A third of the columns for the blocks that cause the gap, two thirds beside them."""
