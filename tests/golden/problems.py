@@ -278,3 +278,8 @@ def relief_in_time() -> ReconfigurationProblem:
 def reload_limit() -> ReconfigurationProblem:
     """No weights may be loaded: small is no column. There is no row: how many reload at once is a matter of waves."""
     return two_instances(reload_limit=0)
+
+
+def capping_agreed() -> ReconfigurationProblem:
+    """V1 is rented by somebody who agreed to nothing: it is no instance and has no column; there is no row for that."""
+    return two_instances(opaque=frozenset({"V1"}))
