@@ -6,6 +6,8 @@ Three tiny problems, one of each kind, every one solved by every solver that can
 from __future__ import annotations
 
 import os
+import pickle
+import signal
 import time
 from dataclasses import replace
 
@@ -16,13 +18,15 @@ import tapas_opt.placement.greedy as placement_greedy
 from tapas_opt import solve as door
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint, Mode, Status
-from tapas_opt.errors import InvalidInput, PlanRefused
-from tapas_opt.mip.result import MipStatus
+from tapas_opt.errors import InvalidInput, PlanRefused, WorkerFailed
+from tapas_opt.mip import highs, process
+from tapas_opt.mip.result import MipResult, MipStatus
 from tapas_opt.mip.worker import Worker, Workers
 from tapas_opt.placement.problem import PlacementPlan, PlacementPrices, PlacementProblem
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationPrices, ReconfigurationProblem, Stage
 from tapas_opt.routing.problem import RoutingPrices, RoutingProblem
 from tapas_opt.solve import KINDS, SOLVERS, WORKER_OF, Found, solve
+from tapas_opt.solve.exact import News
 
 EXACT = {
     "placement": ("decomposition", "highs", "cpsat", "scip", "pyomo-highs"),
@@ -194,10 +198,17 @@ def test_a_free_greedy_plan_is_optimal():
     assert (result.objective, result.status, result.gap_frac) == (0.0, Status.OPTIMAL, 0.0)
 
 
+@pytest.mark.parametrize("kind", ["placement", "routing"])
 def test_auto_is_greedy_and_then_the_first_exact_solver_of_its_kind(kind):
-    """Routing is a linear program, which HiGHS solves whole; the other two are taken apart. Proof ends the search."""
-    proven = solve(PROBLEMS[kind](), solver="greedy").status is Status.OPTIMAL
-    assert solve(PROBLEMS[kind](), deadline_s=GENEROUS_S).solver == ("greedy" if proven else EXACT[kind][0])
+    """Routing is a linear program, which HiGHS solves whole; the other two are taken apart."""
+    assert solve(PROBLEMS[kind](), deadline_s=GENEROUS_S).solver == EXACT[kind][0]
+
+
+def test_auto_asks_no_solver_where_greedy_has_proven_its_own_answer():
+    """Prices that greedy goes by are a bound too; whoever names a solver gets it all the same."""
+    result = solve(one_ups_left(), deadline_s=GENEROUS_S)
+    assert (result.solver, result.status, result.fallback) == ("greedy", Status.OPTIMAL, "")
+    assert result.objective == OPTIMUM["reconfiguration"]
 
 
 def test_a_solver_replaces_a_greedy_answer_that_is_worse():
@@ -238,7 +249,39 @@ def test_a_broken_greedy_path_is_a_defect_and_said_so(monkeypatch):
         solve(two_rows_that_feed_unequally(), solver="highs")
 
 
+# What was known when.
+
+
+def test_the_trace_runs_from_the_first_verified_plan_to_the_last(case):
+    """What solvers tell on their way lies between, plans fall and bounds rise; a free plan needs no second moment."""
+    problem, solver, _ = case
+    result = solve(problem, solver=solver, deadline_s=GENEROUS_S)
+    moments = [(m.at_s, round(m.objective, 6), round(m.bound, 6)) for m in result.trace]
+    times, objectives, bounds = zip(*moments, strict=True)
+    assert list(times) == sorted(times)
+    assert list(objectives) == sorted(objectives, reverse=True)
+    assert list(bounds) == sorted(bounds)
+    assert (objectives[-1], bounds[-1]) == (round(result.objective, 6), round(result.bound, 6))
+    assert result.first_feasible_s == times[0] > 0
+    assert times[0] <= result.within_s(1e-3) <= times[-1]
+    assert result.within_s(-1.0) == np.inf
+
+
+def test_claims_count_no_more_than_what_became_of_them():
+    """A solver that told of a plan of 1 and a bound of 9 leaves a verified plan of 10 that nothing is proven of."""
+    problem = two_rows_that_feed_unequally()
+    best = solve(problem, solver="highs", deadline_s=GENEROUS_S).plan
+    first = solve(problem, solver="greedy")
+    news = [News(1.0, 9.0, pickle.dumps(best)), News(1.0, 1e9, None)]
+    result = solve(problem, solver="highs", workers={"highs": Handing(WorkerFailed("it ended"), *news)})
+    assert [(m.objective, m.bound) for m in result.trace] == [(first.objective, 0.0), (10.0, 0.0), (10.0, 0.0)]
+    assert (result.objective, result.bound, result.status) == (10.0, 0.0, Status.FEASIBLE)
+
+
 # What a solver may do to us.
+
+
+FOUND = "tapas_opt.solve.exact"
 
 
 class Diverted:
@@ -249,7 +292,19 @@ class Diverted:
         self.instead = instead
 
     def run(self, function, *args, deadline_s, grace_s, on_news, cancel):
-        return self.worker.run(*self.instead, deadline_s=deadline_s, grace_s=grace_s, cancel=cancel)
+        tells = on_news if isinstance(self.instead[0], Over) else None
+        return self.worker.run(*self.instead, deadline_s=deadline_s, grace_s=grace_s, on_news=tells, cancel=cancel)
+
+
+class Over:
+    """A lambda by its source, which a process over there can read; its ``tell`` sends news."""
+
+    def __init__(self, source):
+        given = f"sleep=__import__('time').sleep, found=__import__({FOUND!r}, fromlist=['_'])"
+        self.source = f"lambda tell, {given}: {source}"
+
+    def __reduce__(self):
+        return eval, (self.source,)
 
 
 class Handing:
@@ -269,7 +324,7 @@ class Handing:
 
 @pytest.fixture(scope="module")
 def worker():
-    with Worker() as shared:
+    with Worker(memory_bytes=2 * 2**30) as shared:
         assert shared.wait_until_ready(60.0)
         yield shared
 
@@ -279,15 +334,16 @@ def assert_greedy_stands(problem, result, why):
     assert (result.plan, result.objective) == (first.plan, first.objective)
     assert (result.mode, result.solver) == (first.mode, "greedy")
     assert why in result.fallback
+    assert result.bound <= result.objective
 
 
 def test_greedy_stands_when_the_solver_hangs(kind, worker):
     """Its process is ended at the deadline, and the caller waits no longer."""
+    assert worker.wait_until_ready(60.0)
     problem, began = PROBLEMS[kind](), time.perf_counter()
     result = solve(problem, solver="highs", deadline_s=0.5, workers={"highs": Diverted(worker, time.sleep, 60.0)})
     assert time.perf_counter() - began < 20.0
     assert_greedy_stands(problem, result, "highs: no answer within")
-    assert result.status is Status.FEASIBLE
 
 
 def test_greedy_stands_when_the_solver_crashes(kind, worker):
@@ -298,14 +354,112 @@ def test_greedy_stands_when_the_solver_crashes(kind, worker):
     assert_greedy_stands(problem, result, "highs: ")
 
 
+@pytest.mark.parametrize(
+    ("function", "argument", "said"),
+    [
+        (sum, range(10**12), "no answer within"),
+        (signal.raise_signal, signal.SIGSEGV, "SIGSEGV"),
+        (signal.raise_signal, signal.SIGABRT, "SIGABRT"),
+        (exec, "held = []\nwhile True: held.append(bytearray(10**8))", "MemoryError"),
+        (bytes, 10**7, "more than 1,000,000 bytes"),
+        (str, "the best plan there is", "answered nonsense"),
+    ],
+    ids=["hangs in C", "segfaults", "aborts", "leaks", "says too much", "talks nonsense"],
+)
+def test_greedy_stands_whatever_the_process_does(worker, monkeypatch, function, argument, said):
+    """And the next caller is served: the worker has another process."""
+    monkeypatch.setattr(process, "MESSAGE_BYTES", 10**6)
+    problem = two_rows_that_feed_unequally()
+    assert worker.wait_until_ready(60.0)
+    deadline_s = 0.5 if function is sum else GENEROUS_S
+    workers = {"highs": Diverted(worker, function, argument)}
+    assert_greedy_stands(problem, solve(problem, solver="highs", deadline_s=deadline_s, workers=workers), said)
+    assert solve(problem, solver="highs", deadline_s=GENEROUS_S, workers={"highs": worker}).solver == "highs"
+
+
+@pytest.mark.parametrize("ending", ["sleep(60)", "__import__('os').abort()"], ids=["hangs", "crashes"])
+def test_what_a_solver_told_before_it_was_ended_stands(worker, ending):
+    """It overruns its deadline, or falls over, after it has found the best plan and proven half of it."""
+    problem = two_rows_that_feed_unequally()
+    best = solve(problem, solver="highs", deadline_s=GENEROUS_S)
+    assert worker.wait_until_ready(60.0)
+    told = f"tell(found.News(10.0, 5.0, {pickle.dumps(best.plan)!r}))"
+    workers = {"highs": Diverted(worker, Over(f"({told}, {ending})"))}
+    result = solve(problem, solver="highs", deadline_s=1.0, workers=workers)
+    assert (result.plan, result.solver, result.mode, result.fallback) == (best.plan, "highs", Mode.SOLVER, "")
+    assert (result.bound, result.status) == (5.0, Status.FEASIBLE)
+    assert judged(problem, result).ok
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (pickle.dumps(PlacementPlan({"V1": "S1", "V2": "S2"}, ("V3",))), "row_power_budget"),
+        (pickle.dumps("a plan"), "it is a str"),
+        (b"spoilt", "ended"),
+    ],
+    ids=["unlawful", "of another kind", "unreadable"],
+)
+def test_what_a_solver_told_is_judged_as_well(plan, said):
+    """Being cut off makes nobody honest."""
+    problem = two_rows_that_feed_unequally()
+    workers = {"highs": Handing(WorkerFailed("it ended"), News(10.0, 5.0, plan))}
+    result = solve(problem, solver="highs", deadline_s=GENEROUS_S, workers=workers)
+    assert_greedy_stands(problem, result, said)
+    assert "it ended" in result.fallback
+
+
+@pytest.mark.parametrize(
+    ("plan", "bound", "said"),
+    [
+        (PlacementPlan({"V1": "S1", "V9": "S2"}, ("V2", "V3")), 0.0, "refused"),
+        (PlacementPlan({"V1": 3, "V2": None}, ()), 0.0, "refused"),
+        (PlacementPlan(None, ()), 0.0, "cannot be read"),
+        ({"V1": "S1"}, 0.0, "it is a dict"),
+        (None, float("nan"), "answered nonsense"),
+        (None, "high", "answered nonsense"),
+        (None, None, "answered nonsense"),
+    ],
+    ids=["of others", "of numbers", "of nothing", "a dict", "bound nan", "bound a word", "bound none"],
+)
+def test_greedy_stands_against_every_lie(plan, bound, said):
+    """Nothing that a process sends is taken on trust, not even that it is a number."""
+    problem = two_rows_that_feed_unequally()
+    workers = {"highs": Handing(Found(plan, bound, MipStatus.OPTIMAL, 0.1, 0.1))}
+    result = solve(problem, solver="highs", deadline_s=GENEROUS_S, workers=workers)
+    assert_greedy_stands(problem, result, said)
+    assert (result.bound, result.status) == (0.0, Status.FEASIBLE)
+
+
+@pytest.mark.parametrize("excess", [float("nan"), float("inf"), -1_000.0])
+def test_excess_that_is_no_amount_is_refused(excess):
+    """NaN is neither above nor below any limit, and an infinite excess would excuse everything."""
+    problem = one_ups_left()
+    plan = replace(problem.present(), excess={(Constraint.UPS_POWER_CAPACITY, "U1"): excess})
+    workers = {"highs": Handing(Found(plan, 0.0, MipStatus.OPTIMAL, 0.1, 0.1))}
+    result = solve(problem, solver="highs", deadline_s=GENEROUS_S, workers=workers)
+    assert_greedy_stands(problem, result, "its excess is no amount")
+
+
+@pytest.mark.parametrize("values", [np.full(99, np.nan), np.ones(3), np.ones((2, 2))], ids=["nan", "short", "square"])
+def test_values_that_are_no_solution_are_told_as_a_failure(monkeypatch, kind, values):
+    """Decoded, they would be anything."""
+    lie = MipResult(MipStatus.OPTIMAL, values, 0.0, 0.0, None, 0.1)
+    monkeypatch.setattr(highs, "solve", lambda arrays, **limits: lie)
+    problem = PROBLEMS[kind]()
+    result = solve(problem, solver="highs", deadline_s=GENEROUS_S)
+    assert_greedy_stands(problem, result, "did not answer with a number for each")
+
+
+@pytest.mark.parametrize("kind", ["placement", "routing"])
 def test_greedy_stands_when_the_solver_finds_nothing(kind):
     """Its bound counts all the same: greedy's answer is known to be at most so far from the best."""
     problem = PROBLEMS[kind]()
     found = Found(None, OPTIMUM[kind] / 2, MipStatus.NO_SOLUTION, 0.1, 0.2)
     result = solve(problem, solver="highs", workers={"highs": Handing(found)})
     assert_greedy_stands(problem, result, "highs found no plan")
-    assert result.bound == max(OPTIMUM[kind] / 2, solve(problem, solver="greedy").bound)
-    assert result.gap_frac == pytest.approx(1 - result.bound / result.objective)
+    assert result.bound == OPTIMUM[kind] / 2
+    assert result.gap_frac == pytest.approx(1 - OPTIMUM[kind] / 2 / result.objective)
 
 
 def test_greedy_stands_when_the_solver_lies():

@@ -205,7 +205,15 @@ def _found(
         )
     except (DeadlinePassed, WorkerFailed) as error:
         return _ended(record), f"{search.engine}: {error}"
-    return (found, "") if type(found) is Found else (_ended(record), f"{search.engine} answered nonsense")
+    return (found, "") if _readable(found) else (_ended(record), f"{search.engine} answered nonsense")
+
+
+def _readable(found: Any) -> bool:
+    """Whether a process answered in the form agreed on; what its plan and its bound are worth is another question."""
+    if type(found) is not Found or type(found.status) is not MipStatus or type(found.excess_proven) is not bool:
+        return False
+    numbers = (found.bound, found.build_s, found.solve_s)
+    return all(isinstance(number, (int, float)) and not math.isnan(number) for number in numbers)
 
 
 def _share_s(left_s: float, search: Search) -> float | None:
