@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,11 +61,8 @@ class Options:
 
 def options_of(problem: ReconfigurationProblem) -> Options:
     """Tabulate the choices of each kind of instance, without those that are dominated."""
-    eligible, late = problem.eligible(), problem.late()
-    alike = [problem.instance_endpoint, problem.current, problem.instance_hardware]
-    alike += [np.packbits(what, axis=1).astype(np.int64) for what in (eligible, late & eligible)]
-    kinds = classes_of(BudgetNumbers((), ()), np.arange(len(problem.instances)), *alike)
-    options = _costed(problem, kinds, eligible[kinds.first], late[kinds.first])
+    kinds, eligible, late = _kinds(problem)
+    options = _costed(problem, kinds, eligible, late)
     reload = problem.reload[problem.current[kinds.first]]
     for k in range(kinds.count):
         possible = np.flatnonzero(options.kept[k])
@@ -83,6 +81,44 @@ def options_of(problem: ReconfigurationProblem) -> Options:
         )
         options.kept[k, possible] = kept | (possible == problem.current[kinds.first[k]])
     return options
+
+
+def _kinds(problem: ReconfigurationProblem) -> tuple[Classes, BoolArray, BoolArray]:
+    """Kinds of instances, and ``[kind, choice]`` what each may become and what would come too late to relieve.
+
+    Of those that look alike only the first is asked what it may become: sites have many instances, and few looks.
+    """
+    looks = _alike(
+        problem.instance_endpoint,
+        problem.current,
+        problem.instance_hardware,
+        problem.instance_tolerance_s,
+        problem.server_ceiling_w[problem.instance_server],
+    )
+    asked = _of_instances(problem, looks.first)
+    eligible, late = asked.eligible(), asked.late()
+    bits = [np.packbits(what, axis=1) for what in (eligible, late & eligible)]
+    kinds = _alike(asked.instance_endpoint, asked.current, asked.instance_hardware, *bits)
+    of = kinds.of[looks.of]
+    whole = Classes(of, looks.first[kinds.first], np.bincount(of, minlength=kinds.count))
+    return whole, eligible[kinds.first], late[kinds.first]
+
+
+def _alike(*keys: NDArray[Any]) -> Classes:
+    return classes_of(BudgetNumbers((), ()), np.arange(len(keys[0])), *keys)
+
+
+def _of_instances(problem: ReconfigurationProblem, some: IntArray) -> ReconfigurationProblem:
+    """The problem of some of the instances."""
+    return replace(
+        problem,
+        instances=tuple(problem.instances[i] for i in some),
+        instance_server=problem.instance_server[some],
+        instance_endpoint=problem.instance_endpoint[some],
+        instance_hardware=problem.instance_hardware[some],
+        current=problem.current[some],
+        instance_tolerance_s=problem.instance_tolerance_s[some],
+    )
 
 
 def _costed(problem: ReconfigurationProblem, kinds: Classes, eligible: BoolArray, late: BoolArray) -> Options:

@@ -16,9 +16,6 @@ def undominated(drawbacks: IntArray) -> BoolArray:
 
     Of choices that are equal in all respects the first is kept.
     """
-    at_most_as_bad = np.ones((len(drawbacks), len(drawbacks)), dtype=bool)
-    for respect in drawbacks.T:
-        at_most_as_bad &= respect[:, None] <= respect
-    earlier = np.triu(np.ones_like(at_most_as_bad), 1)
-    dominates = at_most_as_bad & (~at_most_as_bad.T | earlier)
-    return np.asarray(~dominates.any(axis=0))
+    from tapas_opt.reconfiguration import kernels  # noqa: PLC0415  compiled loops take long to import
+
+    return np.asarray(kernels.undominated(np.ascontiguousarray(drawbacks, dtype=np.int64)))

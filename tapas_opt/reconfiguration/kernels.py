@@ -31,11 +31,13 @@ __all__ = [
     "repaired",
     "served",
     "summed",
+    "undominated",
     "warm_up",
 ]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 GOODPUT, POWER, AIRFLOW, COST, COUNTS = 0, 1, 2, 3, 4
 FIELDS = 5
@@ -43,6 +45,30 @@ FIELDS = 5
 
 FAR = 20.0
 """Options so many softnesses above the cheapest get no weight: exp(−20) is 2e-9."""
+
+
+@njit(cache=True, nogil=True)
+def undominated(drawbacks: IntArray) -> BoolArray:
+    """``[choice]`` whether no other is at most as bad in every respect (:mod:`~tapas_opt.reconfiguration.dominance`).
+
+    Whoever is beaten is beaten by somebody unbeaten, so that those found beaten need not be asked.
+    """
+    count, respects = drawbacks.shape
+    kept = np.ones(count, dtype=np.bool_)
+    for c in range(count):
+        for other in range(count):
+            if other == c or not kept[other]:
+                continue
+            beaten, equal = True, True
+            for r in range(respects):
+                if drawbacks[other, r] > drawbacks[c, r]:
+                    beaten = False
+                    break
+                equal = equal and drawbacks[other, r] == drawbacks[c, r]
+            if beaten and (not equal or other < c):
+                kept[c] = False
+                break
+    return kept
 
 
 @njit(cache=True, nogil=True)
@@ -391,6 +417,7 @@ def warm_up() -> None:
     option, place = np.ones((1, FIELDS, 1), np.int64), np.array([[[0, 1, 0]]], dtype=np.int64)
     first_of, rate, mean = np.array([0, 1, 1], dtype=np.int64), np.empty((1, FIELDS)), np.empty((1, FIELDS))
     price, curve, at = np.zeros(1), option.astype(np.float64), np.zeros(1, np.int64)
+    undominated(np.zeros((1, 1), np.int64))
     rates(place, kind, price, price, 0.0, rate)
     expected(kind, width, curve, rate, 1.0, mean)
     summed(place, kind, mean, np.empty(1), np.empty(1))
