@@ -116,9 +116,11 @@ def set_declared(
         for (group, tier, slot), watts in plan.relief.items():
             if group in group_number:
                 amount[group_number[group], tier_number[tier], slot_number[slot]] = watts
+        amount[columns == ABSENT] = 0  # what no stated row asks for costs nothing here
         amounts.append(amount)
         values[columns[columns != ABSENT]] = amount[columns != ABSENT]
-        values[short] = [plan.shortfall.get(pair, 0) for pair in part.family.domains]
+        missing = [plan.shortfall.get(pair, 0) for pair in part.family.domains]
+        values[short] = np.minimum(missing, _most_shortfall(problem, part))
     cost = np.maximum(0, problem.survival.costs(tuple(amounts)) - problem.survival.present_cost)
     there = x.failure_cost != ABSENT
     values[x.failure_cost[there]] = cost[there]

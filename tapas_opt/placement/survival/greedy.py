@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, Placeme
 from tapas_opt.placement.survival.problem import Secured, Survival
 from tapas_opt.placement.survival.relief import cheapest_relief
 
-__all__ = ["SurvivalSide", "with_relief"]
+__all__ = ["SurvivalSide", "declaring", "relief_of", "with_relief"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -26,11 +27,24 @@ def with_relief(problem: PlacementProblem, plan: PlacementPlan) -> PlacementPlan
     """The plan with the relief and the shortfall that it needs, chosen cheapest first."""
     if problem.survival is None:
         return plan
+    return declaring(problem, plan, [relief_of(problem, plan, part) for part in problem.survival.parts])
+
+
+def relief_of(problem: PlacementProblem, plan: PlacementPlan, part: Secured) -> tuple[IntArray, IntArray]:
+    """Cheapest relief ``[group, tier, slot]`` and shortfall ``[pair]`` of what a plan places, one part's."""
+    return cheapest_relief(part, *_placed(problem, plan, part))
+
+
+def declaring(
+    problem: PlacementProblem, plan: PlacementPlan, amounts: Sequence[tuple[IntArray, IntArray]]
+) -> PlacementPlan:
+    """The plan that declares relief ``[group, tier, slot]`` and shortfall ``[pair]`` of each part."""
+    if problem.survival is None:
+        return plan
     slots = problem.budgets.slots
     relief: dict[tuple[str, str, str], int] = {}
     shortfall: dict[str, int] = {}
-    for part in problem.survival.parts:
-        given, missing = cheapest_relief(part, *_placed(problem, plan, part))
+    for part, (given, missing) in zip(problem.survival.parts, amounts, strict=True):
         for group, tier, slot in np.argwhere(given > 0).tolist():
             relief[part.groups[group], part.tiers[tier], slots[slot]] = int(given[group, tier, slot])
         shortfall |= {part.family.domains[d]: int(missing[d]) for d in np.flatnonzero(missing).tolist()}

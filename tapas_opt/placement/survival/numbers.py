@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.survival.problem import Secured, Survival
 from tapas_opt.placement.survival.relief import cheapest_relief
+from tapas_opt.placement.survival.slots import without_dominated_slots
 
 __all__ = ["Draws", "Relief", "secured", "survival", "transient"]
 
@@ -32,14 +34,20 @@ class Draws:
         ``W`` or ``CFM``.
     present, most
         ``[unit, slot]`` what runs draws, and the most that the batch could add.
-    in_all
-        ``[slot]`` the most that the batch could add anywhere.
+    of_type, count
+        ``[type, hardware, slot]`` what a VM of the batch draws, and ``[type]`` how many there are.
     """
 
     unit: str
     present: IntArray
     most: IntArray
-    in_all: IntArray
+    of_type: IntArray
+    count: IntArray
+
+    @property
+    def in_all(self) -> IntArray:
+        """``[slot]`` the most that the batch could add anywhere."""
+        return np.asarray(self.count @ self.of_type.max(axis=1, initial=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +88,36 @@ def transient(pairs: FailurePairs, unit_of: IntArray, limit: IntArray, draws: Dr
 
 def secured(
     pairs: FailurePairs, unit_of: IntArray, limit: IntArray, draws: Draws, relief: Relief, *, forget: bool = True
-) -> Secured:
-    """``failure_secure`` in one unit.
+) -> tuple[Secured, IntArray]:
+    """``failure_secure`` in one unit, and ``[room]`` what relief in the worst failure costs already.
 
     Parameters
     ----------
     limit
         ``[pair]`` what is carried continuously after the failure.
     forget
-        Whether failures and slots that the batch cannot touch are left out; the optimum is the same.
+        Whether failures and slots that the batch cannot touch, or that others dominate, are left out; the optimum is
+        the same.
     """
     family, can_fill = _family(Constraint.FAILURE_SECURE, pairs, limit, draws)
-    stated = np.zeros((len(pairs.scenarios), len(draws.in_all)), dtype=bool)
-    np.logical_or.at(stated, pairs.scenario, can_fill)
     over = can_fill | (family.base > family.limit)
-    rows = over & stated[pairs.scenario] if forget else np.ones_like(can_fill)
+    whole, base = _part(pairs, family, over if forget else np.ones_like(over), unit_of, draws, relief)
+    present = np.zeros(int(pairs.scenario_room.max(initial=-1)) + 1, dtype=np.int64)
+    given, _ = cheapest_relief(whole, 0 * whole.family.base, 0 * whole.available)
+    np.maximum.at(present, whole.scenario_room, whole.relief_cost(given).max(axis=1, initial=0))
+    if not forget:
+        return whole, present
+    stated = np.zeros((len(pairs.scenarios), over.shape[1]), dtype=bool)
+    np.logical_or.at(stated, pairs.scenario, can_fill)
+    if (over & ~stated[pairs.scenario]).any():
+        whole, base = _part(pairs, family, over & stated[pairs.scenario], unit_of, draws, relief)
+    return without_dominated_slots(whole, base, draws.of_type, draws.count), present
+
+
+def _part(
+    pairs: FailurePairs, family: BudgetFamily, rows: BoolArray, unit_of: IntArray, draws: Draws, relief: Relief
+) -> tuple[Secured, IntArray]:
+    """Survival with these ``[pair, slot]`` rows only, and ``[group, slot]`` what running VMs draw in each group."""
     matters = np.asarray(rows.any(axis=1))
     kept = _kept(replace(family, can_bind=rows), matters)
     scenarios, scenario = np.unique(pairs.scenario[matters], return_inverse=True)
@@ -102,9 +125,10 @@ def secured(
     kinds = replace(kept, member=kept.member[first], share_permille=kept.share_permille[first])
     names = tuple(pairs.scenarios[i] for i in scenarios.tolist())
     groups = _Groups.of(kinds, scenario.ravel(), names)
-    by_kind = np.zeros((len(first), len(relief.tiers), len(draws.in_all)), dtype=np.int64)
-    np.add.at(by_kind, kind_of_unit, relief.running)
-    return Secured(
+    by_kind = np.zeros((len(first), len(relief.tiers) + 1, len(draws.in_all)), dtype=np.int64)
+    np.add.at(by_kind, kind_of_unit, np.concatenate([draws.present[:, None], relief.running], axis=1))
+    by_group = groups.summed(by_kind)
+    part = Secured(
         family=kinds,
         kind=kind_of_unit[unit_of],
         scenarios=names,
@@ -118,17 +142,20 @@ def secured(
         tiers=relief.tiers,
         relief_price=relief.price,
         shortfall_price=relief.shortfall_price,
-        available=groups.summed(by_kind),
+        available=by_group[:, 1:],
         type_relief=relief.of_type,
     )
+    return part, by_group[:, 0]
 
 
-def survival(rooms: tuple[str, ...], parts: tuple[Secured, ...], no_worse: tuple[tuple[str, str], ...]) -> Survival:
-    """Join the parts, and say what the worst failure of each room costs already."""
-    some = tuple(part for part in parts if len(part.family.domains))
-    free = Survival(rooms, some, np.zeros(len(rooms), dtype=np.int64), no_worse)
-    present = [cheapest_relief(part, 0 * part.family.base, 0 * part.available)[0] for part in some]
-    return replace(free, present_cost=free.costs(tuple(present)))
+def survival(
+    rooms: tuple[str, ...], parts: Sequence[tuple[Secured, IntArray]], no_worse: tuple[tuple[str, str], ...] = ()
+) -> Survival:
+    """Join the parts (:func:`secured`); those without a pair have nothing to say."""
+    present = np.zeros(len(rooms), dtype=np.int64)
+    for _, cost in parts:
+        present[: len(cost)] = np.maximum(present[: len(cost)], cost)
+    return Survival(rooms, tuple(part for part, _ in parts if len(part.family.domains)), present, no_worse)
 
 
 def _family(
@@ -210,7 +237,7 @@ class _Groups:
         )
 
     def summed(self, by_kind: IntArray) -> IntArray:
-        """``[group, tier, slot]`` sums of ``[kind, tier, slot]``."""
+        """``[group, …]`` sums of ``[kind, …]``."""
         total = np.zeros((len(self.names), *by_kind.shape[1:]), dtype=np.int64)
         for groups in self.of_kind.T:
             on = np.flatnonzero(groups != NONE)

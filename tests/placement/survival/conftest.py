@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tapas_opt.budgets.failures import FailurePairs
+from tapas_opt.budgets.numbers import BudgetNumbers
 from tapas_opt.domain.result import Constraint
 from tapas_opt.placement.problem import PlacementProblem
 from tapas_opt.placement.survival.numbers import Draws, Relief, secured, survival
@@ -19,10 +20,17 @@ TIERS = ("slowed", "evicted")
 
 @pytest.fixture
 def random_survival(random_problem) -> Callable[..., PlacementProblem]:
-    """A random placement problem with random pairs on top: two rooms, failures of power and of air, two tiers."""
+    """A random placement problem with random pairs on top: two rooms, failures of power and of air, two tiers.
 
-    def make(seed: int, *, forget: bool = True, **sizes: int) -> PlacementProblem:
-        return surviving(random_problem(seed, **sizes), np.random.default_rng(10_000 + seed), forget=forget)
+    With ``hours`` the first slot becomes so many that rise and fall together, more or less.
+    """
+
+    def make(seed: int, *, forget: bool = True, hours: int = 0, **sizes: int) -> PlacementProblem:
+        rng = np.random.default_rng(10_000 + seed)
+        problem = random_problem(seed, **sizes)
+        if hours:
+            problem = over_hours(problem, rng.integers(3, 11, hours))
+        return surviving(problem, rng, forget=forget)
 
     return make
 
@@ -34,6 +42,20 @@ def surviving(problem: PlacementProblem, rng: np.random.Generator, *, forget: bo
         random_part(problem, rng, "CFM", room_of_server, 2, forget=forget),
     )
     return replace(problem, survival=survival(("north", "south"), parts, ()))
+
+
+def over_hours(problem: PlacementProblem, tenths: np.ndarray) -> PlacementProblem:
+    """Everything drawn is so many tenths of the first slot's, hour by hour."""
+    families = tuple(
+        replace(f, limit=np.repeat(f.limit[:, :1], len(tenths), axis=1), base=f.base[:, :1] * tenths // 10)
+        for f in problem.budgets.families
+    )
+    return replace(
+        problem,
+        type_power_w=problem.type_power_w[..., :1] * tenths // 10,
+        type_airflow_cfm=problem.type_airflow_cfm[..., :1] * tenths // 10,
+        budgets=BudgetNumbers(tuple(f"h{t}" for t in range(len(tenths))), families),
+    )
 
 
 def random_part(problem, rng, unit, room_of_server, failures, *, forget):
@@ -59,19 +81,21 @@ def random_part(problem, rng, unit, room_of_server, failures, *, forget):
         share_permille=share,
     )
     running = rng.integers(0, scale, (servers, slots)) * (rng.random((servers, 1)) < 0.5)
+    if slots > 2:  # hours that rise and fall together, as the batch does, so that some dominate others
+        running = running[:, :1] * draw.max(axis=(0, 1)) // scale
     possible = running // rng.integers(2, 5, (servers, 1))
     relief = np.stack([possible // 2, possible // 3], axis=1)
     of_type = np.stack([draw // rng.integers(3, 6), draw // rng.integers(3, 9)], axis=2)
     limit = rng.integers(scale // 2, scale * max(2, servers), pairs)
     free = problem.server_available[:, None]
     most = draw.max(axis=0, initial=0)[problem.server_hardware] * free
-    in_all = draw[problem.vm_type].max(axis=1, initial=0).sum(axis=0)
+    count = np.bincount(problem.vm_type, minlength=len(draw))
     prices = np.sort(rng.choice([1, 2, 3, 7], 2, replace=False))
     return secured(
         found,
         np.arange(servers),
         limit,
-        Draws(unit, running, most, in_all),
+        Draws(unit, running, most, draw, count),
         Relief(TIERS, prices, int(rng.choice([20, 1_000])), relief, of_type),
         forget=forget,
     )

@@ -1,0 +1,282 @@
+"""What placement has to survive: failures of the site's elements, stated from a forecast for a batch of VMs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.budgets.failures import FailurePairs, Scenario, SiteFailures, single_failures, site_failures
+from tapas_opt.budgets.numbers import BudgetFamily, Margins
+from tapas_opt.control.actuation import Actuation, Option
+from tapas_opt.control.fleet import FleetVm, VmState
+from tapas_opt.control.forecast import Forecast, choice_name
+from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
+from tapas_opt.domain.failure import Failure, FailureKind
+from tapas_opt.domain.result import Constraint
+from tapas_opt.domain.site import ToleranceCurve
+from tapas_opt.domain.topology import Topology
+from tapas_opt.domain.workload import Vm, VmKind
+from tapas_opt.placement.survival.numbers import Draws, Relief, secured, survival, transient
+from tapas_opt.placement.survival.problem import Survival
+
+__all__ = ["Batch", "Secured", "Securing", "TIERS", "by_units"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+TIERS = ("slowed", "evicted", "capped")
+"""Knobs of relief, cheapest first: a SaaS instance at a lower clock, a spot VM gone, a VM slowed that agreed to it."""
+
+PRICE_PER_W = np.array([1, 2, 4])
+"""Cost units for each watt relieved, by tier."""
+
+SHORTFALL_PER_W = 1_000
+"""Cost units for each watt that nothing relieves: more than a VM is worth that causes a few hundred of them."""
+
+CAPPED_FRAC = 0.6
+"""Part of a GPU's highest power that a tenant's VM which agreed to it is held to: a planning value."""
+
+W_PER_CFM = 8
+"""A CFM is priced as so many watts: what a server warms a CFM of air by at 15 °C (1.2 kg/m³, 1005 J/(kg·K))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is to be placed, as the placement problem states it.
+
+    Attributes
+    ----------
+    examples
+        ``[type]`` a VM that stands for its type.
+    vm_type, available
+        ``[vm]`` and ``[server]``.
+    power_w, airflow_cfm
+        ``[type, hardware, slot]`` what a VM draws beyond idle.
+    """
+
+    examples: Sequence[Vm]
+    vm_type: IntArray
+    available: NDArray[np.bool_]
+    power_w: IntArray
+    airflow_cfm: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """What to add to a placement problem."""
+
+    budgets: tuple[BudgetFamily, ...]
+    survival: Survival
+
+
+class Securing:
+    """States survival; what follows from the site alone is kept while the site stays the same.
+
+    Parameters
+    ----------
+    together
+        Labels of elements that may be lost together, beside every single UPS, PDU and air handler.
+    """
+
+    def __init__(self, actuation: Actuation, together: Sequence[tuple[str, ...]] = ()) -> None:
+        self._actuation, self._together = actuation, tuple(together)
+        self._made_for: Topology | None = None
+        self._failures: SiteFailures | None = None
+
+    def failures(self, topology: Topology) -> SiteFailures:
+        """All pairs of a site."""
+        if self._failures is None or self._made_for is not topology:
+            self._failures = site_failures(topology, (*single_failures(topology), *map(_scenario, self._together)))
+            self._made_for = topology
+        return self._failures
+
+    def secured(
+        self, forecast: Forecast, batch: Batch, hours: IntArray, base_w: IntArray, base_cfm: IntArray
+    ) -> Secured:
+        """``ups_transient_limit`` as a family of budgets, and what ``failure_secure`` needs.
+
+        Parameters
+        ----------
+        hours
+            ``[slot, hour]`` hours of the week of each slot.
+        base_w, base_cfm
+            ``[unit, slot]`` what is drawn without the batch, by units of servers (:func:`by_units`).
+        """
+        topology = forecast.fleet.topology
+        failures = self.failures(topology)
+        knobs = _Knobs(forecast, self._actuation, hours)
+        running_w, running_cfm = knobs.running(failures)
+        power, air = (_Summed(failures, batch, topology, unit) for unit in ("W", "CFM"))
+        draws_w, draws_cfm = power.draws(base_w), air.draws(base_cfm)
+        of_type_w, of_type_cfm = knobs.of_types(batch.examples)
+        margins = forecast.margins
+        early = transient(
+            failures.transient,
+            failures.unit_of,
+            _limits(failures.transient, margins, _borne_frac(topology, failures.transient, self._actuation.reaction_s)),
+            draws_w,
+        )
+        relief_w = Relief(TIERS, PRICE_PER_W, SHORTFALL_PER_W, running_w, of_type_w)
+        relief_cfm = Relief(TIERS, W_PER_CFM * PRICE_PER_W, W_PER_CFM * SHORTFALL_PER_W, running_cfm, of_type_cfm)
+        parts = (
+            secured(failures.power, failures.unit_of, _limits(failures.power, margins), draws_w, relief_w),
+            secured(failures.air, failures.unit_of, _limits(failures.air, margins), draws_cfm, relief_cfm),
+        )
+        return Secured((early,) if early.domains else (), survival(failures.rooms, parts, failures.no_worse))
+
+
+def _scenario(labels: Sequence[str]) -> Scenario:
+    """Failures from labels such as ``ups:U1``."""
+    split = (label.partition(":") for label in labels)
+    return tuple(Failure(FailureKind(kind), element) for kind, _, element in split)
+
+
+def _limits(pairs: FailurePairs, margins: Margins, borne_frac: FloatArray | float = 1.0) -> IntArray:
+    """``[pair]`` ⌊capacity · borne / (1 + margin)⌋ with the margin of the domain."""
+    frac = [
+        margins[family][element] if family in margins else 0.0
+        for family, element in zip(pairs.family, pairs.element.tolist(), strict=True)
+    ]
+    return np.floor(pairs.capacity * borne_frac / (1.0 + np.array(frac))).astype(np.int64)
+
+
+def _borne_frac(topology: Topology, pairs: FailurePairs, seconds: float) -> FloatArray:
+    """``[pair]`` the overload that each domain bears for some seconds; a UPS on battery."""
+    site = topology.site
+    curves: dict[Constraint, list[ToleranceCurve]] = {
+        Constraint.UPS_POWER_CAPACITY: [ups.on_battery for room in site.rooms for ups in room.upses],
+        Constraint.PDU_POWER_BUDGET: [pdu.breaker for room in site.rooms for pdu in room.pdus],
+        Constraint.ROW_POWER_BUDGET: [row.breaker for row in site.rows()],
+    }
+    known: dict[ToleranceCurve, float] = {}
+    borne = []
+    for family, element in zip(pairs.family, pairs.element.tolist(), strict=True):
+        curve = curves[family][element]
+        if curve not in known:
+            known[curve] = curve.borne_frac(seconds)
+        borne.append(known[curve])
+    return np.array(borne)
+
+
+@dataclass(frozen=True, slots=True)
+class _Summed:
+    """Draws by unit of servers."""
+
+    failures: SiteFailures
+    batch: Batch
+    topology: Topology
+    unit: str
+
+    def draws(self, base: IntArray) -> Draws:
+        draw = self.batch.power_w if self.unit == "W" else self.batch.airflow_cfm
+        asked = np.unique(self.batch.vm_type)
+        most = draw[asked].max(axis=0, initial=0)
+        free = np.zeros((self.failures.units, len(self.topology.hardware)), dtype=np.int64)
+        on = self.batch.available
+        np.add.at(free, (self.failures.unit_of[on], self.topology.server_hardware[on]), 1)
+        count = np.bincount(self.batch.vm_type, minlength=len(draw))
+        return Draws(self.unit, base, free @ most, draw, count)
+
+
+def by_units(values: IntArray, failures: SiteFailures) -> IntArray:
+    """``[unit, …]`` sums of ``[server, …]``."""
+    total = np.zeros((failures.units, *values.shape[1:]), dtype=np.int64)
+    order = np.argsort(failures.unit_of, kind="stable")
+    units, begin = np.unique(failures.unit_of[order], return_index=True)
+    total[units] = np.add.reduceat(values[order], begin, axis=0)
+    return total
+
+
+class _Knobs:
+    """What VMs can give in time, slot by slot: what they would draw above the power that a knob caps them to."""
+
+    def __init__(self, forecast: Forecast, actuation: Actuation, hours: IntArray) -> None:
+        self._forecast, self._actuation, self._hours = forecast, actuation, hours
+        topology = forecast.fleet.topology
+        self._warmest_c = [
+            float(forecast.inlet_c[topology.server_hardware == h].max(initial=0.0))
+            for h in range(len(topology.hardware))
+        ]
+        self._caps: dict[tuple[str, str], float] = {}
+
+    def of_types(self, examples: Sequence[Vm]) -> tuple[IntArray, IntArray]:
+        """``[type, hardware, tier, slot]`` W and CFM."""
+        topology = self._forecast.fleet.topology
+        shape = (len(examples), len(topology.hardware), len(TIERS), len(self._hours))
+        power, airflow = (np.zeros(shape, dtype=np.int64) for _ in range(2))
+        for w, vm in enumerate(examples):
+            for h, hardware in enumerate(topology.hardware):
+                if vm.endpoint is None or self._forecast.starting_profile(vm, hardware) is not None:
+                    power[w, h], airflow[w, h] = self._relief(FleetVm(vm, "", VmState.RESERVED), h)
+        return power, airflow
+
+    def running(self, failures: SiteFailures) -> tuple[IntArray, IntArray]:
+        """``[unit, tier, slot]`` W and CFM; a unit less each than the models say, for what is rounded up elsewhere."""
+        topology, fleet = self._forecast.fleet.topology, self._forecast.fleet
+        hardware_of, unit_of = topology.server_hardware.tolist(), failures.unit_of.tolist()
+        kinds: dict[tuple[object, ...], int] = {}
+        relief: list[tuple[IntArray, IntArray]] = []
+        where: list[tuple[int, int]] = []
+        for placed in fleet.vms.values():
+            vm, server = placed.vm, fleet.server_number(placed.server)
+            if not (vm.may_be_slowed or vm.spot):
+                continue
+            own = vm.name if self._forecast.models.has_own_load(vm.template, vm.name) else None
+            choice = placed.choice or vm.configuration
+            key = (vm.kind, vm.template, own, choice, vm.spot, vm.capping_agreed, hardware_of[server])
+            if key not in kinds:
+                kinds[key] = len(kinds)
+                relief.append(self._relief(placed, hardware_of[server]))
+            where.append((unit_of[server], kinds[key]))
+        shape = (failures.units, len(TIERS), len(self._hours))
+        if not where:
+            return np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        counts = np.zeros((failures.units, len(kinds)), dtype=np.int64)
+        np.add.at(counts, tuple(np.array(where).T), 1)
+        power, airflow = (np.maximum(0, np.stack([each[i] for each in relief]) - 1) for i in range(2))
+        return np.tensordot(counts, power, axes=1), np.tensordot(counts, airflow, axes=1)
+
+    def _relief(self, placed: FleetVm, hardware: int) -> tuple[IntArray, IntArray]:
+        """``[tier, slot]`` W and CFM: each knob takes what the ones before it have left above its cap."""
+        name = self._forecast.fleet.topology.hardware[hardware]
+        gpu_w = self._forecast.gpu_power_w(placed, name, self._hours)
+        levels = [gpu_w]
+        for tier in TIERS:
+            levels.append(np.minimum(levels[-1], self._cap_w(placed, name, tier)))
+        drawn = self._forecast.further_draw(name, np.concatenate(levels), self._warmest_c[hardware])
+        power, airflow = (amount.reshape(len(levels), -1) for amount in drawn)
+        return np.maximum(0, power[:-1] - power[1:]), np.maximum(0, airflow[:-1] - airflow[1:])
+
+    def _cap_w(self, placed: FleetVm, hardware: str, tier: str) -> float:
+        """Mean GPU power that a knob holds a VM to in time; infinite where it may not or cannot be used."""
+        vm, actuation, site = placed.vm, self._actuation, self._forecast.fleet.topology.site
+        if tier == "evicted":
+            in_time = vm.spot and actuation.is_in_time(actuation.evict_s)
+            return self._forecast.idle_gpu_power_w(hardware) if in_time else np.inf
+        if tier == "capped":
+            agreed = vm.kind is VmKind.IAAS and vm.capping_agreed and actuation.is_in_time(actuation.out_of_band_s)
+            return CAPPED_FRAC * site.hardware[hardware].gpu_max_power_w if agreed else np.inf
+        profile, level = self._forecast.running(placed, hardware)
+        if vm.kind is not VmKind.SAAS or profile is None:
+            return np.inf
+        return self._slowed_w(profile, level, hardware)
+
+    def _slowed_w(self, profile: Profile, level: float, hardware: str) -> float:
+        """Least power at full load of a configuration that differs by no more than its clock."""
+        key = (choice_name(profile.configuration.name, level), hardware)
+        if key not in self._caps:
+            now = Option(key[0], profile, level)
+            in_time = [
+                other.gpu_power_w[-1]
+                for other in self._forecast.profiles.all
+                if other.hardware == hardware and self._is_in_time(now, other)
+            ]
+            self._caps[key] = min(in_time, default=np.inf)
+        return self._caps[key]
+
+    def _is_in_time(self, now: Option, other: Profile) -> bool:
+        then = Option(choice_name(other.configuration.name, LOAD_LEVELS[-1]), other, LOAD_LEVELS[-1])
+        return self._actuation.delay_s(now, then) <= self._actuation.reaction_s
