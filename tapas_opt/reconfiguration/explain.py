@@ -15,6 +15,7 @@ from tapas_opt.reconfiguration.problem import ReconfigurationPlan, Reconfigurati
 __all__ = ["binding", "why_not"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 def why_not(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple[Rejection, ...]:
@@ -35,13 +36,13 @@ def why_not(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple
     for i, c in enumerate(chosen):
         like = tuple(int(of[i]) for of in (problem.instance_hardware, problem.instance_endpoint, problem.current))
         if like not in best_of:
-            best_of[like] = _best(judge, i)
+            best_of[like] = _best(judge, loss, i)
         best = best_of[like]
         wanted = (
             short[problem.instance_endpoint[i]] > 0
             or loss[problem.instance_endpoint[i], best] < loss[problem.instance_endpoint[i], c]
         )
-        if wanted and _worth(judge, i, best) > _worth(judge, i, c):
+        if wanted and _worth(judge, loss, i, best) > _worth(judge, loss, i, c):
             rejections += _excluded_by(judge, plan, chosen, load, changes, i, best)
     return tuple(rejections)
 
@@ -58,18 +59,17 @@ def binding(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple
     return tuple(found)
 
 
-def _best(judge: Judge, i: int) -> int:
+def _best(judge: Judge, loss: IntArray, i: int) -> int:
     """The choice worth most, were there no limits."""
-    return max(range(len(judge.problem.choices.names)), key=lambda c: _worth(judge, i, c))
+    return max(range(len(judge.problem.choices.names)), key=lambda c: _worth(judge, loss, i, c))
 
 
-def _worth(judge: Judge, i: int, c: int) -> int:
+def _worth(judge: Judge, loss: IntArray, i: int, c: int) -> int:
     """Goodput weighted by quality, of what the instance's hardware and endpoint admit."""
     if not judge.accepted(i, c):
         return -1
     goodput = judge.number(judge.problem.choices.goodput_tokens_per_s, i, c)
-    loss = judge.problem.quality_loss_permille()[judge.problem.instance_endpoint[i], c]
-    return goodput * (1000 - int(loss))
+    return goodput * (1000 - int(loss[judge.problem.instance_endpoint[i], c]))
 
 
 def _excluded_by(

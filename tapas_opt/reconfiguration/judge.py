@@ -83,14 +83,19 @@ class Judge:
         return (*like, p.server_ceiling_w[p.instance_server[i]])
 
     def _eligible(self, i: int) -> tuple[int, ...]:
-        fits = [
-            c
-            for c, configuration in enumerate(self.problem.choices.configuration)
-            if self.accepted(i, c)
-            and self.heat_excess_w(i, c) == 0
-            and (configuration is None or self.may_reload() or not self.reloads(i, c))
-        ]
-        return tuple([c for c in fits if self.late_s(i, c) == 0] or fits)
+        p, present = self.problem, self.problem.current[i]
+        hardware, endpoint, server = p.instance_hardware[i], p.instance_endpoint[i], p.instance_server[i]
+        parked = np.array([configuration is None for configuration in p.choices.configuration])
+        stays = np.arange(len(parked)) == present
+        accepted = p.choices.runs_on[hardware] & (p.allowed[endpoint] | parked)
+        cool = (p.choices.gpu_power_w[hardware] <= p.server_ceiling_w[server]) | parked
+        quick = np.ones(len(parked), dtype=bool)
+        if p.stage is Stage.NOW:
+            accepted |= stays & ~parked
+            quick = (p.delay_s[present] <= p.instance_tolerance_s[i]) | stays
+        loaded = self.may_reload() | ~p.reload[present] | stays | parked
+        fits = accepted & cool & loaded
+        return tuple(np.flatnonzero(fits & quick if (fits & quick).any() else fits).tolist())
 
     def draw(self, table: IntArray, i: int, c: int) -> int:
         """What an instance counts with; what falls too late counts as it is now."""
