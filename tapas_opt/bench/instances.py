@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.numbers import BudgetFamily
-from tapas_opt.control.controller import Controller
+from tapas_opt.control.controller import Controller, Settings
 from tapas_opt.control.events import VmOnServer, VmsAdopted
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.configuration import read_profiles
@@ -100,10 +100,11 @@ def instances_of(problems: list[str]) -> list[str]:
     return list(dict.fromkeys(made for name in problems for made in known[name]))
 
 
-def _controller(making: Making, filled_frac: float) -> Controller:
+def _controller(making: Making, filled_frac: float, settings: Settings | None = None) -> Controller:
     """A generated site with its endpoints, filled evenly with VMs."""
+    profiles = Profiles(read_profiles(making.profiles))
     controller = Controller(
-        generate_site(making.servers), LearnedModels.load(making.models), Profiles(read_profiles(making.profiles))
+        generate_site(making.servers), LearnedModels.load(making.models), profiles, settings=settings
     )
     for name, configuration in ENDPOINTS.items():
         controller.apply(controller.put_endpoint(Endpoint(name, Slo(5.0, 0.5), configuration)))
@@ -116,12 +117,12 @@ def _controller(making: Making, filled_frac: float) -> Controller:
 
 
 def _placement_batch(making: Making) -> PlacementProblem:
-    """A batch of 32 VMs onto a site filled to seven tenths."""
-    return _placement(_controller(making, FILLED_FRAC), making, BATCH)
+    """A batch of 32 VMs onto a site filled to seven tenths, all hours of the week."""
+    return _placement(_controller(making, FILLED_FRAC, Settings(week=True)), making, BATCH)
 
 
 def _placement_site(making: Making) -> PlacementProblem:
-    """VMs for eight tenths of an empty site."""
+    """VMs for eight tenths of an empty site, the hours of the day."""
     return _placement(_controller(making, 0.0), making, int(SITE_FILLED_FRAC * making.servers))
 
 

@@ -16,10 +16,11 @@ from tapas_opt.errors import WorkerFailed
 from tapas_opt.mip import cpsat, decomposition, highs, pyomo_solver, scip
 from tapas_opt.mip.model import FloatArray, MipArrays
 from tapas_opt.mip.result import MipResult, MipStatus, Report
+from tapas_opt.placement.problem import PlacementProblem
 from tapas_opt.reconfiguration.problem import Aim, ReconfigurationProblem
 from tapas_opt.solve.kinds import KINDS, PYOMO
 
-__all__ = ["Found", "News", "Search", "exact", "excess_of"]
+__all__ = ["Found", "News", "Search", "Tell", "exact", "excess_of", "solved_over"]
 
 LEAST_S = 0.01
 """A solver is given at least this, however long building took: its start alone may be worth returning."""
@@ -111,8 +112,22 @@ def _plan_only(tell: Tell, news: News) -> None:
 
 def _solved(problem: Any, start: Any, search: Search, tell: Tell) -> Found:
     began = time.perf_counter()
+    classes = KINDS[type(problem)].classes(problem)
+    classes_s = time.perf_counter() - began
+    left = search if search.deadline_s is None else replace(search, deadline_s=search.deadline_s - classes_s)
+    if isinstance(problem, PlacementProblem) and search.engine == "decomposition":
+        from tapas_opt.solve.lazily import solved_lazily  # noqa: PLC0415  it builds on this module
+
+        found = solved_lazily(problem, classes, start, left, tell)
+    else:
+        found = solved_over(problem, classes, start, left, tell)
+    return replace(found, build_s=found.build_s + classes_s)
+
+
+def solved_over(problem: Any, classes: Any, start: Any, search: Search, tell: Tell) -> Found:
+    """Build, solve and decode over given classes."""
+    began = time.perf_counter()
     kind = KINDS[type(problem)]
-    classes = kind.classes(problem)
     arrays = kind.formulation.formulate(problem, classes)
     textbook = search.engine.startswith(PYOMO)
     model = kind.reference.reference(problem, classes) if textbook else None

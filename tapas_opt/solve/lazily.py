@@ -1,0 +1,83 @@
+"""A placement solved over the rows that matter, which are found on the way (:mod:`tapas_opt.placement.lazy`)."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+
+from tapas_opt.mip.result import MipStatus, proven_status
+from tapas_opt.placement.check import check
+from tapas_opt.placement.lazy import Rows, completed, first_rows, more_rows, thinned
+from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
+from tapas_opt.solve.exact import Found, News, Search, Tell, solved_over
+
+__all__ = ["solved_lazily"]
+
+SHARE = 0.5
+"""Of the time that is left, for a model to which rows may still be added."""
+
+LEAST_LEFT_S = 0.02
+
+MOST_ROUNDS = 30
+
+
+@dataclass(slots=True)
+class _Known:
+    """The best plan that keeps every row, what it costs, and the best bound."""
+
+    plan: PlacementPlan
+    cost: float
+    bound: float = -math.inf
+
+    def near_enough(self, gap_frac: float) -> bool:
+        return self.cost - self.bound <= gap_frac * abs(self.cost)
+
+
+def solved_lazily(
+    problem: PlacementProblem, classes: PlacementClasses, start: PlacementPlan, search: Search, tell: Tell
+) -> Found:
+    """Solve over some rows, complete the plan, add the rows that it breaks or that make it dearer, and again.
+
+    The bound of every such model is one of the problem; a plan counts once it keeps all rows.
+    """
+    began = time.perf_counter()
+    until = math.inf if search.deadline_s is None else began + search.deadline_s
+    known = _Known(start, check(problem, start).objective)
+    rows, build_s, last = first_rows(problem, classes, start), 0.0, False
+    for _ in range(MOST_ROUNDS):
+        left_s = until - time.perf_counter()
+        if left_s < LEAST_LEFT_S or known.near_enough(search.gap_frac):
+            break
+        thin = replace(search, deadline_s=None if left_s == math.inf else left_s * (1.0 if last else SHARE))
+        found = solved_over(*thinned(problem, classes, rows), known.plan, thin, partial(_bound_only, tell, known))
+        build_s += found.build_s
+        known.bound = max(known.bound, found.bound)
+        more = None if found.plan is None else _judged(problem, classes, rows, found.plan, known)
+        tell(News(known.cost, known.bound, pickle.dumps(known.plan, pickle.HIGHEST_PROTOCOL)))
+        if last or (found.status is MipStatus.OPTIMAL and (more is None or more.count == 0)):
+            break
+        last = more is None or more.count == 0
+        rows = rows if more is None else rows.joined(more)
+    status = proven_status(known.cost, known.bound, search.gap_frac)
+    return Found(known.plan, known.bound, status, build_s, time.perf_counter() - began - build_s)
+
+
+def _judged(
+    problem: PlacementProblem, classes: PlacementClasses, rows: Rows, plan: PlacementPlan, known: _Known
+) -> Rows:
+    """Keep the plan, completed, if it keeps all rows and is better; the rows that it still has to learn of."""
+    whole = completed(problem, rows, plan)
+    report = check(problem, whole)
+    if report.ok and report.objective < known.cost:
+        known.plan, known.cost = whole, report.objective
+    return more_rows(problem, classes, rows, whole)
+
+
+def _bound_only(tell: Tell, known: _Known, news: News) -> None:
+    """A plan over some rows may break others: only its bound is news."""
+    if news.bound > known.bound:
+        known.bound = news.bound
+        tell(News(known.cost, known.bound, None))
