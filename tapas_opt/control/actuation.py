@@ -44,6 +44,8 @@ class Actuation:
         Until running decodes have ended and a lower load level or batch draws less.
     out_of_band_s
         Frequency cap through the baseboard controller, for VMs that are opaque (POLCA: up to 40 s).
+    evict_s
+        Until a spot VM that is stopped without notice draws no more.
     """
 
     detect_s: float = 0.5
@@ -51,6 +53,16 @@ class Actuation:
     clock_s: float = 1.0
     drain_s: float = 20.0
     out_of_band_s: float = 40.0
+    evict_s: float = 1.0
+
+    @property
+    def reaction_s(self) -> float:
+        """Detection, decision and the fast knobs: so long every overload has to be borne."""
+        return self.detect_s + self.decide_s + max(self.clock_s, self.evict_s)
+
+    def is_in_time(self, knob_s: float) -> bool:
+        """Whether a knob acts within the reaction time."""
+        return self.detect_s + self.decide_s + knob_s <= self.reaction_s
 
     def delay_s(self, now: Option, then: Option) -> float:
         """Detection, decision, and the slowest knob that the change needs; 0 for no change."""

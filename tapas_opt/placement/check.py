@@ -19,6 +19,7 @@ from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection,
 from tapas_opt.placement.check_hosts import free_part, gpus_held, parts_violations, spare_gpus_cost
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.check import PromiseBarriers, promise_bindings, promise_violations
+from tapas_opt.placement.survival.check import ReliefLeft, survival_terms, survival_violations
 
 __all__ = ["binding", "check", "why_not"]
 
@@ -40,8 +41,9 @@ def check(problem: PlacementProblem, plan: PlacementPlan) -> CheckReport:
         *_group_all_or_nothing(problem, placed),
         *promise_violations(problem, placed),
         *_budget_violations(problem, placed),
+        *survival_violations(problem, plan, placed),
     ]
-    return CheckReport(tuple(violations), _terms(problem, placed))
+    return CheckReport(tuple(violations), _terms(problem, placed) | survival_terms(problem, plan))
 
 
 def binding(problem: PlacementProblem, plan: PlacementPlan) -> tuple[Binding, ...]:
@@ -208,6 +210,7 @@ class _Rejections:
         servers, power_w, airflow_cfm = _draws(problem, self._placed)
         self._families = problem.budgets.tolerating_present_excess().families
         self._room = [f.limit - loads(f, f.counted(power_w, airflow_cfm), servers) for f in self._families]
+        self._relief = ReliefLeft(problem, self._placed)
         self._answers: dict[tuple[int, ...], Reasons] = {}
 
     def of(self, v: int) -> Iterator[Rejection]:
@@ -265,7 +268,11 @@ class _Rejections:
 
     def _others(self, v: int, s: int) -> Reasons:
         """What constraints of other modules have against one server."""
-        return dict(self._promises.of(v, s))
+        found = dict(self._promises.of(v, s))
+        missing, unit = self._relief.missing(v, s)
+        if missing > 0:
+            found[Constraint.FAILURE_SECURE] = (missing, unit)
+        return found
 
     def _shortfall(self, kind: int, servers: IntArray, f: int) -> FloatArray:
         """``[server]`` what is missing in the worst slot of the worst of its domains; 0 where nothing is."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -23,6 +23,13 @@ from tapas_opt.placement.promises.formulation import (
     joinable,
     promise_columns,
     set_promises,
+)
+from tapas_opt.placement.survival.formulation import (
+    SurvivalColumns,
+    add_survival,
+    declared,
+    set_declared,
+    survival_columns,
 )
 
 __all__ = ["decode", "encode", "formulate"]
@@ -43,6 +50,7 @@ def formulate(problem: PlacementProblem, classes: PlacementClasses) -> MipArrays
     _group_all_or_nothing(model, x, problem, classes)
     add_promises(model, x.promises, x.assign, problem, classes)
     _peak_utilisation(model, x, classes, draw)
+    add_survival(model, x.survival, problem, classes, draw, x.assign)
     return model.arrays()
 
 
@@ -53,7 +61,7 @@ def decode(problem: PlacementProblem, classes: PlacementClasses, values: FloatAr
     count[x.assign != ABSENT] = np.rint(values[x.assign[x.assign != ABSENT]]).astype(np.int64)
     waiting = [iter(classes.vms.members(w).tolist()) for w in range(classes.vms.count)]
     chosen = [(v, k) for w, k in np.argwhere(count > 0).tolist() for v in islice(waiting[w], count[w, k])]
-    return named(problem, classes, chosen)
+    return replace(named(problem, classes, chosen), **declared(problem, x.survival, values, classes.budgets.slots))
 
 
 def encode(problem: PlacementProblem, classes: PlacementClasses, plan: PlacementPlan) -> FloatArray:
@@ -72,30 +80,36 @@ def encode(problem: PlacementProblem, classes: PlacementClasses, plan: Placement
         if column != ABSENT:
             values[column] = not values[x.unplaced[_members(problem, classes, g)]].any()
     set_promises(x.promises, problem, classes, plan, values)
+    set_declared(problem, x.survival, plan, classes.budgets.slots, values)
     return values
 
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Column numbers: ``assign[w, k]`` and ``unplaced[w]`` of VM and server classes, and one each peak and group."""
+    """Column numbers: ``assign[w, k]`` and ``unplaced[w]`` of VM and server classes, and one each peak and group.
+
+    ``survival`` are those of failures, where they are to be survived.
+    """
 
     assign: IntArray
     unplaced: IntArray
     peak_increase: IntArray
     group_placed: IntArray
     promises: PromiseColumns
+    survival: SurvivalColumns | None
 
 
 def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClasses) -> _Columns:
     vms, servers = classes.vm_names, classes.server_names
     kind, first = problem.vm_type[classes.vms.first], classes.servers.first
+    eligible = problem.eligible()[np.ix_(kind, first)] & joinable(problem, classes)
     taken = problem.type_gpus[np.ix_(kind, problem.server_hardware[first])]
     return _Columns(
         assign=model.columns(
             "assign",
             vms,
             servers,
-            where=problem.eligible()[np.ix_(kind, first)] & joinable(problem, classes),
+            where=eligible,
             upper=np.minimum(classes.vms.size[:, None], classes.servers.size * problem.gpus[first] // taken),
             cost=(problem.temperature_cost() + problem.spare_gpus_cost())[np.ix_(kind, first)],
             integer=True,
@@ -122,6 +136,7 @@ def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClass
             integer=True,
         ),
         promises=promise_columns(model, problem, classes),
+        survival=survival_columns(model, problem, classes, eligible),
     )
 
 

@@ -12,28 +12,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.topology import NONE
+from tapas_opt.placement.aggregate import Shares
+from tapas_opt.placement.guide import Guide
 from tapas_opt.placement.naming import named
 from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem, placement_classes
 from tapas_opt.placement.sides import SideLimit, side_limits
+from tapas_opt.placement.survival.greedy import with_relief
 from tapas_opt.placement.taps import Taps
 
-__all__ = ["greedy", "warm_up"]
+__all__ = ["bounded", "greedy", "warm_up"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
-def greedy(problem: PlacementProblem) -> PlacementPlan:
+def greedy(problem: PlacementProblem, shares: Shares | None = None) -> PlacementPlan:
     """Place VMs by priority, the hardest first; ties go where most headroom is left.
 
     A VM stays unplaced where no server may take it, or where taking it costs more than leaving it. A group that must
     be placed as a whole is taken back when one of its VMs finds no server.
+
+    Parameters
+    ----------
+    shares
+        Which kind of server each kind of VM should go to, where one of them has room
+        (:mod:`tapas_opt.placement.aggregate`).
     """
+    return _placed(problem, shares)[0]
+
+
+def bounded(problem: PlacementProblem) -> tuple[PlacementPlan, float]:
+    """As :func:`greedy`, and what no plan costs less than: every VM on the cheapest server that it could have alone."""
+    plan, site = _placed(problem, None)
+    none = np.iinfo(np.int64).max
+    alone = np.where(site.eligible, site.cost, none).min(axis=1, initial=none)[problem.vm_type]
+    return plan, float(np.minimum(alone, problem.unplaced_price(np.arange(len(problem.vms)))).sum())
+
+
+def _placed(problem: PlacementProblem, shares: Shares | None) -> tuple[PlacementPlan, _Site]:
     classes = placement_classes(problem)
     site = _Site.of(problem, classes)
+    site.guide = None if shares is None else Guide(shares, classes)
     for together in _in_order(problem, site.eligible @ classes.servers.size):
         _place_together(site, problem, together)
-    return named(problem, classes, sorted(site.class_of.items()))
+    return with_relief(problem, named(problem, classes, sorted(site.class_of.items()))), site
 
 
 def _in_order(problem: PlacementProblem, eligible: IntArray) -> Iterator[list[int]]:
@@ -93,6 +115,8 @@ class _Site:
         What bounds or prices VMs beside budgets, temperature and peaks.
     class_of
         Server class of each VM placed.
+    guide
+        Where VMs should go if one of the classes there has room.
     """
 
     type_of: IntArray
@@ -110,6 +134,7 @@ class _Site:
     left: IntArray
     sides: tuple[SideLimit, ...]
     class_of: dict[int, int] = field(default_factory=dict)
+    guide: Guide | None = None
 
     @classmethod
     def of(cls, problem: PlacementProblem, classes: PlacementClasses) -> _Site:
@@ -139,14 +164,21 @@ class _Site:
 
     def best_class(self, v: int) -> tuple[int, int]:
         """The server class that raises the objective least, and by how much; :data:`NONE` if no class has room."""
-        from tapas_opt.placement import kernels  # noqa: PLC0415  compiled loops take long to import
-
-        of, taps = int(self.type_of[v]), self.taps
+        of = int(self.type_of[v])
         allowed, cost = self.eligible[of] & (self.left >= self.gpus[of]), self.cost[of]
         for side in self.sides:
             allowed &= side.allows(v)
             cost = cost + side.price(v)
-        room, steps = self.room[self.kind[of]], self.steps[self.kind[of]]
+        if self.guide is not None:
+            k, costs = self._best_of(of, allowed & self.guide.allows(v), cost)
+            if k != NONE:
+                return k, costs
+        return self._best_of(of, allowed, cost)
+
+    def _best_of(self, of: int, allowed: BoolArray, cost: IntArray) -> tuple[int, int]:
+        from tapas_opt.placement import kernels  # noqa: PLC0415  compiled loops take long to import
+
+        taps, room, steps = self.taps, self.room[self.kind[of]], self.steps[self.kind[of]]
         k, costs = kernels.best_class(
             allowed, cost, taps.of_class, room, steps, taps.limit, taps.peak_of_place, self.increase, self.peak_price
         )
@@ -173,6 +205,8 @@ class _Site:
         self.left[k] -= sign * self.gpus[of, k]
         for side in self.sides:
             side.take(v, k, sign)
+        if self.guide is not None:
+            self.guide.take(v, k, sign)
         for domain in np.unique(taps.domain[taps.of_class[k]]):
             self._judge(int(taps.begin[domain]), int(taps.begin[domain + 1]))
 

@@ -16,6 +16,7 @@ from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.hosts import Hosts
 from tapas_opt.placement.promises.numbers import Promises, TogetherIn
+from tapas_opt.placement.survival.problem import Survival
 
 __all__ = [
     "Peak",
@@ -117,6 +118,8 @@ class PlacementProblem:
         ``[vm]`` whether it can be evicted: it costs less unplaced, and may sit on servers that are kept back.
     promises
         Servers that are kept back for tenants and for failover.
+    survival
+        What each failure asks for, where that is to be secured.
     """
 
     vms: tuple[str, ...]
@@ -137,6 +140,7 @@ class PlacementProblem:
     hosts: Hosts | None = None
     vm_spot: BoolArray | None = None
     promises: Promises | None = None
+    survival: Survival | None = None
 
     @property
     def is_spot(self) -> BoolArray:
@@ -188,11 +192,22 @@ class PlacementProblem:
 
 @dataclass(frozen=True, slots=True)
 class PlacementPlan:
-    """Server of each placed VM, the VMs that got none, and, where VMs take parts of servers, the GPUs of each."""
+    """Server of each placed VM, the VMs that got none, and, where VMs take parts of servers, the GPUs of each.
+
+    Attributes
+    ----------
+    relief
+        By group, tier and slot what the plan counts on to be relieved after a failure, in the unit of the group's
+        failure; what is not named is 0.
+    shortfall
+        By pair what it owns up to staying above the limit beyond what running VMs alone leave there.
+    """
 
     server_of: Mapping[str, str]
     unplaced: tuple[str, ...]
     gpus_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    relief: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    shortfall: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +313,7 @@ def _looks(problem: PlacementProblem, promises: Promises) -> list[IntArray]:
     ceiling = problem.server_ceiling_w
     looks = [problem.server_hardware, ceiling if problem.prices.spare_ceiling_10w else np.minimum(ceiling, enough)]
     looks.append(problem.gpus)
+    looks += [part.kind for part in problem.survival.parts] if problem.survival else []
     looks += [group.place_of for group in problem.groups]
     looks += [group.together.place_of for group in problem.groups if group.together is not None]
     looks += [kept.place_of for kept in promises.levels]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tapas_opt.budgets.reference import Term, add_budgets, drawn
 from tapas_opt.placement.problem import Peak, PlacementClasses, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.reference import Taking, add_promises, may_join
+from tapas_opt.placement.survival.reference import Candidate, add_survival
 
 if TYPE_CHECKING:
     import pyomo.environ as pyo
@@ -30,7 +31,8 @@ def reference(problem: PlacementProblem, classes: PlacementClasses) -> pyo.Concr
     _group_all_or_nothing(m, i)
     add_promises(m, problem, classes, _takings(m, i), i.vms_alike)
     _peak_utilisation(m, i, classes, terms)
-    _objective(m, i, problem)
+    failures = add_survival(m, problem, _candidates(m, i, problem), terms)
+    _objective(m, i, problem, failures)
     return m
 
 
@@ -120,6 +122,16 @@ def _terms(m: Any, i: _Sets, problem: PlacementProblem) -> list[Term]:
     return terms
 
 
+def _candidates(m: Any, i: _Sets, problem: PlacementProblem) -> list[Candidate]:
+    """What may give relief: VMs of class w on servers of class k."""
+    found = []
+    for w, k in i.pairs:
+        kind, server = int(problem.vm_type[i.vms[w]]), i.servers[k]
+        hardware = int(problem.server_hardware[server])
+        found.append(Candidate(m.assign[w, k], w, i.vms_alike[w], kind, server, hardware))
+    return found
+
+
 def _vm_placed_once(m: Any, i: _Sets) -> None:
     """Σ_k assign[w,k] + unplaced[w] = size[w]   ∀ w."""
     import pyomo.environ as pyo  # noqa: PLC0415
@@ -188,8 +200,8 @@ def _unplaced_price(problem: PlacementProblem, v: int) -> int:
     return problem.prices.unplaced_vm * permille // 1000 * int(problem.vm_priority[v])
 
 
-def _objective(m: Any, i: _Sets, problem: PlacementProblem) -> None:
-    """Unplaced VMs by priority, rise of the peaks, lost temperature slack, spare ceilings and spare GPUs."""
+def _objective(m: Any, i: _Sets, problem: PlacementProblem, failures: Any) -> None:
+    """Unplaced VMs by priority, rise of the peaks, lost temperature slack, spare ceilings and GPUs, and failures."""
     import pyomo.environ as pyo  # noqa: PLC0415
 
     prices, temperature = problem.prices, problem.temperature_cost()
@@ -197,4 +209,4 @@ def _objective(m: Any, i: _Sets, problem: PlacementProblem) -> None:
     peaks = sum(peak.price * m.peak_increase[f] for f, peak in i.peaks.items())
     warm = sum(int(temperature[problem.vm_type[i.vms[w]], i.servers[k]]) * m.assign[w, k] for w, k in i.pairs)
     spare = sum(prices.spare_gpu * (i.gpus[k] - i.taken[w, k]) * m.assign[w, k] for w, k in i.pairs)
-    m.cost = pyo.Objective(expr=unplaced + peaks + warm + spare, sense=pyo.minimize)
+    m.cost = pyo.Objective(expr=unplaced + peaks + warm + spare + failures, sense=pyo.minimize)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
 from tapas_opt.placement.promises.sides import GroupTogether, KeptBackSide
+from tapas_opt.placement.survival.greedy import SurvivalSide
 
 __all__ = ["GroupSpread", "SideLimit", "side_limits"]
 
@@ -50,6 +51,8 @@ def side_limits(problem: PlacementProblem, classes: PlacementClasses) -> tuple[S
         sides.append(GroupTogether(problem, classes))
     if problem.promises is not None:
         sides.append(KeptBackSide(problem, classes))
+    if problem.survival is not None and problem.survival.parts:
+        sides.append(SurvivalSide(problem, classes, problem.survival))
     return tuple(sides)
 
 
