@@ -240,8 +240,20 @@ class Binding(_message.Message):
     unit: str
     def __init__(self, reason: _Optional[_Union[Reason, str]] = ..., where: _Optional[str] = ..., headroom: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
+class ShadowPrice(_message.Message):
+    __slots__ = ("reason", "where", "price", "unit")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    reason: Reason
+    where: str
+    price: float
+    unit: str
+    def __init__(self, reason: _Optional[_Union[Reason, str]] = ..., where: _Optional[str] = ..., price: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
+
 class Decision(_message.Message):
-    __slots__ = ("decision_id", "mode", "status", "solver", "objective", "bound", "gap_frac", "terms", "fallback", "snapshot_fingerprint", "model_fingerprint", "telemetry_age_s", "binding", "rejections", "build_s", "solve_s", "check_s", "warnings")
+    __slots__ = ("decision_id", "mode", "status", "solver", "objective", "bound", "gap_frac", "terms", "fallback", "snapshot_fingerprint", "model_fingerprint", "telemetry_age_s", "binding", "rejections", "build_s", "solve_s", "check_s", "warnings", "shadow_prices")
     class TermsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -267,6 +279,7 @@ class Decision(_message.Message):
     SOLVE_S_FIELD_NUMBER: _ClassVar[int]
     CHECK_S_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_PRICES_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     mode: DecisionMode
     status: DecisionStatus
@@ -285,7 +298,8 @@ class Decision(_message.Message):
     solve_s: float
     check_s: float
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, decision_id: _Optional[str] = ..., mode: _Optional[_Union[DecisionMode, str]] = ..., status: _Optional[_Union[DecisionStatus, str]] = ..., solver: _Optional[str] = ..., objective: _Optional[float] = ..., bound: _Optional[float] = ..., gap_frac: _Optional[float] = ..., terms: _Optional[_Mapping[str, float]] = ..., fallback: _Optional[str] = ..., snapshot_fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., telemetry_age_s: _Optional[float] = ..., binding: _Optional[_Iterable[_Union[Binding, _Mapping[str, object]]]] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping[str, object]]]] = ..., build_s: _Optional[float] = ..., solve_s: _Optional[float] = ..., check_s: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    shadow_prices: _containers.RepeatedCompositeFieldContainer[ShadowPrice]
+    def __init__(self, decision_id: _Optional[str] = ..., mode: _Optional[_Union[DecisionMode, str]] = ..., status: _Optional[_Union[DecisionStatus, str]] = ..., solver: _Optional[str] = ..., objective: _Optional[float] = ..., bound: _Optional[float] = ..., gap_frac: _Optional[float] = ..., terms: _Optional[_Mapping[str, float]] = ..., fallback: _Optional[str] = ..., snapshot_fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., telemetry_age_s: _Optional[float] = ..., binding: _Optional[_Iterable[_Union[Binding, _Mapping[str, object]]]] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping[str, object]]]] = ..., build_s: _Optional[float] = ..., solve_s: _Optional[float] = ..., check_s: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., shadow_prices: _Optional[_Iterable[_Union[ShadowPrice, _Mapping[str, object]]]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("kind", "element", "remaining_frac", "source", "started_at_s", "expected_duration_s")

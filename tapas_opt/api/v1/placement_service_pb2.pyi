@@ -8,16 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PlaceVmsRequest(_message.Message):
-    __slots__ = ("request_id", "validate_only", "vms", "groups")
+    __slots__ = ("request_id", "validate_only", "vms", "groups", "explain")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     VMS_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     validate_only: bool
     vms: _containers.RepeatedCompositeFieldContainer[_common_pb2.Vm]
     groups: _containers.RepeatedCompositeFieldContainer[_common_pb2.Group]
-    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.Vm, _Mapping[str, object]]]] = ..., groups: _Optional[_Iterable[_Union[_common_pb2.Group, _Mapping[str, object]]]] = ...) -> None: ...
+    explain: bool
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.Vm, _Mapping[str, object]]]] = ..., groups: _Optional[_Iterable[_Union[_common_pb2.Group, _Mapping[str, object]]]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class PlaceVmsResponse(_message.Message):
     __slots__ = ("decision", "placements", "unplaced", "reserved_until_s")

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from tapas_opt.api.v1 import common_pb2 as tapas__opt_dot_api_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tapas_opt/api/v1/reconfiguration_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"\xaf\x01\n\x13\x43onfigurationChange\x12\n\n\x02vm\x18\x01 \x01(\t\x12\x1a\n\x12\x66rom_configuration\x18\x02 \x01(\t\x12\x18\n\x10to_configuration\x18\x03 \x01(\t\x12\x16\n\tload_frac\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04wave\x18\x05 \x01(\x05\x12\x0e\n\x06reload\x18\x06 \x01(\x08\x12\x12\n\ngeneration\x18\x07 \x01(\x03\x42\x0c\n\n_load_frac\"b\n\x06\x45xcess\x12,\n\nconstraint\x18\x01 \x01(\x0e\x32\x18.tapas_opt.api.v1.Reason\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\"\x8f\x02\n\x13ReconfigurationPlan\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12&\n\x05stage\x18\x03 \x01(\x0e\x32\x17.tapas_opt.api.v1.Stage\x12\x11\n\tpublished\x18\x04 \x01(\x08\x12\x0e\n\x06needed\x18\x08 \x01(\x08\x12,\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Decision\x12\x36\n\x07\x63hanges\x18\x06 \x03(\x0b\x32%.tapas_opt.api.v1.ConfigurationChange\x12(\n\x06\x65xcess\x18\x07 \x03(\x0b\x32\x18.tapas_opt.api.v1.Excess\"m\n\x14ReportFailureRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12*\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x19.tapas_opt.api.v1.Failure\"]\n\x15ReportFailureResponse\x12\x0f\n\x07\x66\x61ilure\x18\x01 \x01(\t\x12\x33\n\x04plan\x18\x02 \x01(\x0b\x32%.tapas_opt.api.v1.ReconfigurationPlan\"Q\n\x13\x43learFailureRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"\'\n\x14\x43learFailureResponse\x12\x0f\n\x07\x66\x61ilure\x18\x01 \x01(\t\"D\n\x1aPlanReconfigurationRequest\x12&\n\x05stage\x18\x01 \x01(\x0e\x32\x17.tapas_opt.api.v1.Stage\"R\n\x1bPlanReconfigurationResponse\x12\x33\n\x04plan\x18\x01 \x01(\x0b\x32%.tapas_opt.api.v1.ReconfigurationPlan\"n\n\x10\x41pplyPlanRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x10\n\x08\x61pprover\x18\x05 \x01(\t\"5\n\x11\x41pplyPlanResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hanges\x18\x02 \x01(\x05\"-\n\x19ListConfigurationsRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\"\\\n\x1aListConfigurationsResponse\x12>\n\x0e\x63onfigurations\x18\x01 \x03(\x0b\x32&.tapas_opt.api.v1.DesiredConfiguration\"\xa4\x01\n\x14\x44\x65siredConfiguration\x12\n\n\x02vm\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x15\n\rconfiguration\x18\x03 \x01(\t\x12\x16\n\tload_frac\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12\x1f\n\x17\x61\x63knowledged_generation\x18\x06 \x01(\x03\x42\x0c\n\n_load_frac\";\n\x1aWatchConfigurationsRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0b\n\x03vms\x18\x02 \x03(\t\"\xd4\x01\n\x1bWatchConfigurationsResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12>\n\x0e\x63onfigurations\x18\x03 \x03(\x0b\x32&.tapas_opt.api.v1.DesiredConfiguration\x12\x13\n\x0bremoved_vms\x18\x04 \x03(\t\x12\x15\n\rarmed_changed\x18\x05 \x01(\x08\x12*\n\x05\x61rmed\x18\x06 \x03(\x0b\x32\x1b.tapas_opt.api.v1.ArmedPlan\"\xcc\x01\n\tArmedPlan\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x02 \x03(\t\x12\x11\n\tmade_at_s\x18\x03 \x01(\x01\x12\x13\n\x0blooked_at_s\x18\x04 \x01(\x01\x12\x12\n\nat_stake_w\x18\x05 \x01(\x01\x12\x36\n\x07\x63hanges\x18\x06 \x03(\x0b\x32%.tapas_opt.api.v1.ConfigurationChange\x12(\n\x06\x65xcess\x18\x07 \x03(\x0b\x32\x18.tapas_opt.api.v1.Excess\"\x17\n\x15ListArmedPlansRequest\"D\n\x16ListArmedPlansResponse\x12*\n\x05plans\x18\x01 \x03(\x0b\x32\x1b.tapas_opt.api.v1.ArmedPlan\"\x8e\x01\n\x1f\x41\x63knowledgeConfigurationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\n\n\x02vm\x18\x03 \x01(\t\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12\x14\n\x07\x66reed_w\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_freed_w\"6\n AcknowledgeConfigurationResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x03*@\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\r\n\tSTAGE_NOW\x10\x01\x12\x11\n\rSTAGE_SETTLED\x10\x02\x32\xf3\x06\n\x16ReconfigurationService\x12`\n\rReportFailure\x12&.tapas_opt.api.v1.ReportFailureRequest\x1a\'.tapas_opt.api.v1.ReportFailureResponse\x12]\n\x0c\x43learFailure\x12%.tapas_opt.api.v1.ClearFailureRequest\x1a&.tapas_opt.api.v1.ClearFailureResponse\x12r\n\x13PlanReconfiguration\x12,.tapas_opt.api.v1.PlanReconfigurationRequest\x1a-.tapas_opt.api.v1.PlanReconfigurationResponse\x12T\n\tApplyPlan\x12\".tapas_opt.api.v1.ApplyPlanRequest\x1a#.tapas_opt.api.v1.ApplyPlanResponse\x12o\n\x12ListConfigurations\x12+.tapas_opt.api.v1.ListConfigurationsRequest\x1a,.tapas_opt.api.v1.ListConfigurationsResponse\x12t\n\x13WatchConfigurations\x12,.tapas_opt.api.v1.WatchConfigurationsRequest\x1a-.tapas_opt.api.v1.WatchConfigurationsResponse0\x01\x12\x63\n\x0eListArmedPlans\x12\'.tapas_opt.api.v1.ListArmedPlansRequest\x1a(.tapas_opt.api.v1.ListArmedPlansResponse\x12\x81\x01\n\x18\x41\x63knowledgeConfiguration\x12\x31.tapas_opt.api.v1.AcknowledgeConfigurationRequest\x1a\x32.tapas_opt.api.v1.AcknowledgeConfigurationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tapas_opt/api/v1/reconfiguration_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"\xaf\x01\n\x13\x43onfigurationChange\x12\n\n\x02vm\x18\x01 \x01(\t\x12\x1a\n\x12\x66rom_configuration\x18\x02 \x01(\t\x12\x18\n\x10to_configuration\x18\x03 \x01(\t\x12\x16\n\tload_frac\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04wave\x18\x05 \x01(\x05\x12\x0e\n\x06reload\x18\x06 \x01(\x08\x12\x12\n\ngeneration\x18\x07 \x01(\x03\x42\x0c\n\n_load_frac\"b\n\x06\x45xcess\x12,\n\nconstraint\x18\x01 \x01(\x0e\x32\x18.tapas_opt.api.v1.Reason\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\"\x8f\x02\n\x13ReconfigurationPlan\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12&\n\x05stage\x18\x03 \x01(\x0e\x32\x17.tapas_opt.api.v1.Stage\x12\x11\n\tpublished\x18\x04 \x01(\x08\x12\x0e\n\x06needed\x18\x08 \x01(\x08\x12,\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Decision\x12\x36\n\x07\x63hanges\x18\x06 \x03(\x0b\x32%.tapas_opt.api.v1.ConfigurationChange\x12(\n\x06\x65xcess\x18\x07 \x03(\x0b\x32\x18.tapas_opt.api.v1.Excess\"m\n\x14ReportFailureRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12*\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x19.tapas_opt.api.v1.Failure\"]\n\x15ReportFailureResponse\x12\x0f\n\x07\x66\x61ilure\x18\x01 \x01(\t\x12\x33\n\x04plan\x18\x02 \x01(\x0b\x32%.tapas_opt.api.v1.ReconfigurationPlan\"Q\n\x13\x43learFailureRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"\'\n\x14\x43learFailureResponse\x12\x0f\n\x07\x66\x61ilure\x18\x01 \x01(\t\"U\n\x1aPlanReconfigurationRequest\x12&\n\x05stage\x18\x01 \x01(\x0e\x32\x17.tapas_opt.api.v1.Stage\x12\x0f\n\x07\x65xplain\x18\x02 \x01(\x08\"R\n\x1bPlanReconfigurationResponse\x12\x33\n\x04plan\x18\x01 \x01(\x0b\x32%.tapas_opt.api.v1.ReconfigurationPlan\"n\n\x10\x41pplyPlanRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x10\n\x08\x61pprover\x18\x05 \x01(\t\"5\n\x11\x41pplyPlanResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hanges\x18\x02 \x01(\x05\"-\n\x19ListConfigurationsRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\"\\\n\x1aListConfigurationsResponse\x12>\n\x0e\x63onfigurations\x18\x01 \x03(\x0b\x32&.tapas_opt.api.v1.DesiredConfiguration\"\xa4\x01\n\x14\x44\x65siredConfiguration\x12\n\n\x02vm\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x15\n\rconfiguration\x18\x03 \x01(\t\x12\x16\n\tload_frac\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12\x1f\n\x17\x61\x63knowledged_generation\x18\x06 \x01(\x03\x42\x0c\n\n_load_frac\";\n\x1aWatchConfigurationsRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0b\n\x03vms\x18\x02 \x03(\t\"\xd4\x01\n\x1bWatchConfigurationsResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12>\n\x0e\x63onfigurations\x18\x03 \x03(\x0b\x32&.tapas_opt.api.v1.DesiredConfiguration\x12\x13\n\x0bremoved_vms\x18\x04 \x03(\t\x12\x15\n\rarmed_changed\x18\x05 \x01(\x08\x12*\n\x05\x61rmed\x18\x06 \x03(\x0b\x32\x1b.tapas_opt.api.v1.ArmedPlan\"\xcc\x01\n\tArmedPlan\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x02 \x03(\t\x12\x11\n\tmade_at_s\x18\x03 \x01(\x01\x12\x13\n\x0blooked_at_s\x18\x04 \x01(\x01\x12\x12\n\nat_stake_w\x18\x05 \x01(\x01\x12\x36\n\x07\x63hanges\x18\x06 \x03(\x0b\x32%.tapas_opt.api.v1.ConfigurationChange\x12(\n\x06\x65xcess\x18\x07 \x03(\x0b\x32\x18.tapas_opt.api.v1.Excess\"\x17\n\x15ListArmedPlansRequest\"D\n\x16ListArmedPlansResponse\x12*\n\x05plans\x18\x01 \x03(\x0b\x32\x1b.tapas_opt.api.v1.ArmedPlan\"\x8e\x01\n\x1f\x41\x63knowledgeConfigurationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\n\n\x02vm\x18\x03 \x01(\t\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12\x14\n\x07\x66reed_w\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_freed_w\"6\n AcknowledgeConfigurationResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x03*@\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\r\n\tSTAGE_NOW\x10\x01\x12\x11\n\rSTAGE_SETTLED\x10\x02\x32\xf3\x06\n\x16ReconfigurationService\x12`\n\rReportFailure\x12&.tapas_opt.api.v1.ReportFailureRequest\x1a\'.tapas_opt.api.v1.ReportFailureResponse\x12]\n\x0c\x43learFailure\x12%.tapas_opt.api.v1.ClearFailureRequest\x1a&.tapas_opt.api.v1.ClearFailureResponse\x12r\n\x13PlanReconfiguration\x12,.tapas_opt.api.v1.PlanReconfigurationRequest\x1a-.tapas_opt.api.v1.PlanReconfigurationResponse\x12T\n\tApplyPlan\x12\".tapas_opt.api.v1.ApplyPlanRequest\x1a#.tapas_opt.api.v1.ApplyPlanResponse\x12o\n\x12ListConfigurations\x12+.tapas_opt.api.v1.ListConfigurationsRequest\x1a,.tapas_opt.api.v1.ListConfigurationsResponse\x12t\n\x13WatchConfigurations\x12,.tapas_opt.api.v1.WatchConfigurationsRequest\x1a-.tapas_opt.api.v1.WatchConfigurationsResponse0\x01\x12\x63\n\x0eListArmedPlans\x12\'.tapas_opt.api.v1.ListArmedPlansRequest\x1a(.tapas_opt.api.v1.ListArmedPlansResponse\x12\x81\x01\n\x18\x41\x63knowledgeConfiguration\x12\x31.tapas_opt.api.v1.AcknowledgeConfigurationRequest\x1a\x32.tapas_opt.api.v1.AcknowledgeConfigurationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tapas_opt.api.v1.reconfiguration_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STAGE']._serialized_start=2389
-  _globals['_STAGE']._serialized_end=2453
+  _globals['_STAGE']._serialized_start=2406
+  _globals['_STAGE']._serialized_end=2470
   _globals['_CONFIGURATIONCHANGE']._serialized_start=100
   _globals['_CONFIGURATIONCHANGE']._serialized_end=275
   _globals['_EXCESS']._serialized_start=277
@@ -49,33 +49,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLEARFAILURERESPONSE']._serialized_start=940
   _globals['_CLEARFAILURERESPONSE']._serialized_end=979
   _globals['_PLANRECONFIGURATIONREQUEST']._serialized_start=981
-  _globals['_PLANRECONFIGURATIONREQUEST']._serialized_end=1049
-  _globals['_PLANRECONFIGURATIONRESPONSE']._serialized_start=1051
-  _globals['_PLANRECONFIGURATIONRESPONSE']._serialized_end=1133
-  _globals['_APPLYPLANREQUEST']._serialized_start=1135
-  _globals['_APPLYPLANREQUEST']._serialized_end=1245
-  _globals['_APPLYPLANRESPONSE']._serialized_start=1247
-  _globals['_APPLYPLANRESPONSE']._serialized_end=1300
-  _globals['_LISTCONFIGURATIONSREQUEST']._serialized_start=1302
-  _globals['_LISTCONFIGURATIONSREQUEST']._serialized_end=1347
-  _globals['_LISTCONFIGURATIONSRESPONSE']._serialized_start=1349
-  _globals['_LISTCONFIGURATIONSRESPONSE']._serialized_end=1441
-  _globals['_DESIREDCONFIGURATION']._serialized_start=1444
-  _globals['_DESIREDCONFIGURATION']._serialized_end=1608
-  _globals['_WATCHCONFIGURATIONSREQUEST']._serialized_start=1610
-  _globals['_WATCHCONFIGURATIONSREQUEST']._serialized_end=1669
-  _globals['_WATCHCONFIGURATIONSRESPONSE']._serialized_start=1672
-  _globals['_WATCHCONFIGURATIONSRESPONSE']._serialized_end=1884
-  _globals['_ARMEDPLAN']._serialized_start=1887
-  _globals['_ARMEDPLAN']._serialized_end=2091
-  _globals['_LISTARMEDPLANSREQUEST']._serialized_start=2093
-  _globals['_LISTARMEDPLANSREQUEST']._serialized_end=2116
-  _globals['_LISTARMEDPLANSRESPONSE']._serialized_start=2118
-  _globals['_LISTARMEDPLANSRESPONSE']._serialized_end=2186
-  _globals['_ACKNOWLEDGECONFIGURATIONREQUEST']._serialized_start=2189
-  _globals['_ACKNOWLEDGECONFIGURATIONREQUEST']._serialized_end=2331
-  _globals['_ACKNOWLEDGECONFIGURATIONRESPONSE']._serialized_start=2333
-  _globals['_ACKNOWLEDGECONFIGURATIONRESPONSE']._serialized_end=2387
-  _globals['_RECONFIGURATIONSERVICE']._serialized_start=2456
-  _globals['_RECONFIGURATIONSERVICE']._serialized_end=3339
+  _globals['_PLANRECONFIGURATIONREQUEST']._serialized_end=1066
+  _globals['_PLANRECONFIGURATIONRESPONSE']._serialized_start=1068
+  _globals['_PLANRECONFIGURATIONRESPONSE']._serialized_end=1150
+  _globals['_APPLYPLANREQUEST']._serialized_start=1152
+  _globals['_APPLYPLANREQUEST']._serialized_end=1262
+  _globals['_APPLYPLANRESPONSE']._serialized_start=1264
+  _globals['_APPLYPLANRESPONSE']._serialized_end=1317
+  _globals['_LISTCONFIGURATIONSREQUEST']._serialized_start=1319
+  _globals['_LISTCONFIGURATIONSREQUEST']._serialized_end=1364
+  _globals['_LISTCONFIGURATIONSRESPONSE']._serialized_start=1366
+  _globals['_LISTCONFIGURATIONSRESPONSE']._serialized_end=1458
+  _globals['_DESIREDCONFIGURATION']._serialized_start=1461
+  _globals['_DESIREDCONFIGURATION']._serialized_end=1625
+  _globals['_WATCHCONFIGURATIONSREQUEST']._serialized_start=1627
+  _globals['_WATCHCONFIGURATIONSREQUEST']._serialized_end=1686
+  _globals['_WATCHCONFIGURATIONSRESPONSE']._serialized_start=1689
+  _globals['_WATCHCONFIGURATIONSRESPONSE']._serialized_end=1901
+  _globals['_ARMEDPLAN']._serialized_start=1904
+  _globals['_ARMEDPLAN']._serialized_end=2108
+  _globals['_LISTARMEDPLANSREQUEST']._serialized_start=2110
+  _globals['_LISTARMEDPLANSREQUEST']._serialized_end=2133
+  _globals['_LISTARMEDPLANSRESPONSE']._serialized_start=2135
+  _globals['_LISTARMEDPLANSRESPONSE']._serialized_end=2203
+  _globals['_ACKNOWLEDGECONFIGURATIONREQUEST']._serialized_start=2206
+  _globals['_ACKNOWLEDGECONFIGURATIONREQUEST']._serialized_end=2348
+  _globals['_ACKNOWLEDGECONFIGURATIONRESPONSE']._serialized_start=2350
+  _globals['_ACKNOWLEDGECONFIGURATIONRESPONSE']._serialized_end=2404
+  _globals['_RECONFIGURATIONSERVICE']._serialized_start=2473
+  _globals['_RECONFIGURATIONSERVICE']._serialized_end=3356
 # @@protoc_insertion_point(module_scope)

@@ -102,10 +102,12 @@ class ClearFailureResponse(_message.Message):
     def __init__(self, failure: _Optional[str] = ...) -> None: ...
 
 class PlanReconfigurationRequest(_message.Message):
-    __slots__ = ("stage",)
+    __slots__ = ("stage", "explain")
     STAGE_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     stage: Stage
-    def __init__(self, stage: _Optional[_Union[Stage, str]] = ...) -> None: ...
+    explain: bool
+    def __init__(self, stage: _Optional[_Union[Stage, str]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class PlanReconfigurationResponse(_message.Message):
     __slots__ = ("plan",)
