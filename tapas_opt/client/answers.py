@@ -29,6 +29,7 @@ __all__ = [
     "Routed",
     "RoutingClass",
     "RoutingTable",
+    "ShadowPrice",
     "Snapshot",
     "VmRecord",
     "Watched",
@@ -56,6 +57,16 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowPrice:
+    """By how much the cost of the linear relaxation changes for each ``unit`` more of a limit or a demand."""
+
+    reason: str
+    where: str
+    price: float = 0.0
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What every decision carries; None and ``""`` where the server does not know."""
 
@@ -77,6 +88,7 @@ class Decision:
     solve_s: float | None = None
     check_s: float | None = None
     warnings: tuple[str, ...] = ()
+    shadow_prices: tuple[ShadowPrice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,13 +206,18 @@ class Client:
         validate_only: bool = False,
         request_id: str | None = None,
         timeout_s: float | None = None,
+        explain: bool = False,
     ) -> Placed:
-        """Place a batch: servers are reserved, and durably so, when this returns."""
+        """Place a batch: servers are reserved, and durably so, when this returns.
+
+        ``explain`` asks for shadow prices with the decision.
+        """
         request = placement_service_pb2.PlaceVmsRequest(
             request_id=_id(request_id),
             validate_only=validate_only,
             vms=[convert.fill(common_pb2.Vm(), vm) for vm in vms],
             groups=[convert.fill(common_pb2.Group(), group) for group in groups],
+            explain=explain,
         )
         answer = self._call(self._placement.PlaceVms, request, timeout_s)
         return Placed(
@@ -280,9 +285,9 @@ class Client:
         request = reconfiguration_service_pb2.ClearFailureRequest(request_id=_id(request_id), failure=label)
         self._call(self._reconfiguration.ClearFailure, request)
 
-    def plan_reconfiguration(self, stage: Stage, *, timeout_s: float | None = None) -> Plan:
-        """Plan, without publishing."""
-        request = reconfiguration_service_pb2.PlanReconfigurationRequest(stage=f"STAGE_{stage.name}")
+    def plan_reconfiguration(self, stage: Stage, *, timeout_s: float | None = None, explain: bool = False) -> Plan:
+        """Plan, without publishing; ``explain`` asks for shadow prices."""
+        request = reconfiguration_service_pb2.PlanReconfigurationRequest(stage=f"STAGE_{stage.name}", explain=explain)
         return messages.read(Plan, self._call(self._reconfiguration.PlanReconfiguration, request, timeout_s).plan)
 
     def apply_plan(self, plan_id: str, etag: str, approver: str, *, request_id: str | None = None) -> int:
