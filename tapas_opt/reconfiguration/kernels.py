@@ -359,9 +359,9 @@ def served(
         i, table = here[n], option[kind[here[n]]]
         for c in range(width[kind[i]]):
             gained = table[GOODPUT, c] - table[GOODPUT, at[i]]
-            if gained > 0 and _fits(place, room, table, i, c, at, drawn, changes_left):
+            if gained > 0:
                 each = _more(table, rate[i], at[i], c) / min(gained, -slack[e])
-                if each < score[n]:
+                if each < score[n] and _fits(place, room, table, i, c, at, drawn, changes_left):
                     score[n], best[n] = each, c
     taken, raised = 0, 0.0
     for n in _in_order(score):
@@ -385,23 +385,28 @@ def bought_back(
     option: IntArray,
     place: IntArray,
     room: IntArray,
+    rate: FloatArray,
     token_price: int,
     at: IntArray,
     drawn: IntArray,
     slack: IntArray,
     changes_left: IntArray,
 ) -> int:
-    """One pass over all instances: the step that saves most, where it still fits; how many were taken."""
-    saved, best = np.zeros(len(kind)), np.empty(len(kind), np.int64)
+    """One pass over all instances: whatever saves and still fits, the best at the rates first; how many were taken.
+
+    Not what saves most: that would use up an endpoint's slack by parking one instance, where many small steps save more.
+    """
+    score, best = np.full(len(kind), np.inf), np.empty(len(kind), np.int64)
     for i in range(len(kind)):
-        table = option[kind[i]]
+        table, beyond = option[kind[i]], slack[endpoint[i]]
         for c in range(width[kind[i]]):
-            more = _added_cost(table, at[i], c, slack[endpoint[i]], token_price)
-            if more < saved[i] and _fits(place, room, table, i, c, at, drawn, changes_left):
-                saved[i], best[i] = more, c
+            if _added_cost(table, at[i], c, beyond, token_price) < 0:
+                more = _more(table, rate[i], at[i], c)
+                if more < score[i] and _fits(place, room, table, i, c, at, drawn, changes_left):
+                    score[i], best[i] = more, c
     taken = 0
-    for i in _in_order(saved):
-        if saved[i] == 0:
+    for i in _in_order(score):
+        if score[i] == np.inf:
             break
         table, e = option[kind[i]], endpoint[i]
         pays = _added_cost(table, at[i], best[i], slack[e], token_price) < 0
@@ -426,4 +431,4 @@ def warm_up() -> None:
     plan = (at, np.zeros(1, np.int64), np.zeros(1, np.int64), one)
     repaired(kind, kind, width, option, place, one, kind, first_of, rate, *plan, False, np.zeros(1))
     served(kind, width, option, place, one, rate, kind, 0, 1, *plan)
-    bought_back(kind, kind, width, option, place, one, 1, *plan)
+    bought_back(kind, kind, width, option, place, one, rate, 1, *plan)

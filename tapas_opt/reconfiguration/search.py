@@ -18,13 +18,13 @@ __all__ = ["Search"]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-SOFTNESSES = ((1.0, 12), (0.2, 20), (0.04, 20))
+SOFTNESSES = ((1.0, 12), (0.2, 20), (0.04, 20), (0.01, 30), (0.01, 30))
 """Softness of each climb in typical costs, and its steps."""
 
 NEAR = 20.0
 """Options that cost so many softnesses more than the cheapest are left out of the next climb."""
 
-CLOSE = 0.003
+CLOSE = 0.005
 """A plan this near to the bound, as a fraction, is good enough."""
 
 FAR = 0.01
@@ -131,6 +131,6 @@ class Search:
                 break
         token[state.slack < 0] = unserved
         for _ in range(ROUNDS):
-            if kernels.bought_back(t.kind, t.endpoint, *site, unserved, *plan) == 0:
+            if kernels.bought_back(t.kind, t.endpoint, *site, rate, unserved, *plan) == 0:
                 break
         return state, token, permille
