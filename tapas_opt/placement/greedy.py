@@ -52,7 +52,8 @@ def bounded(problem: PlacementProblem) -> tuple[PlacementPlan, float]:
 def _placed(problem: PlacementProblem, shares: Shares | None) -> tuple[PlacementPlan, _Site]:
     classes = placement_classes(problem)
     site = _Site.of(problem, classes)
-    site.guide = None if shares is None else Guide(shares, classes)
+    if shares is not None:
+        site.follow(shares, classes)
     for together in _in_order(problem, site.eligible @ classes.servers.size):
         _place_together(site, problem, together)
     return with_relief(problem, named(problem, classes, sorted(site.class_of.items()))), site
@@ -161,6 +162,12 @@ class _Site:
         )
         site._judge(0, len(taps.domain))
         return site
+
+    def follow(self, shares: Shares, classes: PlacementClasses) -> None:
+        """Send VMs where they should go, and take the rise of the peaks that this needs anyway for granted."""
+        self.guide = Guide(shares, classes)
+        for f, peak in enumerate(classes.peaks):
+            self.increase[f] = min(peak.most_increase, shares.peak_increase.get(peak.family.constraint, 0))
 
     def best_class(self, v: int) -> tuple[int, int]:
         """The server class that raises the objective least, and by how much; :data:`NONE` if no class has room."""
