@@ -226,7 +226,7 @@ class _Knobs:
                 continue
             own = vm.name if self._forecast.models.has_own_load(vm.template, vm.name) else None
             choice = placed.choice or vm.configuration
-            key = (vm.kind, vm.template, own, choice, vm.spot, vm.capping_agreed, hardware_of[server])
+            key = (vm.kind, vm.template, own, choice, vm.spot, vm.capping_agreed, vm.gpus, hardware_of[server])
             if key not in kinds:
                 kinds[key] = len(kinds)
                 relief.append(self._relief(placed, hardware_of[server]))
@@ -242,11 +242,12 @@ class _Knobs:
     def _relief(self, placed: FleetVm, hardware: int) -> tuple[IntArray, IntArray]:
         """``[tier, slot]`` W and CFM: each knob takes what the ones before it have left above its cap."""
         name = self._forecast.fleet.topology.hardware[hardware]
-        gpu_w = self._forecast.gpu_power_w(placed, name, self._hours)
-        levels = [gpu_w]
+        levels = [self._forecast.gpu_power_w(placed, name, self._hours)]
         for tier in TIERS:
             levels.append(np.minimum(levels[-1], self._cap_w(placed, name, tier)))
-        drawn = self._forecast.further_draw(name, np.concatenate(levels), self._warmest_c[hardware])
+        idle_w, part = self._forecast.idle_gpu_power_w(name), self._forecast.gpus_frac(placed.vm, name)
+        mean_w = idle_w + part * (np.concatenate(levels) - idle_w)  # over all GPUs of the server
+        drawn = self._forecast.further_draw(name, mean_w, self._warmest_c[hardware])
         power, airflow = (amount.reshape(len(levels), -1) for amount in drawn)
         return np.maximum(0, power[:-1] - power[1:]), np.maximum(0, airflow[:-1] - airflow[1:])
 

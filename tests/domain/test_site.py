@@ -65,3 +65,11 @@ def test_a_site_lists_its_parts_in_the_order_of_its_file(two_rows):
     assert [row.name for row in two_rows.rows()] == ["R1", "R2"]
     assert [rack.name for rack in two_rows.racks()] == ["K1", "K2", "K3", "K4", "K5", "K6"]
     assert [server.name for server in two_rows.servers()] == ["S1", "S2", "S3", "S4", "S5", "S6"]
+
+
+def test_the_overload_borne_for_a_time_is_where_the_curve_says_that_time():
+    """Halfway on log-log axes, at the ends of the curve, and never below the rating."""
+    curve = ToleranceCurve(points=((1.2, 100.0), (2.0, 1.0)))
+    assert curve.borne_frac(10.0) == pytest.approx(math.sqrt(1.2 * 2.0))
+    assert (curve.borne_frac(0.1), curve.borne_frac(100.0), curve.borne_frac(101.0)) == pytest.approx((2.0, 1.2, 1.0))
+    assert float(curve.tolerance_s(curve.borne_frac(37.0))) == pytest.approx(37.0)
