@@ -17,6 +17,7 @@ from tapas_opt.mip import cpsat, decomposition, highs, pyomo_solver, scip
 from tapas_opt.mip.model import FloatArray, MipArrays
 from tapas_opt.mip.result import MipResult, MipStatus, Report
 from tapas_opt.placement.problem import PlacementProblem
+from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.reconfiguration.problem import Aim, ReconfigurationProblem
 from tapas_opt.solve.kinds import KINDS, PYOMO
 
@@ -88,7 +89,8 @@ def exact(problem: Any, start: Any, search: Search, tell: Tell) -> Found:
     """
     began = time.perf_counter()
     proven = True
-    if isinstance(problem, ReconfigurationProblem) and problem.aim is Aim.COST and excess_of(start) > 0:
+    two_solves = isinstance(problem, ReconfigurationProblem | HorizonProblem)
+    if two_solves and problem.aim is Aim.COST and excess_of(start) > 0:
         half = replace(search, deadline_s=None if search.deadline_s is None else search.deadline_s / 2)
         least = _solved(problem.minimising_excess(), start, half, partial(_plan_only, tell))
         proven = least.status is MipStatus.OPTIMAL

@@ -14,6 +14,10 @@ import tapas_opt.placement.reference as placement_reference
 import tapas_opt.reconfiguration.check as reconfiguration_check
 import tapas_opt.reconfiguration.formulation as reconfiguration_formulation
 import tapas_opt.reconfiguration.greedy as reconfiguration_greedy
+import tapas_opt.reconfiguration.horizon.check as horizon_check
+import tapas_opt.reconfiguration.horizon.formulation as horizon_formulation
+import tapas_opt.reconfiguration.horizon.greedy as horizon_greedy
+import tapas_opt.reconfiguration.horizon.reference as horizon_reference
 import tapas_opt.reconfiguration.reference as reconfiguration_reference
 import tapas_opt.routing.check as routing_check
 import tapas_opt.routing.formulation as routing_formulation
@@ -22,6 +26,8 @@ import tapas_opt.routing.reference as routing_reference
 from tapas_opt.errors import InvalidInput
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, placement_classes
 from tapas_opt.reconfiguration.classes import reconfiguration_classes
+from tapas_opt.reconfiguration.horizon.paths import horizon_classes
+from tapas_opt.reconfiguration.horizon.problem import HorizonPlan, HorizonProblem
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem
 from tapas_opt.routing.problem import RoutingPlan, RoutingProblem, routing_classes
 
@@ -73,6 +79,15 @@ KINDS: Mapping[type, Kind] = {
         reconfiguration_check,
         ("decomposition", "highs", "cpsat", "scip", "pyomo-highs"),
         reconfiguration_greedy.bounded,
+    ),
+    HorizonProblem: Kind(
+        HorizonPlan,
+        horizon_classes,
+        horizon_formulation,
+        horizon_reference,
+        horizon_greedy,
+        horizon_check,
+        ("decomposition", "highs", "cpsat", "scip", "pyomo-highs"),
     ),
 }
 

@@ -1,0 +1,1 @@
+"""Reconfiguration over a receding horizon: who changes to what, and in which slot."""
