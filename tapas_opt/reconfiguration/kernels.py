@@ -394,7 +394,7 @@ def bought_back(
 ) -> int:
     """One pass over all instances: whatever saves and still fits, the best at the rates first; how many were taken.
 
-    Not what saves most: that would use up an endpoint's slack by parking one instance, where many small steps save more.
+    Not what saves most: parking one instance would use up the slack with which many small steps save more.
     """
     score, best = np.full(len(kind), np.inf), np.empty(len(kind), np.int64)
     for i in range(len(kind)):
