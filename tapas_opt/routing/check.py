@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.budgets.check import NEAR_FRAC, TOLERANCE, binding_budgets, budget_violations, loads
 from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection, Violation
+from tapas_opt.routing.explain import why_unserved
 from tapas_opt.routing.problem import RoutingPlan, RoutingProblem
 
 __all__ = ["binding", "check", "why_not"]
@@ -39,22 +40,9 @@ def check(problem: RoutingProblem, plan: RoutingPlan) -> CheckReport:
 
 
 def why_not(problem: RoutingProblem, plan: RoutingPlan) -> tuple[Rejection, ...]:
-    """For each class with demand that nobody serves: what keeps each instance of its endpoint from taking more.
-
-    ``peak_utilisation`` means that an instance could, at a price that the plan does not pay.
-    """
+    """For each class with demand that nobody serves, every constraint that keeps an instance from taking more."""
     state = _Load(problem, plan)
-    full = _full_domains(problem, state)
-    found: list[Rejection] = []
-    for q, name in enumerate(problem.classes):
-        lost = plan.unserved_frac.get(name, 0.0) * int(problem.class_tokens_per_s[q])
-        if lost <= TOLERANCE * max(1, int(problem.class_tokens_per_s[q])):
-            continue
-        here = [i for i in range(len(problem.instances)) if problem.instance_endpoint[i] == problem.class_endpoint[q]]
-        reasons = {reason: None for i in here for reason in _reasons(problem, state, i, full)}
-        named = reasons or {Constraint.ENDPOINT_DEMAND: None}
-        found += [Rejection(name, reason, lost, "tokens/s") for reason in named]
-    return tuple(found)
+    return tuple(why_unserved(problem, plan, state.work, {"W": state.power_w, "CFM": state.airflow_cfm}))
 
 
 def binding(problem: RoutingProblem, plan: RoutingPlan) -> tuple[Binding, ...]:
@@ -181,27 +169,3 @@ def _peak_utilisation(problem: RoutingProblem, state: _Load) -> float:
             highest = max(highest, float(load[d, 0]) / step)
         cost += price * max(0.0, highest - free)
     return cost
-
-
-def _full_domains(problem: RoutingProblem, state: _Load) -> dict[Constraint, set[int]]:
-    full: dict[Constraint, set[int]] = {}
-    for family in problem.budgets.families:
-        load = loads(family, family.counted(state.power_w, state.airflow_cfm))
-        left = [(d, int(family.limit[d, 0]), float(load[d, 0])) for d in range(len(family.domains))]
-        full[family.constraint] = {d for d, limit, used in left if limit - used <= TOLERANCE * max(1, limit)}
-    return full
-
-
-def _reasons(problem: RoutingProblem, state: _Load, i: int, full: dict[Constraint, set[int]]) -> list[Constraint]:
-    """What keeps one instance from taking more."""
-    goodput, headroom = int(problem.instance_goodput[i]), int(problem.gpu_headroom_w[i])
-    found = []
-    if state.work[i] >= goodput * (1 - TOLERANCE):
-        found.append(Constraint.INSTANCE_GOODPUT)
-    if state.gpu_power_w[i] >= headroom - TOLERANCE * max(1, abs(headroom)):
-        found.append(Constraint.GPU_TEMPERATURE_LIMIT)
-    for family in problem.budgets.families:
-        drawn_on = {int(d) for d in family.member[problem.instance_server[i]] if d >= 0}
-        if drawn_on & full[family.constraint]:
-            found.append(family.constraint)
-    return found or [Constraint.PEAK_UTILISATION]

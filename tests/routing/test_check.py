@@ -111,13 +111,41 @@ def test_a_domain_over_its_limit_is_refused(two_rows, with_limit, plan_of, const
     assert found(with_limit(two_rows, constraint, domain, limit), plan_of(THIRDS)) == [(constraint, domain, excess)]
 
 
-def test_why_not_names_what_is_full(two_rows, with_limit):
-    """R1 has no watt left, and C is at its goodput: 500 of 1,500 tokens/s stay unserved."""
+def test_why_not_names_what_is_full_and_what_is_missing(two_rows, with_limit):
+    """R1 has no watt left, and C is at its goodput: 500 of 1,500 tokens/s stay unserved.
+
+    In R1, A or B would draw 500 W for them; C would have to carry 1,500 tokens/s, 500 more than its goodput.
+    """
     full = with_limit(two_rows, Constraint.ROW_POWER_BUDGET, "R1", 1_000)
-    reasons = why_not(full, greedy(full))
-    assert reasons == (
-        Rejection("conv/short", Constraint.ROW_POWER_BUDGET, pytest.approx(500), "tokens/s"),
+    assert why_not(full, greedy(full)) == (
         Rejection("conv/short", Constraint.INSTANCE_GOODPUT, pytest.approx(500), "tokens/s"),
+        Rejection("conv/short", Constraint.ROW_POWER_BUDGET, pytest.approx(500), "W"),
+    )
+
+
+def test_why_not_counts_watts_of_a_gpu_beyond_its_ceiling_and_shares_of_a_ups(two_rows, with_limit, plan_of):
+    """A, B and C carry 300 tokens/s each, 60 W on the hottest GPU and 300 W more: 600 of 1,500 stay unserved.
+
+    U1 carries half of the 900 W and has nothing left; whoever takes 600 tokens/s more draws 600 W, of which U1 would
+    carry 300. C has no headroom left either, and would need 0.2 W for each of 600 tokens/s.
+    """
+    tight = with_limit(two_rows, Constraint.UPS_POWER_CAPACITY, "U1", 1_450)
+    tight = replace(tight, gpu_headroom_w=np.array([1_000, 1_000, 60]))
+    assert why_not(tight, plan_of({"conv/short": {"A": 0.2, "B": 0.2, "C": 0.2}})) == (
+        Rejection("conv/short", Constraint.GPU_TEMPERATURE_LIMIT, pytest.approx(120), "W"),
+        Rejection("conv/short", Constraint.UPS_POWER_CAPACITY, pytest.approx(300), "W"),
+    )
+
+
+def test_why_not_weighs_tokens_by_their_work(conv_and_code, plan_of):
+    """A and B are full with 1,000 tokens/s each: 850 short ones and 100 long ones, which are 1.5 tokens of work each.
+
+    The other 200 long ones are 300 tokens/s of work.
+    """
+    crowded = replace(conv_and_code, class_tokens_per_s=np.array([1_700, 400, 300]))
+    plan = plan_of({"conv/short": {"A": 0.5, "B": 0.5}, "conv/long": {"A": 0.25, "B": 0.25}, "code/any": {"C": 1.0}})
+    assert why_not(crowded, plan) == (
+        Rejection("conv/long", Constraint.INSTANCE_GOODPUT, pytest.approx(300), "tokens/s"),
     )
 
 
