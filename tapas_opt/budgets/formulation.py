@@ -14,7 +14,7 @@ from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
 from tapas_opt.mip.model import ABSENT, MipModel
 
-__all__ = ["Draw", "add_budgets", "add_draw"]
+__all__ = ["Draw", "add_budgets", "add_draw", "matched"]
 
 IntArray = NDArray[np.int64]
 
@@ -30,13 +30,16 @@ class Draw:
     server
         ``[n]`` a server whose domains the column draws on (any member of its class).
     power_w, airflow_cfm
-        ``[n, slot]``.
+        ``[n, slot]``, or ``[look, slot]``.
+    look
+        ``[n]`` row of the two; None where each column has its own.
     """
 
     column: IntArray
     server: IntArray
     power_w: IntArray
     airflow_cfm: IntArray
+    look: IntArray | None = None
 
 
 def add_budgets(
@@ -54,13 +57,29 @@ def add_budgets(
 
 
 def add_draw(model: MipModel, rows: IntArray, family: BudgetFamily, draw: Draw) -> None:
-    """Add what ``draw`` takes from each domain of ``family`` to ``rows[domain, slot]``."""
+    """Add what ``draw`` takes from each domain of ``family`` to ``rows[domain, slot]``, where there is a row."""
     counted = family.counted(draw.power_w, draw.airflow_cfm)
-    slots = np.flatnonzero((rows != ABSENT).any(axis=0))
-    stated = (rows != ABSENT).any(axis=1)
+    domain, slot = np.nonzero(rows != ABSENT)
     for place in range(family.member.shape[1]):
         member = family.member[draw.server, place]
-        inside = np.flatnonzero((member != NONE) & stated[member]) if len(stated) else member[:0]
-        share = family.share_permille[draw.server[inside], place] / PERMILLE
-        at = np.ix_(inside, slots)
-        model.add(rows[np.ix_(member[inside], slots)], draw.column[inside, None], counted[at] * share[:, None])
+        inside = np.flatnonzero(member != NONE)
+        item, entry = matched(member[inside], domain, len(family.domains))
+        x = inside[item]
+        drawn = counted[x if draw.look is None else draw.look[x], slot[entry]]
+        share = family.share_permille[draw.server[x], place] / PERMILLE
+        model.add(rows[domain[entry], slot[entry]], draw.column[x], drawn * share)
+
+
+def matched(of: IntArray, owner: IntArray, count: int) -> tuple[IntArray, IntArray]:
+    """Every item with every entry of the same owner: numbers of items and of entries.
+
+    Parameters
+    ----------
+    of, owner
+        ``[item]`` and ``[entry]`` owners, from 0 to ``count - 1``; those of the entries ascend.
+    """
+    begin = np.searchsorted(owner, np.arange(count + 1))
+    times = np.diff(begin)[of]
+    item = np.repeat(np.arange(len(of)), times)
+    within = np.arange(len(item)) - np.repeat(np.cumsum(times) - times, times)
+    return item, np.repeat(begin[of], times) + within

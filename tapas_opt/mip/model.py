@@ -233,15 +233,15 @@ class MipModel:
         )
 
     def _compressed_rows(self) -> tuple[IntArray, IntArray, FloatArray]:
-        row = np.concatenate([np.zeros(0, dtype=np.int64), *(entry[0] for entry in self._entries)])
-        column = np.concatenate([np.zeros(0, dtype=np.int64), *(entry[1] for entry in self._entries)])
+        from scipy.sparse import coo_array  # noqa: PLC0415  slow to import; sorts millions of entries in linear time
+
+        none = np.zeros(0, dtype=np.int64)
+        row = np.concatenate([none, *(entry[0] for entry in self._entries)])
+        column = np.concatenate([none, *(entry[1] for entry in self._entries)])
         value = _joined([entry[2] for entry in self._entries])
-        key = row * max(1, self._columns.count) + column
-        place, first = np.unique(key, return_inverse=True)
-        summed = np.bincount(first, weights=value, minlength=len(place)).astype(np.float64)
-        of_row, index = np.divmod(place, max(1, self._columns.count))
-        start = np.searchsorted(of_row, np.arange(self._rows.count + 1)).astype(np.int64)
-        return start, index.astype(np.int64), summed
+        rows = coo_array((value, (row, column)), shape=(self._rows.count, self._columns.count)).tocsr()
+        rows.sum_duplicates()
+        return rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data
 
 
 class _Blocks:

@@ -145,11 +145,13 @@ def _draw(problem: PlacementProblem, classes: PlacementClasses, x: _Columns) -> 
     w, k = np.nonzero(x.assign != ABSENT)
     server = classes.servers.first[k]
     kind, hardware = problem.vm_type[classes.vms.first[w]], problem.server_hardware[server]
+    slots = len(classes.budgets.slots)
     return Draw(
         column=x.assign[w, k],
         server=server,
-        power_w=problem.type_power_w[kind, hardware],
-        airflow_cfm=problem.type_airflow_cfm[kind, hardware],
+        power_w=problem.type_power_w.reshape(-1, slots),
+        airflow_cfm=problem.type_airflow_cfm.reshape(-1, slots),
+        look=kind * problem.type_fits.shape[1] + hardware,
     )
 
 

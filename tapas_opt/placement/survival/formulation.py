@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.formulation import Draw, add_draw
+from tapas_opt.budgets.formulation import Draw, add_draw, matched
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
@@ -189,13 +189,12 @@ def _relief_available(
 
     Stated where a VM of the batch can give; elsewhere what is available is the column's bound.
     """
+    by_look = part.type_relief.reshape(-1, *relief.shape[1:])
+    look = kind * part.type_relief.shape[1] + problem.server_hardware[draw.server]
     giving = np.zeros(relief.shape, dtype=bool)
-    entries = []
     for groups in part.group_of_kind[part.kind[draw.server]].T:
-        on = np.flatnonzero(groups != NONE)
-        given = part.type_relief[kind[on], problem.server_hardware[draw.server[on]]]
-        np.logical_or.at(giving, groups[on], given > 0)
-        entries.append((groups[on], draw.column[on], given))
+        group, of_look = np.unique(np.stack([groups, look])[:, groups != NONE], axis=1)
+        np.logical_or.at(giving, group, by_look[of_look] > 0)
     rows = model.rows(
         Constraint.RELIEF_AVAILABLE,
         part.groups,
@@ -205,8 +204,12 @@ def _relief_available(
         upper=part.available,
     )
     model.add(rows, relief, 1.0)
-    for groups, columns, given in entries:
-        model.add(rows[groups], columns[:, None, None], -given)
+    group, tier, slot = np.nonzero(rows != ABSENT)
+    for groups in part.group_of_kind[part.kind[draw.server]].T:
+        on = np.flatnonzero(groups != NONE)
+        item, entry = matched(groups[on], group, len(part.groups))
+        at = group[entry], tier[entry], slot[entry]
+        model.add(rows[at], draw.column[on[item]], -by_look[look[on[item]], at[1], at[2]])
 
 
 def _worst_failure(
