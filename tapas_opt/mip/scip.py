@@ -46,11 +46,12 @@ def solve(
     deadline_s: float | None,
     gap_frac: float = 1e-4,
     seed: int = 0,
+    threads: int | None = None,
     start: FloatArray | None = None,
     nodes: int | None = None,
     report: Report | None = None,
 ) -> MipResult:
-    """Solve the model with SCIP, in one thread.
+    """Solve the model with SCIP.
 
     Parameters
     ----------
@@ -58,6 +59,8 @@ def solve(
         Soft limit, None for none; only ending the process keeps a deadline.
     gap_frac
         Stop once bound and objective are this near.
+    threads
+        Of no effect: SCIP runs in one.
     start
         A complete solution to start from.
     nodes

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from tapas_opt.mip import cpsat, highs
+from tapas_opt.mip import cpsat, highs, scip
 from tapas_opt.mip.model import MipModel
 
 
-@pytest.fixture(params=[highs.solve, cpsat.solve], ids=["highs", "cpsat"])
+@pytest.fixture(params=[highs.solve, cpsat.solve, scip.solve], ids=["highs", "cpsat", "scip"])
 def solve(request):
     return request.param
 

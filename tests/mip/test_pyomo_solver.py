@@ -118,9 +118,28 @@ def test_infeasible_and_unbounded_are_told_apart(domain):
     assert (result.status, result.bound) == (MipStatus.INFEASIBLE, np.inf)
 
 
-def test_an_unknown_solver_is_not_found():
-    with pytest.raises(NotFound, match="abacus"):
-        pyomo_solver.solve(textbook(), solver="abacus", deadline_s=1)
+@pytest.mark.parametrize("solver", ["scip", "scip_persistent", "appsi_highs"])
+def test_any_solver_that_pyomo_drives_answers_by_its_name(solver):
+    """By its newer interface and by the older one; bound and status are the solver's own word, measured by us."""
+    result = pyomo_solver.solve(textbook(), solver=solver, deadline_s=20, columns=arrays().column_names(), seed=1)
+    assert (result.status, result.objective) == (MipStatus.OPTIMAL, pytest.approx(5))
+    assert result.bound == pytest.approx(5)
+    assert arrays().worst_violation(result.values) <= 1e-9
+
+
+@pytest.mark.parametrize("solver", ["scip", "appsi_highs"])
+def test_any_solver_that_pyomo_drives_says_what_has_no_solution(solver):
+    m = textbook()
+    m.never = pyo.Constraint(expr=sum(m.assign["v1", s] for s in SERVERS) >= 2)
+    result = pyomo_solver.solve(m, solver=solver, deadline_s=20)
+    assert (result.status, result.values, result.bound) == (MipStatus.INFEASIBLE, None, np.inf)
+
+
+@pytest.mark.parametrize("solver", ["abacus", "cplex"])
+def test_a_solver_that_is_not_there_is_told_with_those_that_are(solver):
+    """Unknown to Pyomo, or known and not installed: what to type instead is in the sentence."""
+    with pytest.raises(NotFound, match=rf"{solver}.*there are .*highs, .*appsi_highs"):
+        pyomo_solver.solve(textbook(), solver=solver, deadline_s=1)
 
 
 def test_a_model_that_is_not_linear_is_refused_by_name():

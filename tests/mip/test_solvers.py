@@ -1,4 +1,4 @@
-"""What HiGHS and CP-SAT must answer alike; each test runs on both."""
+"""What HiGHS, CP-SAT and SCIP must answer alike; each test runs on all."""
 
 from itertools import product
 
