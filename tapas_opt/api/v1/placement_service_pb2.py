@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tapas_opt.api.v1 import common_pb2 as tapas__opt_dot_api_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tapas_opt/api/v1/placement_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"\x99\x01\n\x0fPlaceVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12!\n\x03vms\x18\x03 \x03(\x0b\x32\x14.tapas_opt.api.v1.Vm\x12\'\n\x06groups\x18\x04 \x03(\x0b\x32\x17.tapas_opt.api.v1.Group\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\"\xb7\x01\n\x10PlaceVmsResponse\x12,\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Decision\x12/\n\nplacements\x18\x02 \x03(\x0b\x32\x1b.tapas_opt.api.v1.Placement\x12\x10\n\x08unplaced\x18\x03 \x03(\t\x12\x1d\n\x10reserved_until_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x13\n\x11_reserved_until_s\"5\n\tPlacement\x12\n\n\x02vm\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x0c\n\x04gpus\x18\x03 \x03(\x05\"M\n\x11\x43onfirmVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\r\n\x05names\x18\x03 \x03(\t\"#\n\x12\x43onfirmVmsResponse\x12\r\n\x05names\x18\x01 \x03(\t\"M\n\x11ReleaseVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\r\n\x05names\x18\x03 \x03(\t\"#\n\x12ReleaseVmsResponse\x12\r\n\x05names\x18\x01 \x03(\t\"J\n\x12RankServersRequest\x12 \n\x02vm\x18\x01 \x01(\x0b\x32\x14.tapas_opt.api.v1.Vm\x12\x12\n\ncandidates\x18\x02 \x03(\t\"\xb1\x01\n\x13RankServersResponse\x12/\n\x07servers\x18\x01 \x03(\x0b\x32\x1e.tapas_opt.api.v1.RankedServer\x12\x1c\n\x14snapshot_fingerprint\x18\x02 \x01(\t\x12\x19\n\x11model_fingerprint\x18\x03 \x01(\t\x12\x1c\n\x0ftelemetry_age_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_telemetry_age_s\"w\n\x0cRankedServer\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x10\n\x08\x65ligible\x18\x02 \x01(\x08\x12\x11\n\x04\x63ost\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12)\n\x07reasons\x18\x04 \x03(\x0e\x32\x18.tapas_opt.api.v1.ReasonB\x07\n\x05_cost2\xf3\x02\n\x10PlacementService\x12Q\n\x08PlaceVms\x12!.tapas_opt.api.v1.PlaceVmsRequest\x1a\".tapas_opt.api.v1.PlaceVmsResponse\x12W\n\nConfirmVms\x12#.tapas_opt.api.v1.ConfirmVmsRequest\x1a$.tapas_opt.api.v1.ConfirmVmsResponse\x12W\n\nReleaseVms\x12#.tapas_opt.api.v1.ReleaseVmsRequest\x1a$.tapas_opt.api.v1.ReleaseVmsResponse\x12Z\n\x0bRankServers\x12$.tapas_opt.api.v1.RankServersRequest\x1a%.tapas_opt.api.v1.RankServersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tapas_opt/api/v1/placement_service.proto\x12\x10tapas_opt.api.v1\x1a\x1dtapas_opt/api/v1/common.proto\"\x99\x01\n\x0fPlaceVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12!\n\x03vms\x18\x03 \x03(\x0b\x32\x14.tapas_opt.api.v1.Vm\x12\'\n\x06groups\x18\x04 \x03(\x0b\x32\x17.tapas_opt.api.v1.Group\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\"\xed\x01\n\x10PlaceVmsResponse\x12,\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1a.tapas_opt.api.v1.Decision\x12/\n\nplacements\x18\x02 \x03(\x0b\x32\x1b.tapas_opt.api.v1.Placement\x12\x10\n\x08unplaced\x18\x03 \x03(\t\x12\x1d\n\x10reserved_until_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x34\n\rfailure_costs\x18\x05 \x03(\x0b\x32\x1d.tapas_opt.api.v1.FailureCostB\x13\n\x11_reserved_until_s\"y\n\x0b\x46\x61ilureCost\x12\x0f\n\x07\x66\x61ilure\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\t\x12\x0c\n\x04\x63ost\x18\x04 \x01(\x01\x12\x0e\n\x06relief\x18\x05 \x01(\x01\x12\x11\n\tshortfall\x18\x06 \x01(\x01\x12\x0c\n\x04unit\x18\x07 \x01(\t\"5\n\tPlacement\x12\n\n\x02vm\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x0c\n\x04gpus\x18\x03 \x03(\x05\"M\n\x11\x43onfirmVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\r\n\x05names\x18\x03 \x03(\t\"#\n\x12\x43onfirmVmsResponse\x12\r\n\x05names\x18\x01 \x03(\t\"M\n\x11ReleaseVmsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\r\n\x05names\x18\x03 \x03(\t\"#\n\x12ReleaseVmsResponse\x12\r\n\x05names\x18\x01 \x03(\t\"J\n\x12RankServersRequest\x12 \n\x02vm\x18\x01 \x01(\x0b\x32\x14.tapas_opt.api.v1.Vm\x12\x12\n\ncandidates\x18\x02 \x03(\t\"\xb1\x01\n\x13RankServersResponse\x12/\n\x07servers\x18\x01 \x03(\x0b\x32\x1e.tapas_opt.api.v1.RankedServer\x12\x1c\n\x14snapshot_fingerprint\x18\x02 \x01(\t\x12\x19\n\x11model_fingerprint\x18\x03 \x01(\t\x12\x1c\n\x0ftelemetry_age_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_telemetry_age_s\"w\n\x0cRankedServer\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x10\n\x08\x65ligible\x18\x02 \x01(\x08\x12\x11\n\x04\x63ost\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12)\n\x07reasons\x18\x04 \x03(\x0e\x32\x18.tapas_opt.api.v1.ReasonB\x07\n\x05_cost2\xf3\x02\n\x10PlacementService\x12Q\n\x08PlaceVms\x12!.tapas_opt.api.v1.PlaceVmsRequest\x1a\".tapas_opt.api.v1.PlaceVmsResponse\x12W\n\nConfirmVms\x12#.tapas_opt.api.v1.ConfirmVmsRequest\x1a$.tapas_opt.api.v1.ConfirmVmsResponse\x12W\n\nReleaseVms\x12#.tapas_opt.api.v1.ReleaseVmsRequest\x1a$.tapas_opt.api.v1.ReleaseVmsResponse\x12Z\n\x0bRankServers\x12$.tapas_opt.api.v1.RankServersRequest\x1a%.tapas_opt.api.v1.RankServersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,23 +35,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLACEVMSREQUEST']._serialized_start=94
   _globals['_PLACEVMSREQUEST']._serialized_end=247
   _globals['_PLACEVMSRESPONSE']._serialized_start=250
-  _globals['_PLACEVMSRESPONSE']._serialized_end=433
-  _globals['_PLACEMENT']._serialized_start=435
-  _globals['_PLACEMENT']._serialized_end=488
-  _globals['_CONFIRMVMSREQUEST']._serialized_start=490
-  _globals['_CONFIRMVMSREQUEST']._serialized_end=567
-  _globals['_CONFIRMVMSRESPONSE']._serialized_start=569
-  _globals['_CONFIRMVMSRESPONSE']._serialized_end=604
-  _globals['_RELEASEVMSREQUEST']._serialized_start=606
-  _globals['_RELEASEVMSREQUEST']._serialized_end=683
-  _globals['_RELEASEVMSRESPONSE']._serialized_start=685
-  _globals['_RELEASEVMSRESPONSE']._serialized_end=720
-  _globals['_RANKSERVERSREQUEST']._serialized_start=722
-  _globals['_RANKSERVERSREQUEST']._serialized_end=796
-  _globals['_RANKSERVERSRESPONSE']._serialized_start=799
-  _globals['_RANKSERVERSRESPONSE']._serialized_end=976
-  _globals['_RANKEDSERVER']._serialized_start=978
-  _globals['_RANKEDSERVER']._serialized_end=1097
-  _globals['_PLACEMENTSERVICE']._serialized_start=1100
-  _globals['_PLACEMENTSERVICE']._serialized_end=1471
+  _globals['_PLACEVMSRESPONSE']._serialized_end=487
+  _globals['_FAILURECOST']._serialized_start=489
+  _globals['_FAILURECOST']._serialized_end=610
+  _globals['_PLACEMENT']._serialized_start=612
+  _globals['_PLACEMENT']._serialized_end=665
+  _globals['_CONFIRMVMSREQUEST']._serialized_start=667
+  _globals['_CONFIRMVMSREQUEST']._serialized_end=744
+  _globals['_CONFIRMVMSRESPONSE']._serialized_start=746
+  _globals['_CONFIRMVMSRESPONSE']._serialized_end=781
+  _globals['_RELEASEVMSREQUEST']._serialized_start=783
+  _globals['_RELEASEVMSREQUEST']._serialized_end=860
+  _globals['_RELEASEVMSRESPONSE']._serialized_start=862
+  _globals['_RELEASEVMSRESPONSE']._serialized_end=897
+  _globals['_RANKSERVERSREQUEST']._serialized_start=899
+  _globals['_RANKSERVERSREQUEST']._serialized_end=973
+  _globals['_RANKSERVERSRESPONSE']._serialized_start=976
+  _globals['_RANKSERVERSRESPONSE']._serialized_end=1153
+  _globals['_RANKEDSERVER']._serialized_start=1155
+  _globals['_RANKEDSERVER']._serialized_end=1274
+  _globals['_PLACEMENTSERVICE']._serialized_start=1277
+  _globals['_PLACEMENTSERVICE']._serialized_end=1648
 # @@protoc_insertion_point(module_scope)

@@ -22,16 +22,36 @@ class PlaceVmsRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., vms: _Optional[_Iterable[_Union[_common_pb2.Vm, _Mapping[str, object]]]] = ..., groups: _Optional[_Iterable[_Union[_common_pb2.Group, _Mapping[str, object]]]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class PlaceVmsResponse(_message.Message):
-    __slots__ = ("decision", "placements", "unplaced", "reserved_until_s")
+    __slots__ = ("decision", "placements", "unplaced", "reserved_until_s", "failure_costs")
     DECISION_FIELD_NUMBER: _ClassVar[int]
     PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
     UNPLACED_FIELD_NUMBER: _ClassVar[int]
     RESERVED_UNTIL_S_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_COSTS_FIELD_NUMBER: _ClassVar[int]
     decision: _common_pb2.Decision
     placements: _containers.RepeatedCompositeFieldContainer[Placement]
     unplaced: _containers.RepeatedScalarFieldContainer[str]
     reserved_until_s: float
-    def __init__(self, decision: _Optional[_Union[_common_pb2.Decision, _Mapping[str, object]]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping[str, object]]]] = ..., unplaced: _Optional[_Iterable[str]] = ..., reserved_until_s: _Optional[float] = ...) -> None: ...
+    failure_costs: _containers.RepeatedCompositeFieldContainer[FailureCost]
+    def __init__(self, decision: _Optional[_Union[_common_pb2.Decision, _Mapping[str, object]]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping[str, object]]]] = ..., unplaced: _Optional[_Iterable[str]] = ..., reserved_until_s: _Optional[float] = ..., failure_costs: _Optional[_Iterable[_Union[FailureCost, _Mapping[str, object]]]] = ...) -> None: ...
+
+class FailureCost(_message.Message):
+    __slots__ = ("failure", "room", "slot", "cost", "relief", "shortfall", "unit")
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    RELIEF_FIELD_NUMBER: _ClassVar[int]
+    SHORTFALL_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    failure: str
+    room: str
+    slot: str
+    cost: float
+    relief: float
+    shortfall: float
+    unit: str
+    def __init__(self, failure: _Optional[str] = ..., room: _Optional[str] = ..., slot: _Optional[str] = ..., cost: _Optional[float] = ..., relief: _Optional[float] = ..., shortfall: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Placement(_message.Message):
     __slots__ = ("vm", "server", "gpus")

@@ -1,0 +1,133 @@
+"""Placements that survive failures, from a fleet and a forecast; the emergency itself is the judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tapas_opt.control import events as happened
+from tapas_opt.control.actuation import Actuation
+from tapas_opt.control.placing import placement_problem
+from tapas_opt.control.securing import TIERS, Securing
+from tapas_opt.domain.failure import Failure, FailureKind
+from tapas_opt.domain.result import Constraint, Mode
+
+PEAK_S = 15 * 3600.0
+
+
+@pytest.fixture
+def secured(controller, forecast_of):
+    """State the placement of some VMs on the controller's fleet so that it survives."""
+    securing = Securing(Actuation())
+    return lambda vms, **how: placement_problem(forecast_of(controller.fleet), vms, (), securing=securing, **how)
+
+
+def given(part, vm_type, hardware=0):
+    """Watts that a VM of a type gives by tier, in the slot in which it gives most."""
+    return dict(zip(TIERS, part.type_relief[vm_type, hardware].max(axis=1).tolist(), strict=True))
+
+
+def power_part(problem):
+    return next(part for part in problem.survival.parts if part.family.unit == "W")
+
+
+def test_who_may_be_relieved_of_what(secured, iaas, saas):
+    """SaaS at a lower clock, spot VMs of all that is left, an opaque VM that agreed only if there is time for it."""
+    vms = [*iaas(1), *saas(1), *iaas(1, spot=True), *saas(1, spot=True), *iaas(1, capping_agreed=True)]
+    problem = secured([*vms, *iaas(70, name="more")])
+    part = power_part(problem)
+    opaque, instance, spot, both, agreed = (given(part, kind) for kind in problem.vm_type[:5])
+    assert opaque == agreed == dict.fromkeys(TIERS, 0), (
+        "out of band takes 40 s, a UPS bears no 1.5 times its rating as long"
+    )
+    assert instance["slowed"] > 0 == instance["evicted"]
+    assert spot["slowed"] == 0 < spot["evicted"] == problem.type_power_w[problem.vm_type[2], 0].max()
+    assert both["slowed"] > 0 < both["evicted"]
+
+
+def test_a_tenant_that_agreed_is_slowed_where_overloads_are_borne_long_enough(controller, forecast_of, iaas):
+    """With a fast way into its VM it counts, at the highest price."""
+    quick = Securing(Actuation(out_of_band_s=1.0))
+    vms = [*iaas(1, capping_agreed=True), *iaas(70, name="more")]
+    part = power_part(placement_problem(forecast_of(controller.fleet), vms, (), securing=quick))
+    assert given(part, 0)["capped"] > 0 == given(part, 1)["capped"]
+    assert part.relief_price.argmax() == TIERS.index("capped")
+
+
+def test_relief_never_exceeds_what_is_drawn(secured, iaas, saas):
+    """Else a failure would make power."""
+    problem = secured([*iaas(30), *saas(30, spot=True)])
+    for part in problem.survival.parts:
+        draw = part.family.counted(problem.type_power_w, problem.type_airflow_cfm)
+        assert (part.type_relief.sum(axis=2) <= draw).all()
+        assert (part.type_relief >= 0).all()
+
+
+def test_running_vms_are_relieved_in_the_groups_that_they_are_in(secured, controller, run, iaas, saas):
+    """Four instances on the first rack and nothing else: only groups of its kind have anything to give."""
+    run(saas(4))
+    problem = secured(iaas(70, name="more"))
+    part = power_part(problem)
+    inside = np.unique(part.group_of_kind[part.kind[:4]])
+    some = part.available.any(axis=(1, 2))
+    assert some[inside[inside >= 0]].all()
+    assert some.sum() == (inside >= 0).sum()
+
+
+def test_what_a_site_cannot_survive_is_refused_with_the_failure_as_the_reason(make, chat, iaas):
+    """Eighty opaque VMs on a site whose reserve is sold: many fit, fewer survive the loss of a UPS."""
+    placed = {}
+    for secure in (False, True):
+        controller = make(secure=secure)
+        answer = controller.place(iaas(80), (), now_s=PEAK_S, deadline_s=1.0)
+        placed[secure] = len(answer.result.plan.server_of)
+        reasons = {why.constraint for why in answer.result.why_not}
+        assert (Constraint.FAILURE_SECURE in reasons) is secure
+    assert placed[True] < placed[False]
+
+
+def test_after_any_single_failure_stage_now_finds_a_plan_without_excess(make, chat, iaas, saas):
+    """The point of it all: with what was placed secured, each emergency can be met; with what was not, some cannot."""
+    worst = {}
+    for secure in (False, True):
+        controller = make(secure=secure)
+        controller.apply(controller.put_endpoint(chat))
+        for vms in (saas(40), iaas(40)):
+            answer = controller.place(vms, (), now_s=PEAK_S, deadline_s=1.0)
+            controller.apply(answer.events)
+        excess = []
+        for ups in controller.fleet.topology.upses:
+            plan = controller.report_failure(Failure(FailureKind.UPS, ups), now_s=PEAK_S, deadline_s=1.0).proposal
+            excess.append(sum(plan.result.plan.excess.values()))
+            assert (plan.result.mode is Mode.BEST_EFFORT) is (excess[-1] > 0)
+        worst[secure] = max(excess)
+    assert worst[True] == 0 < worst[False]
+
+
+def test_the_answer_says_what_each_failure_would_cost(make, chat, saas):
+    controller = make()
+    controller.apply(controller.put_endpoint(chat))
+    answer = controller.place(saas(70), (), now_s=PEAK_S, deadline_s=1.0)
+    named = {cost.failure.split()[0] for cost in answer.failures}
+    known = controller.fleet.topology
+    assert named <= {f"ups:{name}" for name in known.upses} | {f"ahu:{name}" for name in known.ahus}
+    assert answer.failures[0].cost > 0
+    assert [cost.shortfall for cost in answer.failures] == sorted((c.shortfall for c in answer.failures), reverse=True)
+
+
+def test_what_follows_from_the_site_is_worked_out_once(controller, demo_site):
+    """Until the site is another one."""
+    securing = Securing(Actuation())
+    before = securing.failures(controller.fleet.topology)
+    assert securing.failures(controller.fleet.topology) is before
+    controller.apply([happened.SiteApplied(replace(demo_site, name="other"))])
+    assert securing.failures(controller.fleet.topology) is not before
+
+
+def test_elements_lost_together_are_borne_where_they_are_listed(demo_topology):
+    """Beside every single one; half the room is dark then, and the other half carries more."""
+    one, two = demo_topology.upses[:2]
+    listed = Securing(Actuation(), [(f"ups:{one}", f"ups:{two}")]).failures(demo_topology)
+    assert f"ups:{one}+ups:{two}" in {*listed.power.scenarios, *dict(listed.no_worse).values()}
