@@ -173,12 +173,17 @@ class _Summed:
     def draws(self, base: IntArray) -> Draws:
         draw = self.batch.power_w if self.unit == "W" else self.batch.airflow_cfm
         asked = np.unique(self.batch.vm_type)
-        most = draw[asked].max(axis=0, initial=0)
+        most = (draw * self._beside_each_other()[..., None])[asked].max(axis=0, initial=0)
         free = np.zeros((self.failures.units, len(self.topology.hardware)), dtype=np.int64)
         on = self.batch.available
         np.add.at(free, (self.failures.unit_of[on], self.topology.server_hardware[on]), 1)
         count = np.bincount(self.batch.vm_type, minlength=len(draw))
         return Draws(self.unit, base, free @ most, draw, count)
+
+    def _beside_each_other(self) -> IntArray:
+        """``[type, hardware]`` how many VMs of a type a server takes."""
+        gpus = [self.topology.site.hardware[name].gpus for name in self.topology.hardware]
+        return np.array([[has // (vm.gpus or has) for has in gpus] for vm in self.batch.examples], dtype=np.int64)
 
 
 def by_units(values: IntArray, failures: SiteFailures) -> IntArray:

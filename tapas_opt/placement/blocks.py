@@ -59,6 +59,7 @@ def on_hosts(
         groups=tuple(_group_on(group, of) for group in problem.groups),
         budgets=replace(problem.budgets, families=families),
         promises=None if problem.promises is None else _promises_on(problem.promises, of, whole),
+        survival=None if problem.survival is None else problem.survival.on(of),
         hosts=Hosts(tuple(problem.servers[s] for s in of), first, size, type_gpus),
     )
 

@@ -131,3 +131,19 @@ def test_elements_lost_together_are_borne_where_they_are_listed(demo_topology):
     one, two = demo_topology.upses[:2]
     listed = Securing(Actuation(), [(f"ups:{one}", f"ups:{two}")]).failures(demo_topology)
     assert f"ups:{one}+ups:{two}" in {*listed.power.scenarios, *dict(listed.no_worse).values()}
+
+
+def test_parts_of_servers_are_secured_as_whole_ones_are(controller, run, iaas):
+    """Two halves draw on the same pairs as the whole, and may be on the same server."""
+    run(iaas(1))
+    halves = iaas(80, name="half", gpus=4, spot=True)
+    batch = [replace(vm, name=f"half{n}") for n, vm in enumerate(halves)]
+    whole = [replace(vm, name=f"whole{n}", gpus=None) for n, vm in enumerate(halves[:40])]
+    of_halves, of_whole = (controller.placement_problem(vms, (), now_s=PEAK_S) for vms in (batch, whole))
+    kinds = dict(zip(of_whole.servers, power_part(of_whole).kind.tolist(), strict=True))
+    assert power_part(of_halves).kind.tolist() == [kinds[server] for server in of_halves.hosts.server]
+    half, one = (given(power_part(problem), 0)["evicted"] for problem in (of_halves, of_whole))
+    assert one / 3 < half <= one / 2, "the first half of a server draws less than the second"
+    answer = controller.place(batch, (), now_s=PEAK_S, deadline_s=1.0)
+    assert answer.result.checked.ok
+    assert answer.result.plan.server_of

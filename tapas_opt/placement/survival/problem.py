@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +135,10 @@ class Survival:
         for part in self.parts:
             watched[part.scenario_room] = True
         return watched
+
+    def on(self, of: IntArray) -> Survival:
+        """The same for other places of VMs, ``[place]`` on servers ``of``."""
+        return replace(self, parts=tuple(replace(part, kind=part.kind[of]) for part in self.parts))
 
     def costs(self, reliefs: tuple[IntArray, ...]) -> IntArray:
         """``[room]`` what relief ``[group, tier, slot]`` of each part costs in the worst of its failures and slots."""
