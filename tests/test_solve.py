@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import tapas_opt.placement.greedy as placement_greedy
 from tapas_opt import solve as door
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint, Mode, Status
@@ -244,7 +243,9 @@ def test_an_unknown_problem_is_refused_by_its_type():
 def test_a_broken_greedy_path_is_a_defect_and_said_so(monkeypatch):
     """12 kW on a row of 8 kW must never reach a caller."""
     unlawful = PlacementPlan({"V1": "S1", "V2": "S2"}, ("V3",))
-    monkeypatch.setattr(placement_greedy, "greedy", lambda problem: unlawful)
+    monkeypatch.setitem(
+        KINDS, PlacementProblem, replace(KINDS[PlacementProblem], bounded=lambda problem: (unlawful, 0.0))
+    )
     with pytest.raises(PlanRefused, match=r"row_power_budget at R1: 2,000 W too much"):
         solve(two_rows_that_feed_unequally(), solver="highs")
 

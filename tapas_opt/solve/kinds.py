@@ -60,6 +60,7 @@ KINDS: Mapping[type, Kind] = {
         placement_greedy,
         placement_check,
         ("decomposition", "highs", "cpsat", "scip", "pyomo-highs"),
+        placement_greedy.bounded,
     ),
     RoutingProblem: Kind(
         RoutingPlan,

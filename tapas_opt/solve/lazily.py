@@ -1,4 +1,7 @@
-"""A placement solved over the rows that matter, which are found on the way (:mod:`tapas_opt.placement.lazy`)."""
+"""A placement solved as one place first, then over the rows that matter, which are found on the way.
+
+See :mod:`tapas_opt.placement.aggregate` and :mod:`tapas_opt.placement.lazy`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from tapas_opt.mip.result import MipStatus, proven_status
+from tapas_opt.placement.aggregate import shares
 from tapas_opt.placement.check import check
+from tapas_opt.placement.greedy import greedy
 from tapas_opt.placement.lazy import Rows, completed, first_rows, more_rows, thinned
 from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
 from tapas_opt.solve.exact import Found, News, Search, Tell, solved_over
@@ -41,11 +46,15 @@ def solved_lazily(
 ) -> Found:
     """Solve over some rows, complete the plan, add the rows that it breaks or that make it dearer, and again.
 
-    The bound of every such model is one of the problem; a plan counts once it keeps all rows.
+    Before that the site as one place gives a bound and advice, which on large sites is often all it takes. The bound
+    of every such model is one of the problem; a plan counts once it keeps all rows.
     """
     began = time.perf_counter()
     until = math.inf if search.deadline_s is None else began + search.deadline_s
     known = _Known(start, check(problem, start).objective)
+    _as_one_place(problem, search, known)
+    if known.bound > -math.inf:
+        tell(News(known.cost, known.bound, pickle.dumps(known.plan, pickle.HIGHEST_PROTOCOL)))
     rows, build_s, last = first_rows(problem, classes, start), 0.0, False
     for _ in range(MOST_ROUNDS):
         left_s = until - time.perf_counter()
@@ -63,6 +72,20 @@ def solved_lazily(
         rows = rows if more is None else rows.joined(more)
     status = proven_status(known.cost, known.bound, search.gap_frac)
     return Found(known.plan, known.bound, status, build_s, time.perf_counter() - began - build_s)
+
+
+def _as_one_place(problem: PlacementProblem, search: Search, known: _Known) -> None:
+    """Take the bound of the whole site as one place, and the greedy plan that follows its advice if that is better."""
+    limit_s = None if search.deadline_s is None else SHARE * search.deadline_s
+    advice = shares(problem, deadline_s=limit_s, seed=search.seed)
+    if advice is None:
+        return
+    known.bound = max(known.bound, advice.bound)
+    if not known.near_enough(search.gap_frac):
+        plan = greedy(problem, advice)
+        report = check(problem, plan)
+        if report.ok and report.objective < known.cost:
+            known.plan, known.cost = plan, report.objective
 
 
 def _judged(
