@@ -31,7 +31,7 @@ NOT_EVEN_DOWNWARDS = {("placement", "learn"), ("routing", "learn"), ("reconfigur
 
 OVER_GRPC = ("service/*", "client/*", "adapters/*", "api/*")
 FENCES = {
-    "highspy": ("mip/highs.py",),
+    "highspy": ("mip/highs.py", "mip/growing.py"),
     "ortools": ("mip/cpsat.py",),
     "pyomo": ("*/reference.py", "mip/pyomo_solver.py", "mip/pyomo_engine.py"),
     "pyscipopt": ("mip/scip.py",),

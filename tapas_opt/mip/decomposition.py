@@ -10,6 +10,9 @@
    cause most of it are freed together with some that share rows with them, and solved exactly, again and again
    (large neighbourhood search; Shaw 1998).
 5. *Prove.* When that finds nothing any more, columns that the gap rules out are dropped, and HiGHS has the rest.
+
+Where the model is many copies of one small unit (alike bins), prices cannot tell the copies apart: it is solved by
+patterns of a unit instead (:mod:`tapas_opt.mip.patterns`), from a start.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ from dataclasses import replace
 import numpy as np
 
 from tapas_opt.mip import highs
+from tapas_opt.mip.alike import Alike, alike_of
 from tapas_opt.mip.model import BoolArray, FloatArray, MipArrays, MipModel
 from tapas_opt.mip.neighbourhoods import Neighbourhoods
 from tapas_opt.mip.part import Part, part_of
+from tapas_opt.mip.patterns import Limits, Patterns
 from tapas_opt.mip.pricing import Blocks, blocks_of, climbed
 from tapas_opt.mip.result import MipResult, MipStatus, proven_status
 from tapas_opt.mip.trivial import trivial_result
@@ -64,6 +69,12 @@ PROVEN_COLUMNS = 20_000
 
 PART_S = 1.0
 """A part that takes longer is too large to be worth it."""
+
+FEW_TAKEN = 20
+"""Units that take more than so many on average have too many patterns to go by them."""
+
+PATTERNS_S = 1.0
+"""Patterns of alike units are proven for so long between two attempts at a solution."""
 
 PART_NODES = 50
 """So many nodes of its search tree end a part where work is counted instead of time."""
@@ -191,6 +202,11 @@ class _Search:
 
     def run(self) -> None:
         """All five steps, until the gap is small enough or the time is up."""
+        alike = alike_of(self.blocks)
+        if alike is not None and self.best is not None and alike.size.sum() <= FEW_TAKEN * len(alike.column):
+            self._by_patterns(alike, self.best)
+        if self.done:
+            return
         typical = self.blocks.typical_cost
         softness = tuple(typical * multiple for multiple in SOFTNESS)
         climb = climbed(self.blocks, softness, CLIMB_STEPS, time.perf_counter() + CLIMB_FRAC * self.left_s)
@@ -214,6 +230,20 @@ class _Search:
             if self.idle > PATIENCE * neighbourhoods.count:
                 self.idle = 0
                 self._prove(self.best, price, above)
+
+    def _by_patterns(self, alike: Alike, start: FloatArray) -> None:
+        """Units that are alike: their patterns give a bound, then solutions, by dives and by choice in turn."""
+        limits = Limits(lambda: self.left_s, PART_NODES if self.by_work else None)
+        patterns = Patterns(alike, start, self.seed, limits)
+        self.raise_bound(highs.solve(alike.together, deadline_s=self._limit_s(self.left_s)).bound)
+        while not self.done and self.rounds > 0:
+            self.rounds -= 1
+            patterns.generate(self.left_s / 4)
+            for units in (patterns.dive(), patterns.chosen()):
+                if units is not None:
+                    self.offer(alike.spread(units, self.arrays.columns_count))
+            if not self.done:
+                self.raise_bound(patterns.bound(self.blocks.whole_bound, PATTERNS_S))
 
     def _relaxed(self, price: FloatArray, typical: float) -> tuple[FloatArray, FloatArray] | None:
         """The linear program by column generation: its values and prices; None where it has none, or time is up."""
