@@ -19,9 +19,6 @@ __all__ = ["SurvivalSide", "declaring", "relief_of", "with_relief"]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-FAR = np.int64(2**60)
-"""Room of a pair in a slot where no limit is stated."""
-
 
 def with_relief(problem: PlacementProblem, plan: PlacementPlan) -> PlacementPlan:
     """The plan with the relief and the shortfall that it needs, chosen cheapest first."""
@@ -103,81 +100,84 @@ class _PartSide:
 
     Attributes
     ----------
-    spare, room
-        ``[pair, slot]`` thousandths that may still be drawn with everything relieved, and without any relief.
+    draw, left
+        ``[type, hardware, slot]`` what a VM draws, and what of it cannot be relieved.
+    place, row, state
+        As the kernels have them: pairs and shares of kinds; pairs' rows with their slots and cells; what is left.
+    cells
+        ``[room]`` where its cells begin and end.
     worst
         ``[room]`` estimate of what relief in its worst failure costs; the parts share it.
+    stale
+        ``[type, room]`` what was taken there since the type was judged.
     """
 
     def __init__(self, problem: PlacementProblem, part: Secured, first: IntArray, worst: IntArray) -> None:
-        self.part, self.worst = part, worst
-        self.draw = part.family.counted(problem.type_power_w, problem.type_airflow_cfm)
+        self.worst, self.price = worst, int(part.relief_price[0])
+        self.draw = np.ascontiguousarray(part.family.counted(problem.type_power_w, problem.type_airflow_cfm))
         self.left = self.draw - part.type_relief.sum(axis=2)
         looks, of_class = np.unique(
             np.column_stack([part.kind[first], problem.server_hardware[first]]), axis=0, return_inverse=True
         )
-        self.kind, self.hardware, self.of_class = looks[:, 0], looks[:, 1], of_class.ravel()
-        room = np.where(part.family.needs_row, PERMILLE * (part.tolerated - part.family.base), FAR)
-        self.room, self.spare = room, room + part.relieved_permille(part.available.sum(axis=1))
-        self.known: dict[int, tuple[BoolArray, IntArray]] = {}
-        self._rank_scenarios()
-
-    def _rank_scenarios(self) -> None:
-        """Number the scenarios within their rooms, and find the looks of each room."""
-        part = self.part
-        order = np.argsort(part.scenario_room, kind="stable")
-        begin = np.searchsorted(part.scenario_room[order], part.scenario_room[order])
-        self.rank = np.empty_like(order)
-        self.rank[order] = np.arange(len(order)) - begin
-        pair = part.family.member[self.kind, 0]
+        self.look = np.ascontiguousarray(looks[:, 0]), np.ascontiguousarray(looks[:, 1])
+        self.of_class = of_class.ravel()
+        self.place = part.family.member, part.family.share_permille
+        self._number_rows(part)
+        pair = part.family.member[self.look[0], 0] if part.family.member.shape[1] else np.full(len(looks), NONE)
         self.room_of_look = np.where(pair == NONE, NONE, part.scenario_room[part.scenario[pair]])
         self.looks = {int(r): np.flatnonzero(self.room_of_look == r) for r in np.unique(self.room_of_look) if r != NONE}
-        self.shape = (int(self.rank.max(initial=0)) + 1, part.family.base.shape[1])
+        shape = (len(problem.type_fits), len(looks))
+        self.allowed, self.costs = np.ones(shape, dtype=bool), np.zeros(shape, dtype=np.int64)
+        self.stale = np.ones((len(problem.type_fits), len(worst)), dtype=bool)
+
+    def _number_rows(self, part: Secured) -> None:
+        """Number rows by pair and cells by room, and work out what is left in each."""
+        pair, slot = np.nonzero(part.family.needs_row)
+        by_room = np.lexsort((np.arange(len(part.scenarios)), part.scenario_room))
+        stated = part.stated[by_room]
+        number = np.cumsum(stated).reshape(stated.shape) - 1
+        rank = np.empty_like(by_room)
+        rank[by_room] = np.arange(len(by_room))
+        cell = number[rank[part.scenario[pair]], slot]
+        room_of_cell = part.scenario_room[by_room][np.nonzero(stated)[0]]
+        rooms = np.arange(len(self.worst))
+        self.cells = np.searchsorted(room_of_cell, rooms), np.searchsorted(room_of_cell, rooms, side="right")
+        room = PERMILLE * (part.tolerated - part.family.base)
+        spare = room + part.relieved_permille(part.available.sum(axis=1))
+        need = np.zeros(int(stated.sum()), dtype=np.int64)
+        np.add.at(need, cell, np.maximum(0, -room[pair, slot]))
+        self.row = np.searchsorted(pair, np.arange(len(part.family.domains) + 1)), slot, cell
+        self.state = spare[pair, slot], room[pair, slot], need
 
     def judged(self, kind: int) -> tuple[BoolArray, IntArray]:
         """``[server class]`` whether a VM of a type may go there, and the price."""
-        if kind not in self.known:
-            self.known[kind] = np.ones(len(self.kind), dtype=bool), np.zeros(len(self.kind), dtype=np.int64)
-            for room in self.looks:
-                self._judge(kind, room)
-        allowed, price = self.known[kind]
-        return allowed[self.of_class], price[self.of_class]
+        from tapas_opt.placement.survival import kernels  # noqa: PLC0415  compiled loops take long to import
+
+        draw = self.draw[kind], self.left[kind]
+        for room in np.flatnonzero(self.stale[kind]).tolist():
+            if room in self.looks:
+                kernels.judge(
+                    *(self.looks[room], self.look, self.place, self.row, self.state, self._cells(room), draw),
+                    *(self.price, int(self.worst[room]), self.allowed[kind], self.costs[kind]),
+                )
+        self.stale[kind] = False
+        return self.allowed[kind, self.of_class], self.costs[kind, self.of_class]
 
     def take(self, kind: int, k: int, sign: int) -> None:
-        """Count a VM on a class, or take it back, and judge its room anew."""
+        """Count a VM on a class, or take it back; what was known of its room is stale."""
+        from tapas_opt.placement.survival import kernels  # noqa: PLC0415  compiled loops take long to import
+
         look = int(self.of_class[k])
         room = int(self.room_of_look[look])
         if room == NONE:
             return
-        hardware = int(self.hardware[look])
-        for pair, share in self.part.at_kind(int(self.kind[look])):
-            self.spare[pair] -= sign * share * self.left[kind, hardware]
-            self.room[pair] -= sign * share * self.draw[kind, hardware]
-        self.worst[room] = max(int(self.worst[room]), int(self._cost(room).max(initial=0)))
-        for known in self.known:
-            self._judge(known, room)
+        hardware = int(self.look[1][look])
+        draw = self.draw[kind, hardware], self.left[kind, hardware]
+        cost = kernels.draw_on(
+            int(self.look[0][look]), sign, self.place, self.row, self.state, self._cells(room), draw, self.price
+        )
+        self.worst[room] = max(int(self.worst[room]), int(cost))
+        self.stale[:, room] = True
 
-    def _cost(self, room: int) -> IntArray:
-        """``[scenario of the room, slot]`` what all that is needed there would cost from the cheapest tier."""
-        cost = np.zeros(self.shape, dtype=np.int64)
-        pairs = np.flatnonzero(self.part.scenario_room[self.part.scenario] == room)
-        np.add.at(cost, self.rank[self.part.scenario[pairs]], np.maximum(0, -self.room[pairs]))
-        return np.asarray(cost * self.part.relief_price[0] // PERMILLE)
-
-    def _judge(self, kind: int, room: int) -> None:
-        """Judge a type at the looks of one room."""
-        looks, part = self.looks[room], self.part
-        allowed, price = self.known[kind]
-        draw, left = (of[kind, self.hardware[looks]] for of in (self.draw, self.left))
-        fits = np.ones(len(looks), dtype=bool)
-        more = np.zeros((len(looks), *self.shape), dtype=np.int64)
-        kinds = self.kind[looks]
-        for pair, share in zip(part.family.member[kinds].T, part.family.share_permille[kinds].T, strict=True):
-            on, by = np.flatnonzero(pair != NONE), share[:, None]
-            fits[on] &= (self.spare[pair[on]] >= by[on] * left[on]).all(axis=1)
-            before = self.room[pair[on]]
-            needed = np.maximum(0, by[on] * draw[on] - np.maximum(0, before))
-            more[on, self.rank[part.scenario[pair[on]]]] += needed
-        cost = self._cost(room) + -(-more * part.relief_price[0] // PERMILLE)
-        allowed[looks] = fits
-        price[looks] = np.maximum(0, cost.max(axis=(1, 2)) - self.worst[room])
+    def _cells(self, room: int) -> tuple[int, int]:
+        return int(self.cells[0][room]), int(self.cells[1][room])
