@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tapas_opt.control.events import OperatingMode
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.result import Mode, Status
-from tapas_opt.domain.workload import Vm
+from tapas_opt.domain.workload import Reservation, Vm
 from tapas_opt.reconfiguration.problem import Stage
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Pushed",
     "Ranked",
     "Rejection",
+    "ReservationUse",
     "Routed",
     "RoutingClass",
     "RoutingTable",
@@ -93,13 +94,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a batch of VMs went; ``request_id`` asks for the same answer again."""
+    """Where a batch of VMs went, with the GPUs of parts of servers; ``request_id`` asks for the same answer again."""
 
     request_id: str
     decision: Decision
     server_of: Mapping[str, str]
     unplaced: tuple[str, ...]
     reserved_until_s: float | None
+    gpus_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +258,15 @@ class VmRecord:
     reserved_until_s: float | None = None
     desired_configuration: str = ""
     load_frac: float | None = None
+    gpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationUse:
+    """Servers that are kept back, and on how many of them its tenant runs VMs that are not spot."""
+
+    reservation: Reservation
+    used: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from tapas_opt.client.answers import (
     Plan,
     Pushed,
     Ranked,
+    ReservationUse,
     Routed,
     RoutingTable,
     Snapshot,
@@ -45,7 +46,7 @@ from tapas_opt.client.answers import (
 from tapas_opt.control.events import OperatingMode, ServerState
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure
-from tapas_opt.domain.workload import Endpoint, Group, Vm
+from tapas_opt.domain.workload import Endpoint, Group, Reservation, Vm
 from tapas_opt.errors import DeadlinePassed, InvalidInput, ServerUnreachable
 from tapas_opt.reconfiguration.problem import Stage
 from tapas_opt.service import convert
@@ -165,9 +166,9 @@ class Client:
         self._call(self._fleet.PutEndpoint, request)
 
     def adopt(
-        self, vms: Iterable[tuple[Vm, str]], groups: Iterable[Group] = (), *, request_id: str | None = None
+        self, vms: Iterable[messages.OnServer], groups: Iterable[Group] = (), *, request_id: str | None = None
     ) -> int:
-        """Take over VMs that run already; returns how many."""
+        """Take over VMs that run already, each with its server and, for a part of one, its GPUs; returns how many."""
         request = fleet_service_pb2.AdoptVmsRequest(
             request_id=_id(request_id),
             vms=messages.placed_vms(vms),
@@ -175,7 +176,9 @@ class Client:
         )
         return int(self._call(self._fleet.AdoptVms, request).adopted)
 
-    def sync(self, vms: Iterable[tuple[Vm, str]], *, request_id: str | None = None) -> tuple[Mapping[str, str], ...]:
+    def sync(
+        self, vms: Iterable[messages.OnServer], *, request_id: str | None = None
+    ) -> tuple[Mapping[str, str], ...]:
         """Say what really runs; returns the differences to what the server believed."""
         request = fleet_service_pb2.SyncVmsRequest(request_id=_id(request_id), vms=messages.placed_vms(vms))
         answer = self._call(self._fleet.SyncVms, request)
@@ -195,6 +198,22 @@ class Client:
             token = answer.next_page_token
             if not token:
                 return
+
+    def put_reservation(self, reservation: Reservation, *, request_id: str | None = None) -> None:
+        """Keep servers back, for a tenant or for failover."""
+        message = convert.fill(site_service_pb2.Reservation(), reservation)
+        request = site_service_pb2.PutReservationRequest(request_id=_id(request_id), reservation=message)
+        self._call(self._site.PutReservation, request)
+
+    def remove_reservation(self, name: str, *, request_id: str | None = None) -> None:
+        """Keep these servers back no longer."""
+        request = site_service_pb2.RemoveReservationRequest(request_id=_id(request_id), name=name)
+        self._call(self._site.RemoveReservation, request)
+
+    def reservations(self) -> tuple[ReservationUse, ...]:
+        """What is kept back, and how much of it its tenant uses."""
+        answer = self._call(self._site.ListReservations, site_service_pb2.ListReservationsRequest())
+        return tuple(messages.read(ReservationUse, one) for one in answer.reservations)
 
     # --- placement ------------------------------------------------------------------------------------------------
 
@@ -224,6 +243,7 @@ class Client:
             request_id=request.request_id,
             decision=messages.read(Decision, answer.decision),
             server_of={placement.vm: placement.server for placement in answer.placements},
+            gpus_of={placement.vm: tuple(placement.gpus) for placement in answer.placements if placement.gpus},
             unplaced=tuple(answer.unplaced),
             reserved_until_s=answer.reserved_until_s if answer.HasField("reserved_until_s") else None,
         )

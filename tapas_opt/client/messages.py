@@ -16,14 +16,23 @@ from tapas_opt.control.telemetry import PER_GPU, Readings
 from tapas_opt.domain.workload import Vm
 from tapas_opt.service import convert
 
-__all__ = ["completion", "placed_vms", "read", "readings"]
+__all__ = ["OnServer", "completion", "placed_vms", "read", "readings"]
 
 T = TypeVar("T")
 
 
-def placed_vms(vms: Iterable[tuple[Vm, str]]) -> list[common_pb2.PlacedVm]:
+OnServer = tuple[Vm, str] | tuple[Vm, str, tuple[int, ...]]
+"""A VM, its server and, where it has a part of that, the numbers of its GPUs."""
+
+
+def placed_vms(vms: Iterable[OnServer]) -> list[common_pb2.PlacedVm]:
     """VMs with the servers that they are on."""
-    return [common_pb2.PlacedVm(vm=convert.fill(common_pb2.Vm(), vm), server=server) for vm, server in vms]
+    return [
+        common_pb2.PlacedVm(
+            vm=convert.fill(common_pb2.Vm(), item[0]), server=item[1], gpus=item[2] if len(item) > 2 else ()
+        )
+        for item in vms
+    ]
 
 
 def completion(one: Completion) -> routing_service_pb2.CompleteRequestsRequest:

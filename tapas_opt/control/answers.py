@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tapas_opt.control.events import Event
+from tapas_opt.control.events import Event, VmOnServer
 from tapas_opt.control.fleet import Basis
 from tapas_opt.domain.result import Constraint, Mode, Result
 from tapas_opt.domain.workload import Vm
@@ -52,6 +52,7 @@ class PlacementAnswer:
     """Servers for a batch; ``events`` hold them once they are applied."""
 
     vms: tuple[Vm, ...]
+    placed: tuple[VmOnServer, ...]
     result: Result[PlacementPlan]
     context: Context
     events: tuple[Event, ...]

@@ -28,10 +28,11 @@ from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast, Profiles
 from tapas_opt.control.news import News
 from tapas_opt.control.outlook import Outlook
+from tapas_opt.control.parts import on_servers
 from tapas_opt.control.placing import placement_problem
 from tapas_opt.control.plans import Plans, applied, renewed
 from tapas_opt.control.reconfiguring import reconfiguration_problem
-from tapas_opt.control.requests import endpoint_faults, placed_faults, vm_faults
+from tapas_opt.control.requests import endpoint_faults, placed_faults, reservation_faults, vm_faults
 from tapas_opt.control.router import Router
 from tapas_opt.control.settings import Settings
 from tapas_opt.control.syncing import differences
@@ -41,7 +42,7 @@ from tapas_opt.domain.failure import Failure, effect_of
 from tapas_opt.domain.result import Result
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology
-from tapas_opt.domain.workload import Endpoint, Group, Vm
+from tapas_opt.domain.workload import Endpoint, Group, Reservation, Vm
 from tapas_opt.errors import Conflict, InvalidInput, NotFound
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.mip.worker import Workers
@@ -165,6 +166,10 @@ class Controller:
             gone = [label for label, failure in self.fleet.failures.items() if not _knows(topology, failure)]
             if gone:
                 raise Conflict(f"the elements of {', '.join(gone)} have failed but are not in the new site; clear them")
+            homeless = [one for one in self.fleet.reservations.values() if reservation_faults(Fleet(site), one)]
+            if homeless:
+                names = ", ".join(one.name for one in homeless)
+                raise Conflict(f"the new site has not what is kept back by {names}; remove these reservations first")
             return (happened.SiteApplied(site),)
 
     def put_endpoint(self, endpoint: Endpoint) -> tuple[happened.Event, ...]:
@@ -179,6 +184,22 @@ class Controller:
         with self.lock:
             self.fleet.server_number(server)
         return (happened.ServerStateSet(server, state),)
+
+    def put_reservation(self, reservation: Reservation) -> tuple[happened.Event, ...]:
+        """Keep servers back, for a tenant or for failover."""
+        with self.lock:
+            faults = reservation_faults(self.fleet, reservation)
+            if faults:
+                raise InvalidInput(f"reservation {reservation.name}", faults)
+        return (happened.ReservationPut(reservation),)
+
+    def remove_reservation(self, name: str) -> tuple[happened.Event, ...]:
+        """Keep these servers back no longer."""
+        with self.lock:
+            if name not in self.fleet.reservations:
+                known = ", ".join(sorted(self.fleet.reservations)) or "there is none"
+                raise NotFound("reservation", name, known)
+        return (happened.ReservationRemoved(name),)
 
     def set_mode(self, mode: happened.OperatingMode) -> tuple[happened.Event, ...]:
         """Watch, advise or act from now on."""
@@ -498,11 +519,10 @@ class Controller:
             seed=settings.seed,
             workers=self._workers,
         )
-        found = result.plan.server_of
-        held = tuple(happened.VmOnServer(vm, found[vm.name]) for vm in vms if vm.name in found)
+        held = on_servers(problem, result.plan, vms)
         put = tuple(happened.GroupPut(group) for group in groups)
         reserved = (happened.VmsReserved(held, now_s + self.settings.reservation_s),) if held else ()
-        return PlacementAnswer(tuple(vms), result, context, (*put, *reserved))
+        return PlacementAnswer(tuple(vms), held, result, context, (*put, *reserved))
 
     def _reconfiguration(
         self, stage: Stage, failures: tuple[Failure, ...], now_s: float

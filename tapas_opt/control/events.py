@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.site import Site
-from tapas_opt.domain.workload import Endpoint, Group, Vm
+from tapas_opt.domain.workload import Endpoint, Group, Reservation, Vm
 
 __all__ = [
     "ConfigurationAcknowledged",
@@ -56,10 +56,11 @@ class OperatingMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VmOnServer:
-    """A VM and the server it is on."""
+    """A VM and the server it is on; the numbers of its GPUs, if it has a part of the server only."""
 
     vm: Vm
     server: str
+    gpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,22 @@ class VmsReleased:
     names: tuple[str, ...]
     why: str = "released"
     kind: Literal["vms_released"] = "vms_released"
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationPut:
+    """Servers are kept back from now on; a reservation of the same name is replaced."""
+
+    reservation: Reservation
+    kind: Literal["reservation_put"] = "reservation_put"
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationRemoved:
+    """These servers are kept back no longer."""
+
+    name: str
+    kind: Literal["reservation_removed"] = "reservation_removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +221,8 @@ Event = Annotated[
     | VmsReserved
     | VmsConfirmed
     | VmsReleased
+    | ReservationPut
+    | ReservationRemoved
     | ServerStateSet
     | FailureReported
     | FailureCleared

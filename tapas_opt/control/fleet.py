@@ -11,7 +11,7 @@ from tapas_opt.control import events as happened
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology, topology_of
-from tapas_opt.domain.workload import Endpoint, Group, Vm, VmKind
+from tapas_opt.domain.workload import Endpoint, Group, Reservation, Vm, VmKind
 from tapas_opt.errors import NotFound
 
 __all__ = ["Basis", "Fleet", "FleetVm", "VmState", "clock_frac"]
@@ -41,6 +41,8 @@ class FleetVm:
         The choice that its agent last said it runs; None until then, which means the one it started with.
     generation, acknowledged
         Number of its desired choice, and the last number that its agent acknowledged.
+    gpus
+        Numbers of its GPUs; empty for one that has a whole server.
     """
 
     vm: Vm
@@ -51,6 +53,7 @@ class FleetVm:
     serving: str | None = None
     generation: int = 1
     acknowledged: int = 0
+    gpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Fleet:
         self.generation = 0
         self.endpoints: dict[str, Endpoint] = {}
         self.groups: dict[str, Group] = {}
+        self.reservations: dict[str, Reservation] = {}
         self.vms: dict[str, FleetVm] = {}
         self.server_states: dict[str, happened.ServerState] = {}
         self.failures: dict[str, Failure] = {}
@@ -107,11 +111,11 @@ class Fleet:
             raise NotFound("VM", name, "it was never placed, or was released already")
         return self.vms[name]
 
-    def occupant(self) -> list[FleetVm | None]:
-        """``[server]`` the VM on each server, if any."""
-        on: list[FleetVm | None] = [None] * len(self.topology.servers)
+    def occupants(self) -> list[tuple[FleetVm, ...]]:
+        """``[server]`` the VMs on each server: none, one that has all of it, or several that have parts."""
+        on: list[tuple[FleetVm, ...]] = [()] * len(self.topology.servers)
         for placed in self.vms.values():
-            on[self._server_number[placed.server]] = placed
+            on[self._server_number[placed.server]] += (placed,)
         return on
 
     def saas(self) -> list[FleetVm]:
@@ -119,8 +123,12 @@ class Fleet:
         return sorted((p for p in self.vms.values() if p.vm.kind is VmKind.SAAS), key=lambda placed: placed.vm.name)
 
     def changeable(self) -> list[FleetVm]:
-        """VMs that agents may be told to change, in order of name: SaaS, and IaaS that agreed to be slowed."""
-        return sorted((p for p in self.vms.values() if p.vm.may_be_slowed), key=lambda placed: placed.vm.name)
+        """VMs that agents may be told to change, in order of name: SaaS, and IaaS that agreed to be slowed.
+
+        Not those that have parts of servers: what one of them draws is not known apart from its neighbours.
+        """
+        may = (p for p in self.vms.values() if p.vm.may_be_slowed and not p.gpus)
+        return sorted(may, key=lambda placed: placed.vm.name)
 
     def basis(self, failures: Iterable[Failure]) -> Basis:
         """What a plan made now under these failures stands on."""
@@ -192,12 +200,14 @@ class Fleet:
     def _(self, event: happened.VmsAdopted) -> None:
         self._forget_waves_of([item.vm.name for item in event.vms])
         for item in event.vms:
-            self.vms[item.vm.name] = FleetVm(self._as_born(item.vm), item.server, VmState.RUNNING)
+            self.vms[item.vm.name] = FleetVm(self._as_born(item.vm), item.server, VmState.RUNNING, gpus=item.gpus)
 
     @_add.register
     def _(self, event: happened.VmsReserved) -> None:
         for item in event.vms:
-            self.vms[item.vm.name] = FleetVm(self._as_born(item.vm), item.server, VmState.RESERVED, event.expires_at_s)
+            self.vms[item.vm.name] = FleetVm(
+                self._as_born(item.vm), item.server, VmState.RESERVED, event.expires_at_s, gpus=item.gpus
+            )
 
     @_add.register
     def _(self, event: happened.VmsConfirmed) -> None:
@@ -210,6 +220,14 @@ class Fleet:
         self.silent.difference_update(event.names)
         for name in event.names:
             self.vms.pop(name, None)
+
+    @_add.register
+    def _(self, event: happened.ReservationPut) -> None:
+        self.reservations[event.reservation.name] = event.reservation
+
+    @_add.register
+    def _(self, event: happened.ReservationRemoved) -> None:
+        self.reservations.pop(event.name, None)
 
     @_add.register
     def _(self, event: happened.ServerStateSet) -> None:

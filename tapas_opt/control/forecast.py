@@ -151,7 +151,12 @@ class Forecast:
     @cached_property
     def ceiling_w(self) -> IntArray:
         """``[server]`` the highest GPU power that keeps every GPU below its limits."""
-        return self.models.gpu_power_ceiling_w(
+        return np.asarray(self.gpu_ceiling_w.min(axis=1))
+
+    @cached_property
+    def gpu_ceiling_w(self) -> IntArray:
+        """``[server, gpu]`` the highest power that keeps the GPU below its limits."""
+        return self.models.gpu_power_ceilings_w(
             self.fleet.topology,
             self.outdoor_c,
             self.room_load_frac,
@@ -285,37 +290,44 @@ class Forecast:
         VMs named in ``idle`` are left out: their servers count as idle.
         """
         loads, kind = self._loads(idle) if idle else self._present_loads
-        rows = [
-            np.full(len(hours), self.idle_gpu_power_w(hardware))
-            if placed is None
-            else self.gpu_power_w(placed, hardware, hours)
-            for hardware, placed in loads
-        ]
+        rows = [self._mean_gpu_power_w(hardware, vms, hours) for hardware, vms in loads]
         gpu_power = np.array(rows).reshape(len(rows), len(hours))
         return self._server_power_w(gpu_power, kind) + self._overhead_w, self._airflow_cfm(gpu_power, kind)
 
+    def _mean_gpu_power_w(self, hardware: str, vms: tuple[FleetVm, ...], hours: IntArray) -> FloatArray:
+        """``[slot]`` over all GPUs of a server with these VMs; those that nobody has are idle."""
+        idle_w = self.idle_gpu_power_w(hardware)
+        mean = np.full(len(hours), idle_w)
+        for placed in vms:
+            mean += self.gpus_frac(placed.vm, hardware) * (self.gpu_power_w(placed, hardware, hours) - idle_w)
+        return mean
+
+    def gpus_frac(self, vm: Vm, hardware: str) -> float:
+        """Which part of a server's GPUs a VM has."""
+        return 1.0 if vm.gpus is None else vm.gpus / self.fleet.topology.site.hardware[hardware].gpus
+
     @cached_property
-    def _present_loads(self) -> tuple[list[tuple[str, FleetVm | None]], IntArray]:
+    def _present_loads(self) -> tuple[list[tuple[str, tuple[FleetVm, ...]]], IntArray]:
         return self._loads(frozenset())
 
-    def _loads(self, idle: frozenset[str]) -> tuple[list[tuple[str, FleetVm | None]], IntArray]:
-        """Each kind of load, as a hardware and a VM that stands for it, and ``[server]`` which kind each carries."""
+    def _loads(self, idle: frozenset[str]) -> tuple[list[tuple[str, tuple[FleetVm, ...]]], IntArray]:
+        """Each kind of load, as a hardware and VMs that stand for it, and ``[server]`` which kind each carries."""
         topology = self.fleet.topology
         hardware_of = [topology.hardware[h] for h in topology.server_hardware]
-        loads: dict[tuple[str | None, ...], tuple[int, tuple[str, FleetVm | None]]] = {}
+        loads: dict[tuple[object, ...], tuple[int, tuple[str, tuple[FleetVm, ...]]]] = {}
         kind = np.empty(len(topology.servers), dtype=np.int64)
-        for s, placed in enumerate(self.fleet.occupant()):
-            on = None if placed is None or placed.vm.name in idle else placed
-            key = (hardware_of[s],) if on is None else self._load_key(on, hardware_of[s])
+        for s, vms in enumerate(self.fleet.occupants()):
+            on = tuple(placed for placed in vms if placed.vm.name not in idle)
+            key = (hardware_of[s], *(self._load_key(placed) for placed in on))
             kind[s] = loads.setdefault(key, (len(loads), (hardware_of[s], on)))[0]
         return [load for _, load in loads.values()], kind
 
-    def _load_key(self, placed: FleetVm, hardware: str) -> tuple[str | None, ...]:
-        """VMs of which this is the same are predicted to load their servers alike."""
+    def _load_key(self, placed: FleetVm) -> tuple[object, ...]:
+        """VMs of which this is the same are predicted to load servers of one hardware alike."""
         vm = placed.vm
         own = vm.name if self.models.has_own_load(vm.template, vm.name) else None
         runs = placed.serving if vm.endpoint is None else placed.choice
-        return vm.kind, vm.template, own, runs or vm.configuration, hardware
+        return vm.kind, vm.template, own, runs or vm.configuration, vm.gpus
 
     def _server_power_w(self, gpu_power_w: FloatArray, kind: IntArray) -> FloatArray:
         power = np.empty((len(kind), gpu_power_w.shape[1]))
@@ -355,6 +367,26 @@ class Forecast:
         overhead = np.where(np.isnan(shown), learned, np.clip(shown, learned, most))
         return np.asarray((overhead / servers)[topology.server_row][:, None])
 
+    def further_draw_of_part(
+        self, hardware: str, gpu_power_w: FloatArray, inlet_c: float, gpus_frac: float
+    ) -> tuple[IntArray, IntArray]:
+        """Watts and CFM that a server draws more if a part of its GPUs draws ``gpu_power_w``, whatever the others do.
+
+        The mean rises by ``gpus_frac`` of what these rise by; the server at most as steeply as anywhere between idle
+        and the highest power of its GPUs. Several parts, added up, are never short of the learned curve.
+        """
+        idle_w, most_w = self.idle_gpu_power_w(hardware), self.fleet.topology.site.hardware[hardware].gpu_max_power_w
+        learned = (self.models.server_power, self.models.airflow)
+        knots = [knot for model in learned for knot in model.entries[hardware].gpu_power_w if idle_w < knot < most_w]
+        points = np.unique([idle_w, *knots, most_w])
+        rise = np.maximum(0.0, gpu_power_w - idle_w) * gpus_frac
+        power = self.models.server_power_w(hardware, points, inlet_c)
+        airflow = self.models.airflow_cfm(hardware, points, inlet_c)
+        watts, cfm = (
+            np.ceil(rise * max(0.0, float((np.diff(values) / np.diff(points)).max()))) for values in (power, airflow)
+        )
+        return watts.astype(np.int64), cfm.astype(np.int64)
+
     def further_draw(self, hardware: str, gpu_power_w: FloatArray, inlet_c: float) -> tuple[IntArray, IntArray]:
         """Watts and CFM beyond idle of a server whose GPUs draw ``gpu_power_w`` on average, rounded up."""
         points = np.concatenate([[self.idle_gpu_power_w(hardware)], gpu_power_w])
@@ -373,7 +405,7 @@ class Forecast:
         Servers of the VMs named in ``idle`` count as idle, measured or not.
         """
         power, airflow = self.server_draw(np.array([[self.hour]]), idle)
-        held = np.array([placed is not None and placed.vm.name in idle for placed in self.fleet.occupant()])
+        held = np.array([any(placed.vm.name in idle for placed in vms) for vms in self.fleet.occupants()])
         servers = self.fleet.topology.servers
         watts = self.latest.values("server_power_w", servers, self.now_s)[:, None] + self._present_overhead_w
         cfm = self.latest.values("airflow_cfm", servers, self.now_s)[:, None]

@@ -12,10 +12,13 @@ from tapas_opt.budgets.numbers import BudgetNumbers, budget_numbers, joined
 from tapas_opt.control.events import ServerState
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast
+from tapas_opt.control.parts import any_part, free_gpus, on_parts
+from tapas_opt.control.promising import promises
 from tapas_opt.domain.failure import Effect, effect_of
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.domain.workload import Group, SpreadOver, Vm
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
+from tapas_opt.placement.promises.numbers import TogetherIn
 
 __all__ = ["placement_problem"]
 
@@ -42,7 +45,7 @@ def placement_problem(
     power, airflow, gpu_power, fits = _type_arrays(forecast, [vm for _, vm in types.values()], hours)
     spread = _groups(fleet, vms, groups)
     group_number = {group.name: g for g, group in enumerate(spread)}
-    return PlacementProblem(
+    problem = PlacementProblem(
         vms=tuple(vm.name for vm in vms),
         servers=topology.servers,
         vm_type=np.array([types[_type_key(forecast, vm)][0] for vm in vms], dtype=np.int64),
@@ -53,11 +56,14 @@ def placement_problem(
         type_gpu_power_w=gpu_power,
         type_fits=fits,
         server_hardware=topology.server_hardware,
-        server_available=_available(forecast),
+        server_available=_available(forecast, vms),
         server_ceiling_w=_useful_ceiling_w(forecast),
         groups=spread,
         budgets=numbers.tolerating_present_excess(),
+        vm_spot=np.array([vm.spot for vm in vms], dtype=bool),
+        promises=promises(fleet, vms, _in_service(forecast)),
     )
+    return on_parts(problem, forecast, [vm for _, vm in types.values()]) if any_part(vms) else problem
 
 
 def _budgets(forecast: Forecast, hours: IntArray, slots: tuple[str, ...]) -> BudgetNumbers:
@@ -93,14 +99,14 @@ def _lasting(forecast: Forecast) -> Effect:
     )
 
 
-TypeKey = tuple[str, str, str | None, str | None, str | None]
+TypeKey = tuple[str, str, str | None, str | None, str | None, int | None]
 """VMs of one kind with the same load template, configuration and GPU model are predicted alike; one whose own load is
 known from before is a type of its own."""
 
 
 def _type_key(forecast: Forecast, vm: Vm) -> TypeKey:
     own = vm.name if forecast.models.has_own_load(vm.template, vm.name) else None
-    return vm.kind, vm.template, vm.configuration, vm.gpu_model, own
+    return vm.kind, vm.template, vm.configuration, vm.gpu_model, own, vm.gpus
 
 
 def _types(forecast: Forecast, vms: Sequence[Vm]) -> dict[TypeKey, tuple[int, Vm]]:
@@ -125,14 +131,18 @@ def _type_arrays(
             fits[w, h] = _fits(forecast, vm, hardware)
             if fits[w, h]:
                 gpu_w = forecast.gpu_power_w(FleetVm(vm, "", VmState.RESERVED), hardware, hours)
-                power[w, h], airflow[w, h] = forecast.further_draw(hardware, gpu_w, warmest_c)
+                if vm.gpus is None:
+                    power[w, h], airflow[w, h] = forecast.further_draw(hardware, gpu_w, warmest_c)
+                else:
+                    part = forecast.gpus_frac(vm, hardware)
+                    power[w, h], airflow[w, h] = forecast.further_draw_of_part(hardware, gpu_w, warmest_c, part)
                 gpu_power[w, h] = int(np.ceil(forecast.peak_gpu_power_w(vm, hardware)))
     return power, airflow, gpu_power, fits
 
 
 def _fits(forecast: Forecast, vm: Vm, hardware: str) -> bool:
-    gpu_model = forecast.fleet.topology.site.hardware[hardware].gpu_model
-    if vm.gpu_model not in (None, gpu_model):
+    item = forecast.fleet.topology.site.hardware[hardware]
+    if vm.gpu_model not in (None, item.gpu_model) or item.gpus % (vm.gpus or 1):
         return False
     return vm.endpoint is None or forecast.starting_profile(vm, hardware) is not None
 
@@ -144,15 +154,22 @@ def _useful_ceiling_w(forecast: Forecast) -> IntArray:
     return np.asarray(np.minimum(forecast.ceiling_w, most + PlacementPrices().comfort_w))
 
 
-def _available(forecast: Forecast) -> BoolArray:
-    """``[server]`` in service, with power, and without a VM."""
-    fleet = forecast.fleet
+def _available(forecast: Forecast, vms: Sequence[Vm]) -> BoolArray:
+    """``[server]`` in service, with power, and without a VM, or with some GPUs that parts may take."""
+    if any_part(vms):
+        free = free_gpus(forecast.fleet).any(axis=1)
+    else:
+        free = np.array([not on for on in forecast.fleet.occupants()])
+    return np.asarray(_in_service(forecast) & free)
+
+
+def _in_service(forecast: Forecast) -> BoolArray:
+    """``[server]`` may get VMs, and has power."""
+    states = forecast.fleet.server_states
     in_service = [
-        fleet.server_states.get(name, ServerState.IN_SERVICE) is ServerState.IN_SERVICE
-        for name in fleet.topology.servers
+        states.get(name, ServerState.IN_SERVICE) is ServerState.IN_SERVICE for name in forecast.fleet.topology.servers
     ]
-    empty = [placed is None for placed in fleet.occupant()]
-    return np.asarray(np.array(in_service) & np.array(empty) & ~forecast.effect.server_dark)
+    return np.array(in_service) & ~forecast.effect.server_dark
 
 
 def _groups(fleet: Fleet, vms: Sequence[Vm], groups: Sequence[Group]) -> tuple[SpreadGroup, ...]:
@@ -171,7 +188,13 @@ def _spread_group(fleet: Fleet, group: Group) -> SpreadGroup:
         max_per_place=group.max_per_place if group.spread_over else len(fleet.topology.servers),
         present=np.bincount(place_of[members], minlength=len(places)).astype(np.int64),
         all_or_nothing=group.all_or_nothing,
+        together=None if group.together_over is None else _together(fleet, group.together_over, members),
     )
+
+
+def _together(fleet: Fleet, over: SpreadOver, members: list[int]) -> TogetherIn:
+    place_of, places = _places(fleet.topology, over)
+    return TogetherIn(places, place_of, np.bincount(place_of[members], minlength=len(places)).astype(np.int64))
 
 
 def _places(topology: Topology, over: SpreadOver | None) -> tuple[IntArray, tuple[str, ...]]:
@@ -184,5 +207,7 @@ def _places(topology: Topology, over: SpreadOver | None) -> tuple[IntArray, tupl
             return topology.server_aisle, topology.aisles
         case SpreadOver.UPS_PAIR:
             return topology.server_ups_pair()
+        case SpreadOver.ROOM:
+            return topology.server_room, topology.rooms
         case None:
             return np.zeros(len(topology.servers), dtype=np.int64), ("anywhere",)

@@ -182,7 +182,7 @@ class _Moment:
         idle = np.full(len(topology.servers), np.nan)
         for hardware, on in self.forecast.servers_by_hardware():
             idle[on] = self.forecast.idle_gpu_power_w(hardware)
-        empty = np.array([placed is None for placed in self.forecast.fleet.occupant()])
+        empty = np.array([not vms for vms in self.forecast.fleet.occupants()])
         power = self._gpu_power_w
         gpus = has_gpu(topology).sum(axis=1)
         complete = np.isfinite(power).sum(axis=1) == gpus
@@ -192,7 +192,8 @@ class _Moment:
     def _implied_gpu_power_w(self) -> FloatArray:
         """``[server]`` of the hottest GPU, as the server's meter implies it: the learned curve, read backwards.
 
-        An instance may use some GPUs more than others: its profile says how mean and hottest go together.
+        An instance may use some GPUs more than others: its profile says how mean and hottest go together. Of a server
+        of which VMs have parts, the meter does not tell.
         """
         implied = np.full(len(self._topology.servers), np.nan)
         for hardware, on in self.forecast.servers_by_hardware():
@@ -204,9 +205,11 @@ class _Moment:
                 low, high = np.where(below, middle, low), np.where(below, high, middle)
             implied[on] = high
         implied[np.isnan(self._server_power_w + self._inlet_c)] = np.nan
-        for s, placed in enumerate(self.forecast.fleet.occupant()):
-            if placed is not None and np.isfinite(implied[s]):
-                implied[s] = self._hottest_w(placed, self._topology.server_hardware[s], implied[s])
+        for s, vms in enumerate(self.forecast.fleet.occupants()):
+            if any(placed.gpus for placed in vms):
+                implied[s] = np.nan
+            elif vms and np.isfinite(implied[s]):
+                implied[s] = self._hottest_w(vms[0], self._topology.server_hardware[s], implied[s])
         return implied
 
     def _hottest_w(self, placed: FleetVm, hardware: int, mean_w: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tapas_opt.control import events as happened
 from tapas_opt.control.answers import SyncAnswer
-from tapas_opt.control.fleet import Fleet, VmState
+from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.control.requests import placed_faults
 from tapas_opt.errors import InvalidInput
@@ -25,9 +25,12 @@ def differences(fleet: Fleet, profiles: Profiles, vms: Sequence[happened.VmOnSer
     """
     known = fleet.vms
     listed = {item.vm.name: item for item in vms}
-    taken = {item.server for item in vms}
+    taken: dict[str, list[happened.VmOnServer]] = {}
+    for item in vms:
+        taken.setdefault(item.server, []).append(item)
     held = {name for name, placed in known.items() if placed.state is VmState.RESERVED}
-    waiting = {name for name in held if known[name].server not in taken}
+    at = {name: taken.get(known[name].server, []) for name in held}
+    waiting = {name for name in held if not any(_collide(known[name], item) for item in at[name])}
     removed = tuple(sorted(known.keys() - listed.keys() - waiting))
     added = tuple(sorted(listed.keys() - known.keys()))
     moved = tuple(sorted(n for n in listed.keys() & known.keys() if _differs(fleet, listed[n])))
@@ -46,4 +49,9 @@ def _differs(fleet: Fleet, item: happened.VmOnServer) -> bool:
     """Whether the VM known by this name is on another server, or is another VM."""
     known = fleet.vms[item.vm.name]
     same = replace(item.vm, configuration=item.vm.configuration or known.vm.configuration) == known.vm
-    return known.server != item.server or not same
+    return known.server != item.server or {*known.gpus} != {*item.gpus} or not same
+
+
+def _collide(reserved: FleetVm, item: happened.VmOnServer) -> bool:
+    """Whether a VM on the server of a reserved one is there in its place."""
+    return not reserved.gpus or not item.gpus or bool({*reserved.gpus} & {*item.gpus})

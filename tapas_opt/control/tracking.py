@@ -205,7 +205,7 @@ class Tracking:
             sensors.look(t_s, compared[name])
             lately = t_s - sensors.tracker.read_at_s <= DAY_S
             self._drift.note(name, t_s, sensors.tracker.bias(t_s)[lately], sensors.p95_error)
-        runs = [_runs(placed) for placed in forecast.fleet.occupant()]
+        runs = [_runs(vms) for vms in forecast.fleet.occupants()]
         self._rises.note(t_s, compared["server_power"].reading, compared["airflow"].reading, runs)
         self.looked_at_s = t_s
         self._began_at_s = t_s if self._began_at_s is None else self._began_at_s
@@ -322,11 +322,12 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _runs(placed: FleetVm | None) -> str:
-    """What a server does that no decision of ours changes: an opaque VM by name, or nothing; else ``""``."""
-    if placed is None:
+def _runs(vms: tuple[FleetVm, ...]) -> str:
+    """What a server does that no decision of ours changes: opaque VMs by name, or nothing; else ``""``."""
+    if not vms:
         return "(nothing)"
-    return placed.vm.name if placed.vm.kind is VmKind.IAAS and placed.state is VmState.RUNNING else ""
+    opaque = all(placed.vm.kind is VmKind.IAAS and placed.state is VmState.RUNNING for placed in vms)
+    return " ".join(sorted(placed.vm.name for placed in vms)) if opaque else ""
 
 
 def _settings(p95_error: float, bounds: _Bounds) -> BiasSettings:

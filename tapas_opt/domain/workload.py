@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from tapas_opt.domain.fields import STRICT, Count, Fraction, Name, NonNegative, Positive
 
-__all__ = ["Endpoint", "Group", "RequestClass", "Slo", "SpreadOver", "Vm", "VmKind"]
+__all__ = ["Endpoint", "Group", "RequestClass", "Reservation", "Slo", "SpreadOver", "Vm", "VmKind"]
 
 
 class VmKind(StrEnum):
@@ -21,17 +21,18 @@ class VmKind(StrEnum):
 
 
 class SpreadOver(StrEnum):
-    """Which places the members of a group must not share too much."""
+    """Which places the members of a group must not share too much, or have to share."""
 
     RACK = "rack"
     ROW = "row"
     AISLE = "aisle"
     UPS_PAIR = "ups_pair"
+    ROOM = "room"
 
 
 @dataclass(frozen=True, slots=True)
 class Vm:
-    """A virtual machine as its owner asks for it; it takes a whole server.
+    """A virtual machine as its owner asks for it.
 
     Attributes
     ----------
@@ -43,10 +44,14 @@ class Vm:
         The GPU it needs, or None for any.
     priority
         1 (can wait) to 10; an unplaced VM costs in proportion.
+    spot
+        It can be evicted: it may sit on servers that are kept back, and costs less unplaced.
     capping_agreed
         An IaaS tenant has agreed to be slowed in an emergency. SaaS always may be; nobody else ever is.
     lifetime_s
         Expected life, from which the outdoor temperature it must bear is taken.
+    gpus
+        How many GPUs of a server it takes, in one aligned block; None for a whole server. IaaS only.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -61,6 +66,7 @@ class Vm:
     spot: bool = False
     capping_agreed: bool = False
     lifetime_s: Positive = 7 * 86_400.0
+    gpus: Literal[1, 2, 4, 8] | None = None
 
     @property
     def template(self) -> str:
@@ -83,6 +89,8 @@ class Group:
         At most so many members in one rack, row, aisle or UPS pair, so that they do not die together.
     all_or_nothing
         Whether a part of the group is of no use.
+    together_over
+        All members share one such place.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -90,6 +98,26 @@ class Group:
     spread_over: SpreadOver | None = None
     max_per_place: Count = 1
     all_or_nothing: bool = False
+    together_over: SpreadOver | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Whole servers of one hardware that are kept back: promised to a tenant, or free for failover without one.
+
+    Attributes
+    ----------
+    row, room
+        Where: in a row or in a room; with neither, anywhere on the site.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    name: Name
+    hardware: Name
+    servers: Count
+    tenant: Name | None = None
+    row: Name | None = None
+    room: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,17 +140,20 @@ class GpuTemperatureModel:
         return self._upper(number, *self._inputs(number, inlet_c, gpu_power_w))
 
     def ceiling_w(self, topology: Topology, inlet_c: ArrayLike, limit_c: ArrayLike) -> FloatArray:
-        """``[server]`` the GPU power at which the first GPU's upper temperature reaches its limit.
+        """``[server]`` the GPU power at which its first GPU's upper temperature reaches its limit."""
+        return np.asarray(np.nanmin(self.ceilings_w(topology, inlet_c, limit_c), axis=1))
 
-        Limits are ``[server]`` or ``[server, gpu]``. ``min over GPUs of φ⁻¹((T_limit − margin − a·T_in − c) / b)``, the
+    def ceilings_w(self, topology: Topology, inlet_c: ArrayLike, limit_c: ArrayLike) -> FloatArray:
+        """``[server, gpu]`` the power at which the GPU's upper temperature reaches its limit; NaN where there is none.
+
+        Limits are ``[server]`` or ``[server, gpu]``. ``φ⁻¹((T_limit − margin − a·T_in − c) / b)``, the
         exact inverse of :meth:`upper_c`: that is straight between the knots of φ, and beyond them.
         """
         number = self._numbers(topology)
         knots = self._knots[self._curve[number]].T[..., None]
         upper = self._upper(number, *self._inputs(number, inlet_c, knots))
         limit = np.asarray(limit_c, dtype=np.float64).reshape(len(number), -1)
-        power = _crossing(np.broadcast_to(knots, upper.shape), upper, limit)
-        return np.asarray(np.nanmin(power, axis=1))
+        return _crossing(np.broadcast_to(knots, upper.shape), upper, limit)
 
     def _numbers(self, topology: Topology) -> IntArray:
         return entry_numbers(topology, self.artefact.entries, self.artefact.pooled)

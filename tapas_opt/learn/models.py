@@ -33,6 +33,9 @@ _CurveT = TypeVar("_CurveT", Curve, Surface)
 
 RISE_MINUTES = (5, 15)
 
+NO_GPU_W = 1_000_000
+"""Ceiling of a GPU that is not there: it limits nothing."""
+
 CEILING_STEP_W = 10
 """Ceilings are floored to this, so that servers fall into few thermal classes."""
 
@@ -186,9 +189,33 @@ class LearnedModels:
         gpu_more_c: ArrayLike = 0.0,
         gpu_memory_more_c: ArrayLike = 0.0,
     ) -> IntArray:
-        """``[server]`` power that none of its GPUs may exceed, in whole steps of :data:`CEILING_STEP_W`, at least 0.
+        """``[server]`` power that none of its GPUs may exceed: the least of :meth:`gpu_power_ceilings_w`."""
+        ceilings = self.gpu_power_ceilings_w(
+            topology,
+            outdoor_c,
+            room_load_frac,
+            supply_rise_c,
+            inlet_more_c=inlet_more_c,
+            gpu_more_c=gpu_more_c,
+            gpu_memory_more_c=gpu_memory_more_c,
+        )
+        return np.asarray(ceilings.min(axis=1))
 
-        ``min over GPUs and sensors of φ⁻¹((T_limit − more − margin − a·T_in − c) / b)`` at the upper inlet temperature.
+    def gpu_power_ceilings_w(
+        self,
+        topology: Topology,
+        outdoor_c: float,
+        room_load_frac: ArrayLike,
+        supply_rise_c: ArrayLike,
+        *,
+        inlet_more_c: ArrayLike = 0.0,
+        gpu_more_c: ArrayLike = 0.0,
+        gpu_memory_more_c: ArrayLike = 0.0,
+    ) -> IntArray:
+        """``[server, gpu]`` power that the GPU may not exceed, in whole steps of :data:`CEILING_STEP_W`, at least 0.
+
+        ``min over sensors of φ⁻¹((T_limit − more − margin − a·T_in − c) / b)`` at the upper inlet temperature;
+        :data:`NO_GPU_W` beyond a server's last GPU.
 
         Parameters
         ----------
@@ -202,10 +229,11 @@ class LearnedModels:
         core = np.array([item.gpu_temperature_limit_c for item in hardware])[topology.server_hardware, None]
         memory = np.array([item.gpu_memory_temperature_limit_c for item in hardware])[topology.server_hardware, None]
         ceiling = np.minimum(
-            self._gpu.ceiling_w(topology, inlet, core - np.asarray(gpu_more_c)),
-            self._gpu_memory.ceiling_w(topology, inlet, memory - np.asarray(gpu_memory_more_c)),
+            self._gpu.ceilings_w(topology, inlet, core - np.asarray(gpu_more_c)),
+            self._gpu_memory.ceilings_w(topology, inlet, memory - np.asarray(gpu_memory_more_c)),
         )
-        return np.asarray(np.floor(np.maximum(ceiling, 0.0) / CEILING_STEP_W) * CEILING_STEP_W, dtype=np.int64)
+        stepped = np.floor(np.maximum(ceiling, 0.0) / CEILING_STEP_W) * CEILING_STEP_W
+        return np.where(np.isnan(stepped), NO_GPU_W, stepped).astype(np.int64)
 
     def gpu_temperature_upper_c(self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> FloatArray:
         """``[server, gpu]`` upper core temperature at inlet ``[server]`` and power ``[server, gpu]`` or one for all."""

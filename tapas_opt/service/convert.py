@@ -11,11 +11,11 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from pydantic import TypeAdapter
 
-from tapas_opt.api.v1 import common_pb2, fleet_service_pb2
+from tapas_opt.api.v1 import common_pb2, fleet_service_pb2, site_service_pb2
 from tapas_opt.control.events import OperatingMode, ServerState, VmOnServer
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.fields import Name, field_faults
-from tapas_opt.domain.workload import Endpoint, Group, Vm
+from tapas_opt.domain.workload import Endpoint, Group, Reservation, Vm
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.reconfiguration.problem import Stage
 
@@ -33,6 +33,7 @@ _IN_CAPITALS = {"DecisionMode", "DecisionStatus"}
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _VM: TypeAdapter[Vm] = TypeAdapter(Vm)
 _GROUP: TypeAdapter[Group] = TypeAdapter(Group)
+_RESERVATION: TypeAdapter[Reservation] = TypeAdapter(Reservation)
 _ENDPOINT: TypeAdapter[Endpoint] = TypeAdapter(Endpoint)
 _FAILURE: TypeAdapter[Failure] = TypeAdapter(Failure)
 _STAGE: TypeAdapter[Stage] = TypeAdapter(Stage)
@@ -157,6 +158,10 @@ class Request:
         """Read an endpoint."""
         return self._or_fault(_ENDPOINT, plain(message), "endpoint")
 
+    def reservation(self, message: site_service_pb2.Reservation) -> Reservation:
+        """Read a reservation."""
+        return self._or_fault(_RESERVATION, plain(message), "reservation")
+
     def failure(self, message: common_pb2.Failure, now_s: float) -> Failure:
         """Read a failure, which began now unless it says otherwise."""
         return self._or_fault(_FAILURE, {"started_at_s": now_s} | plain(message), "failure")
@@ -203,5 +208,5 @@ def placed_vms(request: Request, messages: Sequence[common_pb2.PlacedVm]) -> tup
         vm = request.vm(message.vm, f"vms[{i}].vm")
         server = request.read(_NAME, message.server or None, f"vms[{i}].server")
         if vm is not None and server is not None:
-            found.append(VmOnServer(vm, server))
+            found.append(VmOnServer(vm, server, tuple(message.gpus)))
     return tuple(found)

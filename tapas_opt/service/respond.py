@@ -70,12 +70,12 @@ def decision(result: Result[Any], context: Context) -> common_pb2.Decision:
 
 def placed(answer: PlacementAnswer) -> placement_service_pb2.PlaceVmsResponse:
     """Where a batch went, and until when its servers are held."""
-    found = answer.result.plan.server_of
     until = [event.expires_at_s for event in answer.events if isinstance(event, VmsReserved)]
     return placement_service_pb2.PlaceVmsResponse(
         decision=decision(answer.result, answer.context),
         placements=[
-            placement_service_pb2.Placement(vm=vm.name, server=found[vm.name]) for vm in answer.vms if vm.name in found
+            placement_service_pb2.Placement(vm=item.vm.name, server=item.server, gpus=item.gpus)
+            for item in answer.placed
         ],
         unplaced=answer.result.plan.unplaced,
         reserved_until_s=until[0] if until else None,
@@ -95,7 +95,7 @@ def ranked(verdict: ServerVerdict) -> placement_service_pb2.RankedServer:
 def vm_record(fleet: Fleet, item: FleetVm) -> fleet_service_pb2.VmRecord:
     """Return a VM as it is known."""
     message = fleet_service_pb2.VmRecord(
-        vm=fill(common_pb2.Vm(), item.vm), state=f"VM_STATE_{item.state.name}", server=item.server
+        vm=fill(common_pb2.Vm(), item.vm), state=f"VM_STATE_{item.state.name}", server=item.server, gpus=item.gpus
     )
     if item.state is VmState.RESERVED:
         message.reserved_until_s = item.expires_at_s
@@ -203,7 +203,7 @@ def snapshot(controller: Controller, now_s: float) -> site_service_pb2.Snapshot:
         taken_at_s=now_s,
         telemetry_age_s=controller.latest.age_s(now_s),
         servers=len(fleet.topology.servers),
-        servers_free=sum(item is None for item in fleet.occupant()),
+        servers_free=sum(not vms for vms in fleet.occupants()),
         vms_reserved=states.count(VmState.RESERVED),
         vms_running=states.count(VmState.RUNNING),
         failures=[fill(common_pb2.Failure(), failure) for failure in fleet.failures.values()],

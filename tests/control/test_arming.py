@@ -25,8 +25,8 @@ def busy(controller, saas, run):
 
 def observed(controller, at_s, factor=1.0):
     """Who has a VM draws 6 kW, who has none a quarter of that."""
-    on = zip(controller.fleet.topology.servers, controller.fleet.occupant(), strict=True)
-    watts = {server: factor * (1_500.0 if placed is None else 6_000.0) for server, placed in on}
+    on = zip(controller.fleet.topology.servers, controller.fleet.occupants(), strict=True)
+    watts = {server: factor * (6_000.0 if vms else 1_500.0) for server, vms in on}
     tokens = {"conv": 150_000.0}
     controller.observe(Readings(at_s, outdoor_c={"room1": 25.0}, server_power_w=watts, endpoint_tokens_per_s=tokens))
     return controller

@@ -30,8 +30,8 @@ def rented(controller, iaas, saas, run):
 
 def observed(controller, at_s, clock=1.0):
     """Whoever has a VM draws 5 kW, slowed ones as much less as their clock above 1.5 kW."""
-    occupants = zip(controller.fleet.topology.servers, controller.fleet.occupant(), strict=True)
-    slowed = {server: placed is not None and placed.choice is not None for server, placed in occupants}
+    occupants = zip(controller.fleet.topology.servers, controller.fleet.occupants(), strict=True)
+    slowed = {server: any(placed.choice is not None for placed in vms) for server, vms in occupants}
     watts = {placed.server: 5_000.0 for placed in controller.fleet.vms.values()}
     watts = {server: 1_500.0 + (watt - 1_500.0) * (clock if slowed[server] else 1.0) for server, watt in watts.items()}
     tokens = {"conv": 10_000.0}

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tapas_opt.control import events as happened
 from tapas_opt.control.events import Event, events_from_json, events_to_json
 from tapas_opt.domain.failure import Failure, FailureKind, FailureSource
-from tapas_opt.domain.workload import Endpoint, Group, Slo, SpreadOver, Vm, VmKind
+from tapas_opt.domain.workload import Endpoint, Group, Reservation, Slo, SpreadOver, Vm, VmKind
 
 UNION = get_args(get_args(Event)[0])
 """The classes that the journal can read."""
@@ -19,16 +19,19 @@ UNION = get_args(get_args(Event)[0])
 def one_of_each(two_rows):
     """An event of every class, with every field given."""
     vm = Vm("v1", VmKind.SAAS, "acme", "chat", "cfg", "A100", "g1", 9, spot=True, capping_agreed=True, lifetime_s=60.0)
-    on = (happened.VmOnServer(vm, "S1"), happened.VmOnServer(Vm("v2", VmKind.IAAS, "acme"), "S2"))
+    part = Vm("v2", VmKind.IAAS, "acme", gpus=2)
+    on = (happened.VmOnServer(vm, "S1"), happened.VmOnServer(part, "S2", (4, 5)))
     failure = Failure(FailureKind.UPS, "U1", 0.25, FailureSource.PLANNED, 12.5, 600.0)
     return (
         happened.SiteApplied(two_rows),
         happened.EndpointPut(Endpoint("chat", Slo(2.0, 0.2, 0.9), "cfg", 0.8)),
-        happened.GroupPut(Group("g1", SpreadOver.UPS_PAIR, 2, all_or_nothing=True)),
+        happened.GroupPut(Group("g1", SpreadOver.UPS_PAIR, 2, all_or_nothing=True, together_over=SpreadOver.ROOM)),
         happened.VmsAdopted(on),
         happened.VmsReserved(on, 1234.5),
         happened.VmsConfirmed(("v1", "v2")),
         happened.VmsReleased(("v1",), "expired"),
+        happened.ReservationPut(Reservation("r1", "h100", 3, "acme", "R1", "room-1")),
+        happened.ReservationRemoved("r1"),
         happened.ServerStateSet("S1", happened.ServerState.DRAINING),
         happened.FailureReported(failure),
         happened.FailureCleared("ups:U1"),

@@ -43,9 +43,9 @@ def test_a_reservation_becomes_a_running_vm_and_then_a_free_server(fleet):
     assert (fleet.vm("a").state, fleet.vm("a").expires_at_s) == (VmState.RESERVED, 600.0)
     fleet.apply([happened.VmsConfirmed(("a",))])
     assert (fleet.vm("a").state, fleet.vm("a").expires_at_s) == (VmState.RUNNING, float("inf"))
-    assert [None if placed is None else placed.vm.name for placed in fleet.occupant()] == [None, "a", *[None] * 4]
+    assert [[placed.vm.name for placed in vms] for vms in fleet.occupants()] == [[], ["a"], *[[]] * 4]
     fleet.apply([happened.VmsReleased(("a",))])
-    assert fleet.occupant() == [None] * 6
+    assert fleet.occupants() == [()] * 6
 
 
 def test_unknown_names_are_named(fleet):

@@ -14,11 +14,20 @@ from tapas_opt.api.v1.site_service_pb2 import (
     GetSiteResponse,
     GetSnapshotRequest,
     GetSnapshotResponse,
+    ListReservationsRequest,
+    ListReservationsResponse,
+    PutReservationRequest,
+    PutReservationResponse,
+    RemoveReservationRequest,
+    RemoveReservationResponse,
+    Reservation,
+    ReservationUse,
     SetModeRequest,
     SetModeResponse,
     SetServerStateRequest,
     SetServerStateResponse,
 )
+from tapas_opt.control.promising import used
 from tapas_opt.domain.site_file import site_from, site_text
 from tapas_opt.errors import InvalidInput
 from tapas_opt.service import convert, respond
@@ -73,6 +82,40 @@ class SiteServicer:
             read.done()
             response = SetServerStateResponse(server=server, state=request.state)
             return core.quickly(request, lambda: core.controller.set_server_state(server, state), response)
+
+    def PutReservation(self, request: PutReservationRequest, context: ServicerContext) -> PutReservationResponse:
+        """Keep servers back, for a tenant or for failover."""
+        with answering(context):
+            core, read = self._core(), convert.Request(request)
+            read.mutation()
+            reservation = read.reservation(request.reservation)
+            read.done()
+            response = PutReservationResponse(reservation=convert.fill(Reservation(), reservation))
+            return core.quickly(request, lambda: core.controller.put_reservation(reservation), response)
+
+    def RemoveReservation(
+        self, request: RemoveReservationRequest, context: ServicerContext
+    ) -> RemoveReservationResponse:
+        """Keep these servers back no longer."""
+        with answering(context):
+            core, read = self._core(), convert.Request(request)
+            read.mutation()
+            name = read.name("name")
+            read.done()
+            response = RemoveReservationResponse(name=name)
+            return core.quickly(request, lambda: core.controller.remove_reservation(name), response)
+
+    def ListReservations(self, request: ListReservationsRequest, context: ServicerContext) -> ListReservationsResponse:
+        """What is kept back, and how much of it its tenant uses."""
+        with answering(context):
+            controller = self._core().controller
+            with controller.lock:
+                fleet = controller.fleet
+                found = [
+                    ReservationUse(reservation=convert.fill(Reservation(), one), used=used(fleet, one))
+                    for _, one in sorted(fleet.reservations.items())
+                ]
+            return ListReservationsResponse(reservations=found)
 
     def GetSnapshot(self, request: GetSnapshotRequest, context: ServicerContext) -> GetSnapshotResponse:
         """How the site stands now."""

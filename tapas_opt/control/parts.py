@@ -1,0 +1,68 @@
+"""VMs that take parts of servers: which GPUs are free, a placement stated on them, and what it means for servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.control.events import VmOnServer
+from tapas_opt.control.fleet import Fleet
+from tapas_opt.control.forecast import Forecast
+from tapas_opt.domain.workload import Vm
+from tapas_opt.placement.blocks import on_hosts
+from tapas_opt.placement.problem import PlacementPlan, PlacementPrices, PlacementProblem
+
+__all__ = ["any_part", "free_gpus", "on_parts", "on_servers"]
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+def any_part(vms: Sequence[Vm]) -> bool:
+    """Whether a batch has to be placed on GPUs; else servers are free or not."""
+    return any(vm.gpus is not None for vm in vms)
+
+
+def on_parts(problem: PlacementProblem, forecast: Forecast, examples: Sequence[Vm]) -> PlacementProblem:
+    """A problem stated for servers in service, on the blocks of GPUs that nobody has.
+
+    ``examples`` are one VM of each type.
+    """
+    topology = forecast.fleet.topology
+    hardware = [topology.site.hardware[name] for name in topology.hardware]
+    type_gpus = np.array([[vm.gpus or item.gpus for item in hardware] for vm in examples], dtype=np.int64)
+    gpus = np.array([item.gpus for item in hardware])[topology.server_hardware]
+    return on_hosts(problem, free_gpus(forecast.fleet), gpus, type_gpus, _ceilings_w(forecast))
+
+
+def free_gpus(fleet: Fleet) -> BoolArray:
+    """``[server, gpu]`` whether nobody has it; false beyond a server's last one."""
+    topology = fleet.topology
+    gpus = np.array([topology.site.hardware[name].gpus for name in topology.hardware])[topology.server_hardware]
+    free = np.arange(gpus.max(initial=0)) < gpus[:, None]
+    for s, vms in enumerate(fleet.occupants()):
+        for placed in vms:
+            free[s, list(placed.gpus) if placed.gpus else slice(None)] = False
+    return np.asarray(free)
+
+
+def on_servers(problem: PlacementProblem, plan: PlacementPlan, vms: Sequence[Vm]) -> tuple[VmOnServer, ...]:
+    """Where a plan puts VMs: servers, and the GPUs of those that take parts."""
+    if problem.hosts is None:
+        return tuple(VmOnServer(vm, plan.server_of[vm.name]) for vm in vms if vm.name in plan.server_of)
+    server = dict(zip(problem.servers, problem.hosts.server, strict=True))
+    return tuple(
+        VmOnServer(vm, server[plan.server_of[vm.name]], plan.gpus_of[vm.name] if vm.gpus is not None else ())
+        for vm in vms
+        if vm.name in plan.server_of
+    )
+
+
+def _ceilings_w(forecast: Forecast) -> IntArray:
+    """``[server, gpu]``; beyond its comfort, what no GPU can draw is of no use to anybody."""
+    topology = forecast.fleet.topology
+    most = np.array([int(topology.site.hardware[name].gpu_max_power_w) for name in topology.hardware])
+    useful = most[topology.server_hardware] + PlacementPrices().comfort_w
+    return np.asarray(np.minimum(forecast.gpu_ceiling_w, useful[:, None]))
