@@ -1,4 +1,9 @@
-"""Compiled loops of survival; :mod:`tapas_opt.placement.survival.slots` says what they mean."""
+"""Compiled loops of survival on the greedy path; :func:`warm_up` compiles them before they are needed.
+
+A *row* is a pair in a slot that is stated, a *cell* a failure in such a slot; those of a room lie together.
+``spare[row]`` and ``room[row]`` are the thousandths that may still be drawn with everything relieved, and without any
+relief; ``need[cell]`` those that have to be relieved.
+"""
 
 from __future__ import annotations
 
@@ -6,75 +11,95 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["undominated", "warm_up"]
+__all__ = ["draw_on", "judge", "warm_up"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+PERMILLE = np.int64(1000)
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def undominated(
-    order: IntArray,
-    rows: BoolArray,
-    room: IntArray,
-    gain: IntArray,
-    more: IntArray,
-    groups: IntArray,
-    group_begin: IntArray,
-    group_pair: IntArray,
-    group_share: IntArray,
-    pairs: IntArray,
-    pair_begin: IntArray,
-) -> BoolArray:
-    """``[scenario, slot]`` slots that stay.
 
-    Parameters
-    ----------
-    order
-        ``[scenario, slot]`` slots by rising room, -1 behind the last one that is stated.
-    rows, room
-        ``[pair, slot]``.
-    gain
-        ``[group, level, slot]`` what running VMs give at the cheapest tiers up to a level, 0 at the first.
-    more
-        ``[level, t, u]`` by how much the batch may draw more at t than at u with a level's tiers used up.
-    groups, group_begin, pairs, pair_begin
-        Numbers scenario by scenario, and where each scenario's begin.
+@njit(cache=True)
+def judge(
+    looks: IntArray,
+    look: tuple[IntArray, IntArray],
+    place: tuple[IntArray, IntArray],
+    row: tuple[IntArray, IntArray, IntArray],
+    state: tuple[IntArray, IntArray, IntArray],
+    cells: tuple[int, int],
+    draw: tuple[IntArray, IntArray],
+    price: int,
+    worst: int,
+    allowed: BoolArray,
+    cost: IntArray,
+) -> None:
+    """Fill ``allowed[look]`` and ``cost[look]`` for some looks of a room.
+
+    A VM draws ``draw[hardware, slot]``, of which what cannot be relieved is left; ``cost`` is by how much the room's
+    worst failure would then cost more than ``worst``, everything relieved at one ``price``.
     """
-    kept = np.zeros(order.shape, dtype=np.bool_)
-    needed = np.zeros(len(room), dtype=np.int64)
-    for i in range(order.shape[0]):
-        for at in range(order.shape[1]):
-            t = order[i, at]
-            if t < 0:
-                break
-            implied = False
-            for before in range(at):
-                u = order[i, before]
-                if not kept[i, u]:
-                    continue
-                for p in pairs[pair_begin[i] : pair_begin[i + 1]]:
-                    needed[p] = 0
-                for g in groups[group_begin[i] : group_begin[i + 1]]:
-                    shift = 0
-                    for level in range(gain.shape[1]):
-                        shift = max(shift, gain[g, level, u] - gain[g, level, t] + more[level, t, u])
-                    for place in range(group_pair.shape[1]):
-                        if group_pair[g, place] >= 0:
-                            needed[group_pair[g, place]] += group_share[g, place] * shift
-                implied = True
-                for p in pairs[pair_begin[i] : pair_begin[i + 1]]:
-                    if rows[p, t] and 1000 * (room[p, t] - room[p, u]) < needed[p]:
-                        implied = False
-                        break
-                if implied:
-                    break
-            kept[i, t] = not implied
-    return kept
+    kind, hardware = look
+    member, share = place
+    row_begin, slot, cell = row
+    spare, room, need = state
+    drawn, left = draw
+    more = np.zeros(cells[1] - cells[0], dtype=np.int64)
+    for n in looks:
+        fits = True
+        more[:] = 0
+        for p in range(member.shape[1]):
+            pair, part = member[kind[n], p], share[kind[n], p]
+            if pair < 0:
+                continue
+            for j in range(row_begin[pair], row_begin[pair + 1]):
+                if part * left[hardware[n], slot[j]] > spare[j]:
+                    fits = False
+                over = part * drawn[hardware[n], slot[j]] - max(np.int64(0), room[j])
+                if over > 0:
+                    more[cell[j] - cells[0]] += over
+        highest = np.int64(0)
+        for c in range(len(more)):
+            added = -(-more[c] * price // PERMILLE)
+            highest = max(highest, need[cells[0] + c] * price // PERMILLE + added)
+        allowed[n] = fits
+        cost[n] = max(np.int64(0), highest - worst)
+
+
+@njit(cache=True)
+def draw_on(
+    kind: int,
+    sign: int,
+    place: tuple[IntArray, IntArray],
+    row: tuple[IntArray, IntArray, IntArray],
+    state: tuple[IntArray, IntArray, IntArray],
+    cells: tuple[int, int],
+    draw: tuple[IntArray, IntArray],
+    price: int,
+) -> np.int64:
+    """Add what a VM draws on the pairs of a kind, or take it back; returns what the worst failure then costs."""
+    member, share = place
+    row_begin, slot, cell = row
+    spare, room, need = state
+    drawn, left = draw
+    for p in range(member.shape[1]):
+        pair, part = member[kind, p], share[kind, p]
+        if pair < 0:
+            continue
+        for j in range(row_begin[pair], row_begin[pair + 1]):
+            before = max(np.int64(0), -room[j])
+            spare[j] -= sign * part * left[slot[j]]
+            room[j] -= sign * part * drawn[slot[j]]
+            need[cell[j]] += max(np.int64(0), -room[j]) - before
+    highest = np.int64(0)
+    for c in range(cells[0], cells[1]):
+        highest = max(highest, need[c] * price // PERMILLE)
+    return highest
 
 
 def warm_up() -> None:
-    """Compile, so that the first placement does not wait for it."""
-    one = np.zeros(1, dtype=np.int64)
-    table, cube, ends = one[:, None], one[:, None, None], np.array([0, 1])
-    undominated(table, table == 0, table, cube, cube, one, ends, table, table, one, ends)
+    """Compile, or load what was compiled before."""
+    none, one = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
+    square = np.zeros((1, 1), dtype=np.int64)
+    place, row, state = (square, square), (np.array([0, 1]), none, none), (one.copy(), one.copy(), none.copy())
+    judge(none, (none, none), place, row, state, (0, 1), (square, square), 1, 0, one > 0, none.copy())
+    draw_on(0, 1, place, row, state, (0, 1), (none, none), 1)
