@@ -145,6 +145,13 @@ class RoutingProblem:
         """``[instance]`` whether it may take anything at all."""
         return np.asarray((self.instance_goodput > 0) & (self.gpu_headroom_w >= 0))
 
+    @property
+    def cool_frac(self) -> FloatArray:
+        """``[instance, segment]`` how much of it the hottest GPU's headroom allows once those before it are full."""
+        before = np.cumsum(self.gpu_power_w, axis=1) - self.gpu_power_w
+        left = self.gpu_headroom_w[:, None] - before
+        return np.where(self.gpu_power_w <= left, 1.0, left.clip(0) / np.maximum(self.gpu_power_w, 1))
+
     def most_drawn(self) -> MostDrawn:
         """What each server would add with all its instances full."""
         return MostDrawn(self._summed_by_server(self.power_w), self._summed_by_server(self.airflow_cfm))

@@ -252,8 +252,5 @@ def _carries(problem: RoutingProblem, plan: RoutingPlan, planned: FloatArray) ->
     lost = np.array([plan.unserved_frac.get(name, 0.0) for name in problem.classes])
     short = np.zeros(len(problem.endpoints), dtype=bool)
     short[problem.class_endpoint[(lost > SERVED) & (problem.class_tokens_per_s > 0)]] = True
-    before = np.cumsum(problem.gpu_power_w, axis=1) - problem.gpu_power_w
-    left = problem.gpu_headroom_w[:, None] - before
-    cool = np.where(problem.gpu_power_w <= left, 1.0, left.clip(0) / np.maximum(problem.gpu_power_w, 1))
-    most = np.where(problem.open_instances, (cool * problem.segment_work).sum(axis=1), 0.0)
+    most = np.where(problem.open_instances, (problem.cool_frac * problem.segment_work).sum(axis=1), 0.0)
     return np.where(short[problem.instance_endpoint], np.minimum(planned, most), most)
