@@ -70,6 +70,7 @@ KINDS: Mapping[type, Kind] = {
         routing_greedy,
         routing_check,
         ("highs", "scip", "pyomo-highs"),
+        routing_greedy.bounded,
     ),
     ReconfigurationProblem: Kind(
         ReconfigurationPlan,
