@@ -220,6 +220,9 @@ def clear(
 @app.command(epilog="Example: tapas-opt client plan settled")
 def plan(
     stage: Annotated[StageName, typer.Argument(help="now: what acts within seconds; settled: reloads as well.")],
+    horizon: Annotated[
+        int, typer.Option(min=0, max=12, metavar="SLOTS", help="Plan settled over so many slots of five minutes.")
+    ] = 0,
     address: Address = HERE,
     timeout: Timeout = 30.0,
     as_json: AsJson = False,
@@ -228,7 +231,7 @@ def plan(
     from tapas_opt.reconfiguration.problem import Stage
 
     with _client(address, timeout) as client:
-        data = asdict(client.plan_reconfiguration(Stage(stage.value)))
+        data = asdict(client.plan_reconfiguration(Stage(stage.value), horizon_slots=horizon))
     print_result(data, as_json, _say_plan)
 
 
@@ -302,6 +305,9 @@ def _say_placed(data: Mapping[str, Any]) -> None:
         why = [one for one in data["decision"]["rejections"] if one["subject"] == name]
         reasons = [f"{one['reason']} lacks {one['shortfall'] or 0:,.0f} {one['unit']}".strip() for one in why[:3]]
         out.print(f"{name} got no server: {'; '.join(reasons) or 'see --json'}")
+    for cost in data["failure_costs"][:1]:
+        worst = f"{cost['relief']:,.0f} {cost['unit']} relieved, {cost['shortfall']:,.0f} {cost['unit']} short"
+        out.print(f"worst failure {cost['failure']} in {cost['slot']}: {worst}")
     if data["reserved_until_s"] is not None:
         out.print(f"reserved; confirm with: tapas-opt client confirm {' '.join(data['server_of'])}")
 
@@ -349,6 +355,12 @@ def _say_plan(data: Mapping[str, Any]) -> None:
         out.print(f"  {change['vm']}: {after if change['to_configuration'] else 'parked'}")
     if len(data["changes"]) > _SHOWN:
         out.print(f"  and {len(data['changes']) - _SHOWN} more")
+    if data["later"]:
+        out.print(f"  {len(data['later'])} more in later slots, which are planned anew by then")
+    short = max((wave["shortfall_tokens_per_s"] for wave in data["waves"]), default=0.0)
+    if data["waves"]:
+        lasts = sum(wave["duration_s"] for wave in data["waves"])
+        out.print(f"  {len(data['waves'])} waves, {lasts:,.0f} s; at most {short:,.0f} tokens/s go unserved meanwhile")
     for excess in data["excess"]:
         out.print(f"  STILL OVER: {excess['constraint']} {excess['name']} by {excess['amount']:,.0f} {excess['unit']}")
     if data["needed"] and not data["published"]:

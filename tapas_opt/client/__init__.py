@@ -10,6 +10,7 @@ from tapas_opt.client.answers import (
     Desired,
     DomainLoad,
     Excess,
+    FailureCost,
     Placed,
     Plan,
     Pushed,
@@ -23,6 +24,7 @@ from tapas_opt.client.answers import (
     Snapshot,
     VmRecord,
     Watched,
+    Wave,
 )
 from tapas_opt.client.calls import DEFAULT_ADDRESS, Client
 
@@ -35,6 +37,7 @@ __all__ = [
     "Change",
     "Completion",
     "Decision",
+    "FailureCost",
     "Desired",
     "DomainLoad",
     "Excess",
@@ -51,4 +54,5 @@ __all__ = [
     "Snapshot",
     "VmRecord",
     "Watched",
+    "Wave",
 ]

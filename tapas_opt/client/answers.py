@@ -21,6 +21,7 @@ __all__ = [
     "Desired",
     "DomainLoad",
     "Excess",
+    "FailureCost",
     "Placed",
     "Plan",
     "Pushed",
@@ -34,6 +35,7 @@ __all__ = [
     "Snapshot",
     "VmRecord",
     "Watched",
+    "Wave",
 ]
 
 
@@ -93,6 +95,19 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureCost:
+    """What a failure would cost in its worst slot: relief, and what stays above limits for all that, in ``unit``."""
+
+    failure: str
+    room: str
+    slot: str
+    cost: float
+    relief: float
+    shortfall: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """Where a batch of VMs went, with the GPUs of parts of servers; ``request_id`` asks for the same answer again."""
 
@@ -102,6 +117,7 @@ class Placed:
     unplaced: tuple[str, ...]
     reserved_until_s: float | None
     gpus_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    failure_costs: tuple[FailureCost, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +182,7 @@ class Completion:
 class Change:
     """What one VM changes from and to; an empty configuration is parked.
 
-    An armed change is for a VM whose desired generation is ``generation``.
+    An armed change is for a VM whose desired generation is ``generation``; ``slot`` counts along a horizon.
     """
 
     vm: str
@@ -176,6 +192,16 @@ class Change:
     wave: int = 0
     reload: bool = False
     generation: int = 0
+    slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """How long a wave lasts, and the demand that goes unserved meanwhile."""
+
+    wave: int = 0
+    duration_s: float = 0.0
+    shortfall_tokens_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +226,8 @@ class Plan:
     decision: Decision = field(default_factory=Decision)
     changes: tuple[Change, ...] = ()
     excess: tuple[Excess, ...] = ()
+    later: tuple[Change, ...] = ()
+    waves: tuple[Wave, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

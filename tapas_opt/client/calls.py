@@ -32,6 +32,7 @@ from tapas_opt.client.answers import (
     Completion,
     Decision,
     Desired,
+    FailureCost,
     Placed,
     Plan,
     Pushed,
@@ -176,9 +177,7 @@ class Client:
         )
         return int(self._call(self._fleet.AdoptVms, request).adopted)
 
-    def sync(
-        self, vms: Iterable[messages.OnServer], *, request_id: str | None = None
-    ) -> tuple[Mapping[str, str], ...]:
+    def sync(self, vms: Iterable[messages.OnServer], *, request_id: str | None = None) -> tuple[Mapping[str, str], ...]:
         """Say what really runs; returns the differences to what the server believed."""
         request = fleet_service_pb2.SyncVmsRequest(request_id=_id(request_id), vms=messages.placed_vms(vms))
         answer = self._call(self._fleet.SyncVms, request)
@@ -246,6 +245,7 @@ class Client:
             gpus_of={placement.vm: tuple(placement.gpus) for placement in answer.placements if placement.gpus},
             unplaced=tuple(answer.unplaced),
             reserved_until_s=answer.reserved_until_s if answer.HasField("reserved_until_s") else None,
+            failure_costs=tuple(messages.read(FailureCost, cost) for cost in answer.failure_costs),
         )
 
     def confirm(self, names: Sequence[str], *, request_id: str | None = None) -> None:
@@ -305,9 +305,13 @@ class Client:
         request = reconfiguration_service_pb2.ClearFailureRequest(request_id=_id(request_id), failure=label)
         self._call(self._reconfiguration.ClearFailure, request)
 
-    def plan_reconfiguration(self, stage: Stage, *, timeout_s: float | None = None, explain: bool = False) -> Plan:
-        """Plan, without publishing; ``explain`` asks for shadow prices."""
-        request = reconfiguration_service_pb2.PlanReconfigurationRequest(stage=f"STAGE_{stage.name}", explain=explain)
+    def plan_reconfiguration(
+        self, stage: Stage, *, timeout_s: float | None = None, explain: bool = False, horizon_slots: int = 0
+    ) -> Plan:
+        """Plan, without publishing; ``explain`` asks for shadow prices, ``horizon_slots`` for a plan slot by slot."""
+        request = reconfiguration_service_pb2.PlanReconfigurationRequest(
+            stage=f"STAGE_{stage.name}", explain=explain, horizon_slots=horizon_slots
+        )
         return messages.read(Plan, self._call(self._reconfiguration.PlanReconfiguration, request, timeout_s).plan)
 
     def apply_plan(self, plan_id: str, etag: str, approver: str, *, request_id: str | None = None) -> int:

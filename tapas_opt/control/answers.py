@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tapas_opt.control.events import Event, VmOnServer
 from tapas_opt.control.fleet import Basis
 from tapas_opt.domain.result import Constraint, Mode, Result
 from tapas_opt.domain.workload import Vm
 from tapas_opt.placement.problem import PlacementPlan
+from tapas_opt.placement.survival.check import FailureCost
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, Stage
 from tapas_opt.routing.problem import RoutingPlan
 
@@ -22,6 +23,7 @@ __all__ = [
     "RoutesAnswer",
     "ServerVerdict",
     "SyncAnswer",
+    "WaveAhead",
 ]
 
 
@@ -49,13 +51,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class PlacementAnswer:
-    """Servers for a batch; ``events`` hold them once they are applied."""
+    """Servers for a batch; ``events`` hold them once they are applied, ``failures`` say what each would cost then."""
 
     vms: tuple[Vm, ...]
     placed: tuple[VmOnServer, ...]
     result: Result[PlacementPlan]
     context: Context
     events: tuple[Event, ...]
+    failures: tuple[FailureCost, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,14 @@ class ServerVerdict:
     eligible: bool
     cost: float
     reasons: tuple[Constraint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaveAhead:
+    """How long a wave lasts if all agents do as they are told, and the demand that goes unserved meanwhile."""
+
+    duration_s: float
+    shortfall_tokens_per_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,10 @@ class Proposal:
         Whether the running plan breaks a constraint, or gains more than its changes cost.
     basis
         What it was planned on; while that stands, the proposal may be applied.
+    later
+        Over a horizon: choice and slot of VMs that are to change later, which is not published.
+    waves
+        What each wave takes.
     """
 
     plan_id: str
@@ -89,6 +104,8 @@ class Proposal:
     result: Result[ReconfigurationPlan]
     context: Context
     basis: Basis
+    later: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    waves: tuple[WaveAhead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

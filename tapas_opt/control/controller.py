@@ -26,20 +26,23 @@ from tapas_opt.control.answers import (
 from tapas_opt.control.arming import Armed, Arming, failures_of, listed_failures
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast, Profiles
+from tapas_opt.control.horizon import horizon_problem
 from tapas_opt.control.news import News
 from tapas_opt.control.outlook import Outlook
-from tapas_opt.control.parts import on_servers
+from tapas_opt.control.parts import alone, entries_of, on_servers
 from tapas_opt.control.placing import placement_problem
 from tapas_opt.control.plans import Plans, applied, renewed
 from tapas_opt.control.reconfiguring import reconfiguration_problem
+from tapas_opt.control.recorder import Met, unrecorded
 from tapas_opt.control.requests import endpoint_faults, placed_faults, reservation_faults, vm_faults
 from tapas_opt.control.router import Router
+from tapas_opt.control.securing import Securing
 from tapas_opt.control.settings import Settings
 from tapas_opt.control.syncing import differences
 from tapas_opt.control.telemetry import Late, Latest, Readings
 from tapas_opt.control.tracking import Tracking
 from tapas_opt.domain.failure import Failure, effect_of
-from tapas_opt.domain.result import Result
+from tapas_opt.domain.result import Constraint, Result
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint, Group, Reservation, Vm
@@ -48,6 +51,8 @@ from tapas_opt.learn.models import LearnedModels
 from tapas_opt.mip.worker import Workers
 from tapas_opt.placement import check as placement_check
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem
+from tapas_opt.placement.survival.check import failure_costs
+from tapas_opt.placement.survival.greedy import with_relief
 from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage
 from tapas_opt.solve import solve
 
@@ -63,6 +68,8 @@ class Controller:
         Processes for the solvers of placement and of settled reconfiguration.
     urgent_workers
         Those of failures, stage Now and the routing plan, which must not wait behind the former; the same if not given.
+    met
+        Told of each problem with its answer, such as to record it; does not keep its caller waiting.
     """
 
     def __init__(
@@ -75,8 +82,10 @@ class Controller:
         urgent_workers: Workers | None = None,
         settings: Settings | None = None,
         actuation: Actuation | None = None,
+        met: Met = unrecorded,
     ) -> None:
         self.lock = threading.RLock()
+        self._met = met
         self.fleet = Fleet(site)
         models.check_covers(self.fleet.topology)
         self.settings = settings or Settings()
@@ -85,7 +94,8 @@ class Controller:
         self._workers = workers
         self._urgent_workers = urgent_workers or workers
         self._actuation = actuation or Actuation()
-        self._plans = Plans(workers, self._urgent_workers)
+        self._securing = Securing(self._actuation, self.settings.arm_for)
+        self._plans = Plans(workers, self._urgent_workers, met)
         self.arming = Arming()
         self.aftermath = Aftermath()
         self.news = News()
@@ -224,8 +234,19 @@ class Controller:
 
     # Placement.
 
-    def place(self, vms: Sequence[Vm], groups: Sequence[Group], *, now_s: float, deadline_s: float) -> PlacementAnswer:
-        """Find servers for a batch.
+    def place(
+        self,
+        vms: Sequence[Vm],
+        groups: Sequence[Group],
+        *,
+        now_s: float,
+        deadline_s: float,
+        cancel: threading.Event | None = None,
+        explain: bool = False,
+    ) -> PlacementAnswer:
+        """Find servers for a batch; once ``cancel`` is set, what has been found by then is the answer.
+
+        ``explain`` asks for shadow prices as well.
 
         Raises
         ------
@@ -235,7 +256,8 @@ class Controller:
         with self.lock:
             self._require_placeable(vms, groups)
             problem, context = self._placement(vms, groups, now_s)
-        return self._placed(vms, groups, problem, context, now_s, deadline_s, self.settings)
+        settings = replace(self.settings, explain=explain)
+        return self._placed(vms, groups, problem, context, now_s, deadline_s, settings, cancel)
 
     def settled(self, answer: PlacementAnswer, groups: Sequence[Group], *, now_s: float) -> PlacementAnswer:
         """The answer, or, if the fleet has changed since, a greedy one that fits the fleet as it is.
@@ -269,10 +291,12 @@ class Controller:
             faults = vm_faults(self.fleet, self.profiles, [vm], ())
             if faults:
                 raise InvalidInput(f"VM {vm.name}", faults)
-            numbers = [self.fleet.server_number(name) for name in candidates]
+            for name in candidates:
+                self.fleet.server_number(name)
+            chosen = candidates or self.fleet.topology.servers
             problem, _ = self._placement([vm], (), now_s)
-        chosen = numbers or list(range(len(problem.servers)))
-        return sorted((_verdict(problem, s) for s in chosen), key=lambda v: (not v.eligible, v.cost))
+        entries = entries_of(problem)
+        return sorted((_verdict(problem, name, entries.get(name, ())) for name in chosen), key=_best_first)
 
     # Failures and reconfiguration.
 
@@ -378,18 +402,45 @@ class Controller:
                 raise NotFound("failure", label, known)
         return (happened.FailureCleared(label),)
 
-    def plan_reconfiguration(self, stage: Stage, *, now_s: float, deadline_s: float) -> Proposal:
+    def plan_reconfiguration(
+        self,
+        stage: Stage,
+        *,
+        now_s: float,
+        deadline_s: float,
+        cancel: threading.Event | None = None,
+        explain: bool = False,
+        horizon_slots: int = 0,
+    ) -> Proposal:
         """Plan the next choice of every SaaS instance under the present failures; nothing is applied.
 
-        For stage Now the solver gets no longer than for a failure, which would have to wait for it.
+        For stage Now the solver gets no longer than for a failure, which would have to wait for it. Once ``cancel`` is
+        set, what has been found by then is the plan. ``explain`` asks for shadow prices as well. With
+        ``horizon_slots``, stage Settled is planned slot by slot; the proposal is what is to be done in the first.
         """
+        if horizon_slots:
+            return self._plan_over(stage, horizon_slots, now_s, deadline_s, cancel)
         if stage is Stage.NOW:
             deadline_s = min(deadline_s, self.settings.emergency_s)
         with self.lock:
             failures = tuple(self.fleet.failures.values())
             problem, context = self._reconfiguration(stage, failures, now_s)
             basis = self.fleet.basis(failures)
-        return self._plans.propose(problem, context, basis, deadline_s, self.settings)
+        settings = replace(self.settings, explain=explain)
+        return self._plans.propose(problem, context, basis, deadline_s, settings, cancel)
+
+    def _plan_over(
+        self, stage: Stage, slots: int, now_s: float, deadline_s: float, cancel: threading.Event | None
+    ) -> Proposal:
+        if stage is not Stage.SETTLED:
+            what = f"{slots}: an emergency has no later slots; ask for stage settled, or leave it out"
+            raise InvalidInput.one("plan", "horizon_slots", what)
+        with self.lock:
+            failures = tuple(self.fleet.failures.values())
+            forecast = self.outlook.next_hour(now_s, failures)
+            problem = horizon_problem(forecast, self._actuation, slots)
+            context, basis = self.outlook.context(forecast), self.fleet.basis(failures)
+        return self._plans.propose_over(problem, context, basis, deadline_s, self.settings, cancel)
 
     def apply_plan(
         self, plan_id: str, etag: str | None, approver: str, *, now_s: float | None = None
@@ -433,6 +484,7 @@ class Controller:
         plan = self.router.plan(
             problem, deadline_s=deadline_s, solver=self.settings.solver, workers=self._urgent_workers
         )
+        self._met(problem, plan)
         with self.lock:
             self.router.use(problem, plan, context, fleet=self.fleet, now_s=now_s, every_s=self.settings.route_every_s)
         return True
@@ -498,7 +550,8 @@ class Controller:
 
     def _placement(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> tuple[PlacementProblem, Context]:
         forecast = self.outlook.for_life(now_s)
-        problem = placement_problem(forecast, vms, groups, week=self.settings.week)
+        securing = self._securing if self.settings.secure else None
+        problem = placement_problem(forecast, vms, groups, week=self.settings.week, securing=securing)
         return problem, self.outlook.context(forecast)
 
     def _placed(
@@ -510,6 +563,7 @@ class Controller:
         now_s: float,
         deadline_s: float,
         settings: Settings,
+        cancel: threading.Event | None = None,
     ) -> PlacementAnswer:
         result: Result[PlacementPlan] = solve(
             problem,
@@ -518,11 +572,15 @@ class Controller:
             gap_frac=settings.gap_frac,
             seed=settings.seed,
             workers=self._workers,
+            cancel=cancel,
+            explain=settings.explain,
         )
+        self._met(problem, result)
         held = on_servers(problem, result.plan, vms)
         put = tuple(happened.GroupPut(group) for group in groups)
         reserved = (happened.VmsReserved(held, now_s + self.settings.reservation_s),) if held else ()
-        return PlacementAnswer(tuple(vms), held, result, context, (*put, *reserved))
+        failures = failure_costs(problem, result.plan)
+        return PlacementAnswer(tuple(vms), held, result, context, (*put, *reserved), failures)
 
     def _reconfiguration(
         self, stage: Stage, failures: tuple[Failure, ...], now_s: float
@@ -540,9 +598,19 @@ def _knows(topology: Topology, failure: Failure) -> bool:
     return True
 
 
-def _verdict(problem: PlacementProblem, server: int) -> ServerVerdict:
-    """One VM on one server, by the checker: what it breaks there, and what it costs."""
-    plan = PlacementPlan({problem.vms[0]: problem.servers[server]}, ())
+def _best_first(verdict: ServerVerdict) -> tuple[bool, float]:
+    return not verdict.eligible, verdict.cost
+
+
+def _verdict(problem: PlacementProblem, name: str, entries: Sequence[int]) -> ServerVerdict:
+    """One VM on one server: on the best of its free blocks, if it takes a part."""
+    full = ServerVerdict(name, eligible=False, cost=0.0, reasons=(Constraint.SERVER_GPU_CAPACITY,))
+    return min((_verdict_on(problem, name, s) for s in entries), key=_best_first, default=full)
+
+
+def _verdict_on(problem: PlacementProblem, name: str, server: int) -> ServerVerdict:
+    """By the checker: what it breaks there, and what it costs."""
+    plan = with_relief(problem, alone(problem, server))
     report = placement_check.check(problem, plan)
     reasons = tuple(dict.fromkeys(violation.constraint for violation in report.violations))
-    return ServerVerdict(problem.servers[server], report.ok, report.objective, reasons)
+    return ServerVerdict(name, report.ok, report.objective, reasons)

@@ -9,15 +9,21 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+
 from tapas_opt.control import events as happened
-from tapas_opt.control.answers import Context, Proposal
+from tapas_opt.control.answers import Context, Proposal, WaveAhead
 from tapas_opt.control.arming import with_headroom
 from tapas_opt.control.fleet import Basis
+from tapas_opt.control.horizon import first_slot
+from tapas_opt.control.recorder import Met, unrecorded
 from tapas_opt.control.settings import Settings
 from tapas_opt.domain.result import CheckReport, Mode, Result, Status
 from tapas_opt.errors import NotFound
 from tapas_opt.mip.worker import Workers
 from tapas_opt.reconfiguration import check as reconfiguration_check
+from tapas_opt.reconfiguration.horizon import check as horizon_check
+from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem, Stage
 from tapas_opt.reconfiguration.waves import waves
 from tapas_opt.solve import solve
@@ -40,9 +46,17 @@ class Plans:
     ----------
     workers, urgent_workers
         Processes for the solvers of stage Settled, and of stage Now.
+    met
+        Told of each problem that is proposed for, with its answer; does not keep its caller waiting.
     """
 
-    def __init__(self, workers: Workers | None, urgent_workers: Workers | None) -> None:
+    def __init__(
+        self,
+        workers: Workers | None,
+        urgent_workers: Workers | None,
+        met: Met = unrecorded,
+    ) -> None:
+        self._met = met
         self._workers = workers
         self._urgent_workers = urgent_workers
         self._lock = threading.Lock()
@@ -58,18 +72,52 @@ class Plans:
             return self._kept[plan_id]
 
     def propose(
-        self, problem: ReconfigurationProblem, context: Context, basis: Basis, deadline_s: float, settings: Settings
+        self,
+        problem: ReconfigurationProblem,
+        context: Context,
+        basis: Basis,
+        deadline_s: float,
+        settings: Settings,
+        cancel: threading.Event | None = None,
     ) -> Proposal:
-        """Solve a problem, and keep what comes out of it."""
+        """Solve a problem, and keep what comes out of it, or has come out once ``cancel`` is set."""
         workers = self._urgent_workers if problem.stage is Stage.NOW else self._workers
-        result: Result[ReconfigurationPlan] = self._solve(problem, deadline_s, settings, workers)
+        result: Result[ReconfigurationPlan] = self._solve(problem, deadline_s, settings, workers, cancel)
+        self._met(problem, result)
         if problem.stage is Stage.SETTLED:
             result = replace(result, plan=waves(problem, result.plan))
         elif result.plan.excess:
-            result = self._late_relief(problem, result, deadline_s, settings, workers)
+            result = self._late_relief(problem, result, deadline_s, settings, workers, cancel)
         changes = _changes(problem, result.plan)
         needed = bool(changes) and _worth_it(problem, result, settings.gain_frac)
-        proposal = Proposal(self._new_id(problem, context), problem.stage, changes, needed, result, context, basis)
+        plan_id, ahead = self._new_id(problem, context), _waves_ahead(problem, result.plan)
+        proposal = Proposal(plan_id, problem.stage, changes, needed, result, context, basis, waves=ahead)
+        self.keep(proposal)
+        return proposal
+
+    def propose_over(
+        self,
+        problem: HorizonProblem,
+        context: Context,
+        basis: Basis,
+        deadline_s: float,
+        settings: Settings,
+        cancel: threading.Event | None = None,
+    ) -> Proposal:
+        """Solve a horizon, and keep what of it is to be done in the first slot."""
+        whole: Result[Any] = self._solve(problem, deadline_s, settings, self._workers, cancel)
+        first = first_slot(problem)
+        choice, slot = problem.chosen(whole.plan)
+        result: Result[ReconfigurationPlan] = replace(
+            whole, plan=waves(first, first.plan(np.where(slot == 0, choice, first.current)))
+        )
+        changes = _changes(first, result.plan)
+        later = {name: (whole.plan.choice_of[name], t) for name, t in whole.plan.slot_of.items() if t > 0}
+        staying = horizon_check.check(problem.with_allowed_excess(problem.present().excess), problem.present())
+        gains = not staying.ok or whole.objective < staying.objective * (1.0 - settings.gain_frac)
+        needed = bool(changes) and (bool(problem.present().excess) or gains)
+        plan_id, ahead = self._new_id(first, context), _waves_ahead(first, result.plan)
+        proposal = Proposal(plan_id, first.stage, changes, needed, result, context, basis, later, ahead)
         self.keep(proposal)
         return proposal
 
@@ -106,12 +154,13 @@ class Plans:
         deadline_s: float,
         settings: Settings,
         workers: Workers | None,
+        cancel: threading.Event | None = None,
     ) -> Result[ReconfigurationPlan]:
         """Where what acts in time leaves a domain over its limit, late relief is better than none.
 
         It is taken unless it gives up relief in time for relief later; the excess declared is what remains in time.
         """
-        late = self._solve(problem.allowing_late_relief(), deadline_s, settings, workers)
+        late = self._solve(problem.allowing_late_relief(), deadline_s, settings, workers, cancel)
         until_then = problem.excess_of(problem.chosen(late.plan))
         given_up = sum(until_then.values()) > sum(in_time.plan.excess.values()) * (1.0 + LATE_GIVES_UP_FRAC)
         if given_up or sum(late.plan.excess.values()) >= sum(in_time.plan.excess.values()):
@@ -120,7 +169,12 @@ class Plans:
         return replace(late, plan=replace(late.plan, excess=until_then), mode=Mode.BEST_EFFORT, fallback=why)
 
     def _solve(
-        self, problem: ReconfigurationProblem, deadline_s: float, settings: Settings, workers: Workers | None
+        self,
+        problem: ReconfigurationProblem | HorizonProblem,
+        deadline_s: float,
+        settings: Settings,
+        workers: Workers | None,
+        cancel: threading.Event | None = None,
     ) -> Result[Any]:
         return solve(
             problem,
@@ -129,6 +183,8 @@ class Plans:
             gap_frac=settings.gap_frac,
             seed=settings.seed,
             workers=workers,
+            cancel=cancel,
+            explain=settings.explain,
         )
 
 
@@ -180,13 +236,22 @@ def _changes(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> dict
     return {name: choice for name, choice in plan.choice_of.items() if choice != now[name]}
 
 
+def _waves_ahead(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple[WaveAhead, ...]:
+    seconds = reconfiguration_check.wave_seconds(problem, plan)
+    return tuple(map(WaveAhead, seconds, reconfiguration_check.wave_shortfalls(problem, plan)))
+
+
 def _worth_it(problem: ReconfigurationProblem, result: Result[Any], gain_frac: float) -> bool:
-    """The running plan breaks something, or the gain exceeds the price of the changes by the margin set."""
+    """The running plan breaks something, or the gain exceeds the price of the changes by the margin set.
+
+    Part of that price is what goes unserved while the waves run.
+    """
     present = problem.present()
     if present.excess:
         return True
     report = reconfiguration_check.check(problem, present)
-    return not report.ok or result.objective < report.objective * (1.0 - gain_frac)
+    spent = result.objective + reconfiguration_check.transition_cost(problem, result.plan)
+    return not report.ok or spent < report.objective * (1.0 - gain_frac)
 
 
 def applied(proposal: Proposal, approver: str, at_s: float | None = None) -> happened.PlanApplied:

@@ -22,6 +22,7 @@ from tapas_opt.placement.problem import PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
 from tapas_opt.placement.survival.problem import Secured, Survival
 from tapas_opt.problem_file.codec import FAULTS_NAMED, hints_of
+from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationProblem
 from tapas_opt.routing.problem import RoutingProblem
 
@@ -121,6 +122,9 @@ AXES: Mapping[type, Mapping[str, str]] = {
         "server_ceiling_w": "server",
         "demand_tokens_per_s": "endpoint",
         "preferred_loss_permille": "endpoint",
+    },
+    HorizonProblem: {
+        "demand_tokens_per_s": "endpoint slot",
     },
 }
 """One line for each array, and for each tuple that gives an axis its names."""

@@ -15,6 +15,7 @@ from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem
 from tapas_opt.problem_file.axes import axis_faults
 from tapas_opt.problem_file.codec import plain, read
+from tapas_opt.reconfiguration.horizon.problem import HorizonPlan, HorizonProblem
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem
 from tapas_opt.routing.problem import RoutingPlan, RoutingProblem
 
@@ -51,6 +52,7 @@ KINDS: Mapping[str, Kind] = {
     "placement": Kind(PlacementProblem, PlacementPlan),
     "routing": Kind(RoutingProblem, RoutingPlan),
     "reconfiguration": Kind(ReconfigurationProblem, ReconfigurationPlan),
+    "horizon": Kind(HorizonProblem, HorizonPlan),
 }
 
 

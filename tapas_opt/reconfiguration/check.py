@@ -8,12 +8,12 @@ import numpy as np
 
 from tapas_opt.budgets.check import budget_violations
 from tapas_opt.domain.result import CheckReport, Constraint, Violation
-from tapas_opt.reconfiguration.check_waves import check_waves, wave_shortfalls
+from tapas_opt.reconfiguration.check_waves import check_waves, transition_cost, wave_seconds, wave_shortfalls
 from tapas_opt.reconfiguration.explain import binding, why_not
 from tapas_opt.reconfiguration.judge import Judge
 from tapas_opt.reconfiguration.problem import Aim, ReconfigurationPlan, ReconfigurationProblem
 
-__all__ = ["binding", "check", "check_waves", "wave_shortfalls", "why_not"]
+__all__ = ["binding", "check", "check_waves", "transition_cost", "wave_seconds", "wave_shortfalls", "why_not"]
 
 
 def check(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> CheckReport:

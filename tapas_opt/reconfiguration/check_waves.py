@@ -14,7 +14,9 @@ from tapas_opt.domain.result import Constraint, Violation
 from tapas_opt.reconfiguration.judge import Judge
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem
 
-__all__ = ["check_waves", "wave_shortfalls"]
+__all__ = ["check_waves", "transition_cost", "wave_seconds", "wave_shortfalls"]
+
+HOUR_S = 3600.0
 
 FloatArray = NDArray[np.float64]
 
@@ -59,6 +61,29 @@ def wave_shortfalls(problem: ReconfigurationProblem, plan: ReconfigurationPlan) 
             state[i] = chosen[i]
         short.append(sum(judge.short(served)))
     return tuple(short)
+
+
+def wave_seconds(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple[float, ...]:
+    """How long each wave lasts: as long as the slowest change in it."""
+    judge = Judge(problem)
+    chosen = judge.choices_of(plan)
+    number = {name: i for i, name in enumerate(problem.instances)}
+    delay = [float(problem.delay_s[problem.current[i], c]) for i, c in enumerate(chosen)]
+    return tuple(max((delay[number[name]] for name in wave), default=0.0) for wave in plan.waves)
+
+
+def transition_cost(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> float:
+    """What the demand costs that goes unserved while the waves run, beyond what goes unserved now.
+
+    Cost units: price an hour × tokens/s × hours. A plan is of use for an hour or so, so that this stands beside its
+    cost per hour.
+    """
+    judge = Judge(problem)
+    present = [int(c) for c in problem.current]
+    now = sum(judge.short(judge.served(present)))
+    shortfalls, seconds = wave_shortfalls(problem, plan), wave_seconds(problem, plan)
+    lost = sum(max(0, short - now) * s for short, s in zip(shortfalls, seconds, strict=True))
+    return problem.prices.unserved_token_per_s * lost / HOUR_S
 
 
 def _waves_cover_the_changes(judge: Judge, plan: ReconfigurationPlan, chosen: list[int]) -> Iterator[Violation]:

@@ -12,6 +12,8 @@ from tapas_opt.reconfiguration.problem import ReconfigurationPlan, Reconfigurati
 
 __all__ = ["waves"]
 
+HOUR_S = 3600.0
+
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
@@ -116,7 +118,7 @@ def _turn(change: _Change, i: int) -> tuple[bool, int]:
 
 
 def _wave(change: _Change) -> list[int]:
-    """Start whatever may go together: what leaves no demand unserved, else the one change that leaves least."""
+    """Start whatever may go together: what leaves no demand unserved, else the one for which that costs least."""
     wave: list[int] = []
     before = _Before(change.slack.copy(), _more_comes(change))
     reloads_left = np.inf if change.problem.reload_limit is None else change.problem.reload_limit
@@ -128,7 +130,7 @@ def _wave(change: _Change) -> list[int]:
             wave.append(i)
             reloads_left -= change.reloads(i)
     if not wave:
-        wave = [i for i in sorted(change.waiting, key=lambda i: _lost(change, i)) if _may_go_alone(change, i)][:1]
+        wave = [i for i in sorted(change.waiting, key=lambda i: _price(change, i)) if _may_go_alone(change, i)][:1]
         for i in wave:
             _start(change, i)
     return wave
@@ -161,6 +163,12 @@ def _lost(change: _Change, i: int) -> int:
     old, during, _ = change.goodput(i)
     slack = int(change.slack[change.problem.instance_endpoint[i]])
     return max(0, -(slack - (old - during))) - max(0, -slack)
+
+
+def _price(change: _Change, i: int) -> float:
+    """What that costs, for as long as the change takes."""
+    seconds = float(change.problem.delay_s[change.problem.current[i], change.target[i]])
+    return _lost(change, i) * change.problem.prices.unserved_token_per_s * seconds / HOUR_S
 
 
 def _waits(change: _Change, i: int, before: _Before) -> bool:

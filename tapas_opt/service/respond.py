@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from tapas_opt.api.v1 import (
@@ -39,6 +40,10 @@ __all__ = [
 ]
 
 
+FAILURES_SHOWN = 20
+"""Of what failures would cost, the dearest so many."""
+
+
 def decision(result: Result[Any], context: Context) -> common_pb2.Decision:
     """What every decision carries."""
     message = common_pb2.Decision(
@@ -62,6 +67,9 @@ def decision(result: Result[Any], context: Context) -> common_pb2.Decision:
     for one in result.binding:
         reason = f"REASON_{one.constraint.name}"
         message.binding.add(reason=reason, where=one.where, headroom=one.headroom, unit=one.unit)
+    for price in result.shadow_prices or ():
+        reason = f"REASON_{price.constraint.name}"
+        message.shadow_prices.add(reason=reason, where=price.where, price=price.price, unit=price.unit)
     for why in result.why_not:
         reason = f"REASON_{why.constraint.name}"
         message.rejections.add(subject=why.subject, reason=reason, shortfall=why.shortfall, unit=why.unit)
@@ -79,6 +87,7 @@ def placed(answer: PlacementAnswer) -> placement_service_pb2.PlaceVmsResponse:
         ],
         unplaced=answer.result.plan.unplaced,
         reserved_until_s=until[0] if until else None,
+        failure_costs=[placement_service_pb2.FailureCost(**asdict(cost)) for cost in answer.failures[:FAILURES_SHOWN]],
     )
 
 
@@ -133,18 +142,29 @@ def plan(
     )
     for name, choice in sorted(proposal.changes.items()):
         if name in fleet.vms:
-            before, _ = _choice(fleet, fleet.vms[name])
-            after, load_frac = _split(choice)
-            message.changes.add(
-                vm=name,
-                from_configuration=before,
-                to_configuration=after,
-                load_frac=load_frac,
-                wave=wave_of.get(name, 0),
-                reload=_reloads(controller, before, after),
-            )
+            message.changes.append(_change(controller, fleet.vms[name], choice, wave=wave_of.get(name, 0)))
+    for name, (choice, slot) in sorted(proposal.later.items()):
+        if name in fleet.vms:
+            message.later.append(_change(controller, fleet.vms[name], choice, slot=slot))
+    for number, ahead in enumerate(proposal.waves):
+        message.waves.add(wave=number, duration_s=ahead.duration_s, shortfall_tokens_per_s=ahead.shortfall_tokens_per_s)
     message.excess.extend(_excess(proposal))
     return message
+
+
+def _change(
+    controller: Controller, item: FleetVm, choice: str, **fields: int
+) -> reconfiguration_service_pb2.ConfigurationChange:
+    before, _ = _choice(controller.fleet, item)
+    after, load_frac = _split(choice)
+    return reconfiguration_service_pb2.ConfigurationChange(
+        vm=item.vm.name,
+        from_configuration=before,
+        to_configuration=after,
+        load_frac=load_frac,
+        reload=_reloads(controller, before, after),
+        **fields,
+    )
 
 
 def armed(
@@ -163,15 +183,7 @@ def armed(
     for name, choice in sorted(one.proposal.changes.items()):
         item = fleet.vms.get(name)
         if item is not None and wanted(item) and known.get(name) == (item.server, item.choice):
-            before, _ = _choice(fleet, item)
-            after, load_frac = _split(choice)
-            message.changes.add(
-                vm=name,
-                from_configuration=before,
-                to_configuration=after,
-                load_frac=load_frac,
-                generation=item.generation,
-            )
+            message.changes.append(_change(controller, item, choice, generation=item.generation))
     return message
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tapas_opt.domain.result import Constraint
 from tapas_opt.mip import pyomo_solver
+from tapas_opt.problem_file.files import read_problem, write_problem
 from tapas_opt.reconfiguration.horizon.check import check
 from tapas_opt.reconfiguration.horizon.formulation import decode, encode, formulate
 from tapas_opt.reconfiguration.horizon.greedy import greedy
@@ -180,3 +181,12 @@ def test_budgets_of_changes_and_reloads_hold_in_every_slot(room):
         (Constraint.RELOAD_LIMIT, "t0"),
     ]
     assert sorted(greedy(problem).slot_of.values()) == [0, 1, 2]
+
+
+def test_a_horizon_is_kept_as_a_file(random_problem, tmp_path):
+    """What was met in production can be replayed at a desk."""
+    problem = random_horizon(random_problem, 3, instances=4, slots=4)
+    write_problem(problem, tmp_path / "horizon.json")
+    again = read_problem(tmp_path / "horizon.json")
+    assert (again.demand_tokens_per_s == problem.demand_tokens_per_s).all()
+    assert greedy(again) == greedy(problem)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tapas_opt.reconfiguration.check import check, check_waves, wave_shortfalls
+from tapas_opt.reconfiguration.check import check, check_waves, transition_cost, wave_seconds, wave_shortfalls
 from tapas_opt.reconfiguration.greedy import greedy
 from tapas_opt.reconfiguration.problem import Stage
 from tapas_opt.reconfiguration.waves import waves
@@ -99,3 +99,16 @@ def test_what_may_neither_go_nor_stay_is_parked(room):
 def test_nothing_to_change_needs_no_wave(cold_spare):
     """The present plan is already there."""
     assert waves(cold_spare, cold_spare.present()).waves == ()
+
+
+def test_what_goes_unserved_while_waves_run_has_a_price(cold_spare, room):
+    """A spare that loads for 120 s while nobody else stops costs nothing; where the only one reloads, its demand does.
+
+    1,000 tokens/s × 120 s / 3,600 s × 10,000.
+    """
+    spare = cold_spare.plan([BIG, BIG])
+    assert transition_cost(cold_spare, waves(cold_spare, spare)) == 0.0
+    alone = room(current=[BIG], demand=1000, limit_w=10_000, stage=Stage.SETTLED)
+    plan = waves(alone, alone.plan([SMALL]))
+    assert wave_seconds(alone, plan) == (120.0,)
+    assert transition_cost(alone, plan) == pytest.approx(1000 * 120 / 3600 * 10_000)

@@ -18,7 +18,7 @@ STAGE_NOW: Stage
 STAGE_SETTLED: Stage
 
 class ConfigurationChange(_message.Message):
-    __slots__ = ("vm", "from_configuration", "to_configuration", "load_frac", "wave", "reload", "generation")
+    __slots__ = ("vm", "from_configuration", "to_configuration", "load_frac", "wave", "reload", "generation", "slot")
     VM_FIELD_NUMBER: _ClassVar[int]
     FROM_CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     TO_CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class ConfigurationChange(_message.Message):
     WAVE_FIELD_NUMBER: _ClassVar[int]
     RELOAD_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
     vm: str
     from_configuration: str
     to_configuration: str
@@ -33,7 +34,18 @@ class ConfigurationChange(_message.Message):
     wave: int
     reload: bool
     generation: int
-    def __init__(self, vm: _Optional[str] = ..., from_configuration: _Optional[str] = ..., to_configuration: _Optional[str] = ..., load_frac: _Optional[float] = ..., wave: _Optional[int] = ..., reload: _Optional[bool] = ..., generation: _Optional[int] = ...) -> None: ...
+    slot: int
+    def __init__(self, vm: _Optional[str] = ..., from_configuration: _Optional[str] = ..., to_configuration: _Optional[str] = ..., load_frac: _Optional[float] = ..., wave: _Optional[int] = ..., reload: _Optional[bool] = ..., generation: _Optional[int] = ..., slot: _Optional[int] = ...) -> None: ...
+
+class Wave(_message.Message):
+    __slots__ = ("wave", "duration_s", "shortfall_tokens_per_s")
+    WAVE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_S_FIELD_NUMBER: _ClassVar[int]
+    SHORTFALL_TOKENS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    wave: int
+    duration_s: float
+    shortfall_tokens_per_s: float
+    def __init__(self, wave: _Optional[int] = ..., duration_s: _Optional[float] = ..., shortfall_tokens_per_s: _Optional[float] = ...) -> None: ...
 
 class Excess(_message.Message):
     __slots__ = ("constraint", "name", "amount", "unit")
@@ -48,7 +60,7 @@ class Excess(_message.Message):
     def __init__(self, constraint: _Optional[_Union[_common_pb2.Reason, str]] = ..., name: _Optional[str] = ..., amount: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class ReconfigurationPlan(_message.Message):
-    __slots__ = ("plan_id", "etag", "stage", "published", "needed", "decision", "changes", "excess")
+    __slots__ = ("plan_id", "etag", "stage", "published", "needed", "decision", "changes", "excess", "later", "waves")
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +69,8 @@ class ReconfigurationPlan(_message.Message):
     DECISION_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     EXCESS_FIELD_NUMBER: _ClassVar[int]
+    LATER_FIELD_NUMBER: _ClassVar[int]
+    WAVES_FIELD_NUMBER: _ClassVar[int]
     plan_id: str
     etag: str
     stage: Stage
@@ -65,7 +79,9 @@ class ReconfigurationPlan(_message.Message):
     decision: _common_pb2.Decision
     changes: _containers.RepeatedCompositeFieldContainer[ConfigurationChange]
     excess: _containers.RepeatedCompositeFieldContainer[Excess]
-    def __init__(self, plan_id: _Optional[str] = ..., etag: _Optional[str] = ..., stage: _Optional[_Union[Stage, str]] = ..., published: _Optional[bool] = ..., needed: _Optional[bool] = ..., decision: _Optional[_Union[_common_pb2.Decision, _Mapping[str, object]]] = ..., changes: _Optional[_Iterable[_Union[ConfigurationChange, _Mapping[str, object]]]] = ..., excess: _Optional[_Iterable[_Union[Excess, _Mapping[str, object]]]] = ...) -> None: ...
+    later: _containers.RepeatedCompositeFieldContainer[ConfigurationChange]
+    waves: _containers.RepeatedCompositeFieldContainer[Wave]
+    def __init__(self, plan_id: _Optional[str] = ..., etag: _Optional[str] = ..., stage: _Optional[_Union[Stage, str]] = ..., published: _Optional[bool] = ..., needed: _Optional[bool] = ..., decision: _Optional[_Union[_common_pb2.Decision, _Mapping[str, object]]] = ..., changes: _Optional[_Iterable[_Union[ConfigurationChange, _Mapping[str, object]]]] = ..., excess: _Optional[_Iterable[_Union[Excess, _Mapping[str, object]]]] = ..., later: _Optional[_Iterable[_Union[ConfigurationChange, _Mapping[str, object]]]] = ..., waves: _Optional[_Iterable[_Union[Wave, _Mapping[str, object]]]] = ...) -> None: ...
 
 class ReportFailureRequest(_message.Message):
     __slots__ = ("request_id", "validate_only", "failure")
@@ -102,12 +118,14 @@ class ClearFailureResponse(_message.Message):
     def __init__(self, failure: _Optional[str] = ...) -> None: ...
 
 class PlanReconfigurationRequest(_message.Message):
-    __slots__ = ("stage", "explain")
+    __slots__ = ("stage", "horizon_slots", "explain")
     STAGE_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_SLOTS_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     stage: Stage
+    horizon_slots: int
     explain: bool
-    def __init__(self, stage: _Optional[_Union[Stage, str]] = ..., explain: _Optional[bool] = ...) -> None: ...
+    def __init__(self, stage: _Optional[_Union[Stage, str]] = ..., horizon_slots: _Optional[int] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class PlanReconfigurationResponse(_message.Message):
     __slots__ = ("plan",)

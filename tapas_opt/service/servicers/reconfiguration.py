@@ -89,7 +89,15 @@ class ReconfigurationServicer:
             stage = read.stage()
             read.done()
             now_s, budget_s = core.clock.now_s(), core.budget_s(context)
-            proposal = core.controller.plan_reconfiguration(stage, now_s=now_s, deadline_s=budget_s)
+            gone = core.hung_up(context)
+            proposal = core.controller.plan_reconfiguration(
+                stage,
+                now_s=now_s,
+                deadline_s=budget_s,
+                cancel=gone,
+                explain=request.explain,
+                horizon_slots=request.horizon_slots,
+            )
             with core.controller.lock:
                 plan = respond.plan(core.controller, proposal, published=False)
             return PlanReconfigurationResponse(plan=plan)
