@@ -101,7 +101,7 @@ def secured(
     """
     family, can_fill = _family(Constraint.FAILURE_SECURE, pairs, limit, draws)
     over = can_fill | (family.base > family.limit)
-    whole, base = _part(pairs, family, over if forget else np.ones_like(over), unit_of, draws, relief)
+    whole = _part(pairs, family, over if forget else np.ones_like(over), unit_of, relief)
     present = np.zeros(int(pairs.scenario_room.max(initial=-1)) + 1, dtype=np.int64)
     given, _ = cheapest_relief(whole, 0 * whole.family.base, 0 * whole.available)
     np.maximum.at(present, whole.scenario_room, whole.relief_cost(given).max(axis=1, initial=0))
@@ -110,14 +110,12 @@ def secured(
     stated = np.zeros((len(pairs.scenarios), over.shape[1]), dtype=bool)
     np.logical_or.at(stated, pairs.scenario, can_fill)
     if (over & ~stated[pairs.scenario]).any():
-        whole, base = _part(pairs, family, over & stated[pairs.scenario], unit_of, draws, relief)
-    return without_dominated_slots(whole, base, draws.of_type, draws.count), present
+        whole = _part(pairs, family, over & stated[pairs.scenario], unit_of, relief)
+    return without_dominated_slots(whole, draws.of_type, draws.count), present
 
 
-def _part(
-    pairs: FailurePairs, family: BudgetFamily, rows: BoolArray, unit_of: IntArray, draws: Draws, relief: Relief
-) -> tuple[Secured, IntArray]:
-    """Survival with these ``[pair, slot]`` rows only, and ``[group, slot]`` what running VMs draw in each group."""
+def _part(pairs: FailurePairs, family: BudgetFamily, rows: BoolArray, unit_of: IntArray, relief: Relief) -> Secured:
+    """Survival with these ``[pair, slot]`` rows only."""
     matters = np.asarray(rows.any(axis=1))
     kept = _kept(replace(family, can_bind=rows), matters)
     scenarios, scenario = np.unique(pairs.scenario[matters], return_inverse=True)
@@ -125,10 +123,9 @@ def _part(
     kinds = replace(kept, member=kept.member[first], share_permille=kept.share_permille[first])
     names = tuple(pairs.scenarios[i] for i in scenarios.tolist())
     groups = _Groups.of(kinds, scenario.ravel(), names)
-    by_kind = np.zeros((len(first), len(relief.tiers) + 1, len(draws.in_all)), dtype=np.int64)
-    np.add.at(by_kind, kind_of_unit, np.concatenate([draws.present[:, None], relief.running], axis=1))
-    by_group = groups.summed(by_kind)
-    part = Secured(
+    by_kind = np.zeros((len(first), *relief.running.shape[1:]), dtype=np.int64)
+    np.add.at(by_kind, kind_of_unit, relief.running)
+    return Secured(
         family=kinds,
         kind=kind_of_unit[unit_of],
         scenarios=names,
@@ -142,10 +139,9 @@ def _part(
         tiers=relief.tiers,
         relief_price=relief.price,
         shortfall_price=relief.shortfall_price,
-        available=by_group[:, 1:],
+        available=groups.summed(by_kind),
         type_relief=relief.of_type,
     )
-    return part, by_group[:, 0]
 
 
 def survival(
