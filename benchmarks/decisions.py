@@ -23,10 +23,9 @@ from tapas_opt.domain.site_generator import generate_site
 from tapas_opt.domain.workload import Endpoint, Slo
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.mip.machine import cores
-from tapas_opt.mip.worker import Workers
 from tapas_opt.plant.workload import ENDPOINTS, Workload
 from tapas_opt.reconfiguration.problem import Stage
-from tapas_opt.solve import solve
+from tapas_opt.solve import solve, solver_workers
 
 ROOT = Path(__file__).resolve().parents[1]
 FILLED_FRAC = 0.7
@@ -96,7 +95,7 @@ def machine():
 
 def main():
     sizes = [int(argument) for argument in sys.argv[1:]] or [80, 1000]
-    with Workers() as workers:
+    with solver_workers() as workers:
         workers["highs"].wait_until_ready(30.0)
         found = [row for servers in sizes for row in rows(servers, workers)]
     print(json.dumps({"rows": found, "machine": machine()}, indent=1))

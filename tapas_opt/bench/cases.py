@@ -15,8 +15,8 @@ from tapas_opt.bench.instances import Making, instance
 from tapas_opt.bench.rows import SolverRow
 from tapas_opt.domain.result import Result
 from tapas_opt.errors import TapasError
-from tapas_opt.mip.worker import Worker, Workers
-from tapas_opt.solve import WORKER_OF, solve
+from tapas_opt.mip.worker import Worker
+from tapas_opt.solve import WORKER_OF, solve, solver_workers
 
 __all__ = ["Case", "cases_of", "run_case", "run_cases"]
 
@@ -71,7 +71,7 @@ def run_case(case: Case) -> SolverRow:
     began = time.perf_counter()
     problem = instance(case.instance, case.making)
     state_s = time.perf_counter() - began
-    with Workers() as workers:
+    with solver_workers() as workers:
         engine = "decomposition" if case.solver == "auto" else case.solver
         if engine in WORKER_OF:
             workers[WORKER_OF[engine]].wait_until_ready(WARM_S)

@@ -12,12 +12,11 @@ from tapas_opt.cli.paths import demo_data, demo_models
 from tapas_opt.cli.problem import Asked
 from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection, Result, ShadowPrice
 from tapas_opt.errors import InvalidInput
-from tapas_opt.mip.worker import Workers
 from tapas_opt.placement.problem import PlacementProblem
 from tapas_opt.problem_file.codec import plain
 from tapas_opt.problem_file.files import problem_text
 from tapas_opt.reconfiguration.problem import ReconfigurationProblem
-from tapas_opt.solve import solve
+from tapas_opt.solve import solve, solver_workers
 from tapas_opt.solve.kinds import engine_of, kind_of, worker_of
 from tapas_opt.worth import worth_of
 
@@ -40,7 +39,7 @@ def answered(problem: Any, asked: Asked) -> tuple[Result[Any], dict[str, Any]]:
     """The answer of a solver in a process of its own, which ends with the deadline."""
     engine = engine_of(kind_of(problem), asked.solver)
     _warm_up(problem)
-    with Workers() as workers:
+    with solver_workers() as workers:
         if engine is not None:
             workers[worker_of(engine)].wait_until_ready(WARM_S)
         began = time.perf_counter()
@@ -89,7 +88,7 @@ def worth_answer(problem: Any, constraint: str, where: str, step: int, asked: As
     """What a real step of a limit saves."""
     if constraint not in set(Constraint):
         raise InvalidInput.one("worth", "--constraint", f"{constraint!r}: must be one of {', '.join(Constraint)}")
-    with Workers() as workers:
+    with solver_workers() as workers:
         found = worth_of(
             problem,
             Constraint(constraint),

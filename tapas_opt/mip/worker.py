@@ -218,10 +218,14 @@ class Worker:
             keep = reusable and not self._closed and process.runs < self._runs_per_process
             if keep:
                 self._idle.appendleft(process)
+        if not keep:  # ending one process and starting another takes long enough to miss a deadline by
+            threading.Thread(target=self._replace, args=[process], daemon=True).start()
+
+    def _replace(self, process: Process) -> None:
+        process.discard()
+        with self._state:
             if not self._closed:
                 self._top_up()
-        if not keep:
-            process.discard()
 
     def _top_up(self) -> None:
         with suppress(OSError):  # out of processes or memory: fewer must do

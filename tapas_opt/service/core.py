@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -50,6 +51,14 @@ class Core:
         remaining_s = context.time_remaining()
         left_s = self.deadline_s if remaining_s is None else min(remaining_s, LONGEST_DEADLINE_S)
         return max(0.0, left_s * (1.0 - RESERVE_FRAC))
+
+    @staticmethod
+    def hung_up(context: ServicerContext) -> threading.Event:
+        """Set once nobody waits for the call any more: a solver that works on it is then ended."""
+        gone = threading.Event()
+        if not context.add_callback(gone.set):
+            gone.set()
+        return gone
 
     def quickly(self, request: Any, events: Callable[[], Sequence[Event]], response: M) -> M:
         """Carry out a command that needs no solve and whose answer is known beforehand."""

@@ -32,8 +32,9 @@ call a spare process; what it told of until then stands."""
 EXPLAIN_FRAC = 0.3
 """Part of a deadline that is kept for shadow prices where they are asked for."""
 
-CHECKS_KEPT = 1.5
-"""A solver's process is ended so many of greedy's checks before the deadline: what it told of has to be judged, too."""
+CHECKS_KEPT = 3.0
+"""A solver's process is ended so many of greedy's checks before the deadline: what it told of has to be judged, and the
+answer explained, which takes as long again."""
 
 ROUND_TRIP_S = 0.02
 """With less than this left, beside what greedy and its check took, no solver is asked: it could not make it."""

@@ -65,7 +65,7 @@ def test_a_hung_process_is_ended_at_the_deadline(worker):
     with pytest.raises(DeadlinePassed, match=r"0\.3 s"):
         worker.run(time.sleep, 60, deadline_s=0.3, grace_s=0.1)
     assert time.monotonic() - began < LONG_S
-    assert not is_alive(pid)
+    assert wait_until(lambda: not is_alive(pid))
 
 
 def test_a_process_that_holds_the_interpreter_lock_is_ended_too(worker):
@@ -373,4 +373,4 @@ def test_a_run_whose_news_cannot_be_taken_ends_its_process(worker):
         worker.run(
             worker_side("lambda tell: (tell('half'), __import__('time').sleep(60))"), deadline_s=LONG_S, on_news=refuse
         )
-    assert not is_alive(pid)
+    assert wait_until(lambda: not is_alive(pid))
