@@ -18,6 +18,7 @@ from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
+from tapas_opt.placement.survival.problem import Secured, Survival
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationPrices, ReconfigurationProblem, Stage
 from tapas_opt.routing.problem import RoutingPrices, RoutingProblem
 
@@ -167,6 +168,60 @@ def peak_utilisation() -> PlacementProblem:
     """V1 (6 kW) and V2 (4 kW) on S1 in row R1 and S2 in R2, 10 kW each: a thousandth is 10 W and costs 10."""
     problem = two_vms(budgets(Constraint.ROW_POWER_BUDGET, {"R1": 10_000, "R2": 10_000}, [[0], [1]]))
     return replace(problem, prices=replace(problem.prices, peak_permille={Constraint.ROW_POWER_BUDGET: 10}))
+
+
+def ups_transient_limit() -> PlacementProblem:
+    """V1 (6 kW) and V2 (4 kW) on S1 and S2: when U1 fails all of it is U2's, which bears 9 kW until somebody acts."""
+    return two_vms(budgets(Constraint.UPS_TRANSIENT_LIMIT, {"U2 after ups:U1": 9_000}, [[0], [0]]))
+
+
+def sold_reserve() -> PlacementProblem:
+    """V1 (6 kW) and V2 (4 kW) on S1 and S2, and the loss of U1, after which U2 has 8 kW for all of it.
+
+    VMs that run draw 1,500 W there and can give 500 W; V1 can be slowed by 2,000 W, V2 by none. A watt costs 2.
+    """
+    on_u2 = BudgetFamily(
+        Constraint.FAILURE_SECURE,
+        "W",
+        ("U2 after ups:U1",),
+        member=np.array([[0]]),
+        share_permille=np.array([[1_000]]),
+        limit=np.array([[8_000]]),
+        base=np.array([[1_500]]),
+    )
+    part = Secured(
+        family=on_u2,
+        kind=np.array([0, 0]),
+        scenarios=("ups:U1",),
+        scenario_room=np.array([0]),
+        scenario=np.array([0]),
+        groups=("room after ups:U1",),
+        group_scenario=np.array([0]),
+        group_of_kind=np.array([[0]]),
+        group_pair=np.array([[0]]),
+        group_share_permille=np.array([[1_000]]),
+        tiers=("slowed",),
+        relief_price=np.array([2]),
+        shortfall_price=100,
+        available=np.array([[[500]]]),
+        type_relief=np.array([[[[2_000]]], [[[0]]]]),
+    )
+    return two_vms(survival=Survival(("room",), (part,), present_cost=np.array([0])))
+
+
+def failure_secure() -> PlacementProblem:
+    """U2 gives 8 kW once U1 is lost, and 1.5 are drawn: V1 and V2 fit by relief, or by a shortfall at 100 a watt."""
+    return sold_reserve()
+
+
+def relief_available() -> PlacementProblem:
+    """VMs that run can be slowed by 500 W after the loss of U1, and V1, where it is placed, by 2,000 W more."""
+    return sold_reserve()
+
+
+def worst_failure() -> PlacementProblem:
+    """Relief after the loss of U1 costs 2 a watt; the room's worst failure is paid for beyond the 0 of today."""
+    return sold_reserve()
 
 
 def routed(**fields: Any) -> RoutingProblem:

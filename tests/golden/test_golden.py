@@ -21,6 +21,7 @@ from tapas_opt.api.v1 import common_pb2
 from tapas_opt.domain.result import Constraint
 from tapas_opt.mip.lp_file import lp_text
 from tapas_opt.solve import KINDS
+from tapas_opt.solve.prices import BOOKKEEPING, UNITS
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -127,9 +128,10 @@ def names_in_checkers() -> set[str]:
                 found |= constraints_named_in(node)
             if isinstance(node, ast.Dict):
                 found |= {key.value for key in node.keys if isinstance(key, ast.Constant)} & set(Constraint)
-    for tree in trees("budgets/numbers.py"):
+    for tree in trees("**/numbers.py"):
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and node.name == "budget_numbers":
+            states = isinstance(node, ast.FunctionDef) and node.name == "budget_numbers"
+            if states or (isinstance(node, ast.Call) and getattr(node.func, "id", "").lower().endswith("family")):
                 found |= constraints_named_in(node)
     return found
 
@@ -137,6 +139,11 @@ def names_in_checkers() -> set[str]:
 def test_the_checker_judges_every_constraint_by_its_name():
     """As a violation, as a budget, or, where it only prices something, as a term of the cost."""
     assert names_in_checkers() == {constraint.value for constraint in Constraint}
+
+
+def test_every_row_that_can_be_bought_has_a_unit():
+    """A shadow price is of one more W, VM or token/s; name the unit in `tapas_opt/solve/prices.py`."""
+    assert names_in_arrays() == {constraint.value for constraint in (*UNITS, *BOOKKEEPING)}
 
 
 def test_the_api_has_a_reason_for_every_constraint():
