@@ -12,9 +12,10 @@ from tapas_opt.control.fleet import Fleet
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.domain.workload import Vm
 from tapas_opt.placement.blocks import on_hosts
+from tapas_opt.placement.check_hosts import free_part
 from tapas_opt.placement.problem import PlacementPlan, PlacementPrices, PlacementProblem
 
-__all__ = ["any_part", "free_gpus", "on_parts", "on_servers"]
+__all__ = ["alone", "any_part", "entries_of", "free_gpus", "on_parts", "on_servers"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -58,6 +59,20 @@ def on_servers(problem: PlacementProblem, plan: PlacementPlan, vms: Sequence[Vm]
         for vm in vms
         if vm.name in plan.server_of
     )
+
+
+def entries_of(problem: PlacementProblem) -> dict[str, list[int]]:
+    """Numbers on a problem's server axis, by server."""
+    entries: dict[str, list[int]] = {}
+    for s, name in enumerate(problem.servers if problem.hosts is None else problem.hosts.server):
+        entries.setdefault(name, []).append(s)
+    return entries
+
+
+def alone(problem: PlacementProblem, s: int) -> PlacementPlan:
+    """The plan that puts the only VM of a problem on one entry of its server axis."""
+    gpus = {} if problem.hosts is None else {problem.vms[0]: free_part(problem, 0, s, set())}
+    return PlacementPlan({problem.vms[0]: problem.servers[s]}, (), gpus)
 
 
 def _ceilings_w(forecast: Forecast) -> IntArray:

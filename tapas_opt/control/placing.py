@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.budgets.failures import SiteFailures
 from tapas_opt.budgets.numbers import BudgetNumbers, budget_numbers, joined
 from tapas_opt.control.events import ServerState
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.parts import any_part, free_gpus, on_parts
 from tapas_opt.control.promising import promises
+from tapas_opt.control.securing import Batch, Securing, by_units
 from tapas_opt.domain.failure import Effect, effect_of
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.domain.workload import Group, SpreadOver, Vm
@@ -28,27 +30,43 @@ BoolArray = NDArray[np.bool_]
 
 SLOTS_AT_ONCE = 24
 
+IDLE = np.zeros((0, 0), dtype=np.int64)
+"""What nobody asks for."""
+
 
 def placement_problem(
-    forecast: Forecast, vms: Sequence[Vm], groups: Sequence[Group] = (), *, week: bool = False
+    forecast: Forecast,
+    vms: Sequence[Vm],
+    groups: Sequence[Group] = (),
+    *,
+    week: bool = False,
+    securing: Securing | None = None,
 ) -> PlacementProblem:
     """State the placement of ``vms`` on top of what runs, over the 24 hours of the day, each at its worst weekday.
 
     ``groups`` come with the batch; those that the fleet knows already need not. ``week`` takes all 168 hours of the
-    week instead: what peaks on other days then shares a budget.
+    week instead: what peaks on other days then shares a budget. With ``securing`` the plan has to survive failures.
     """
     fleet = forecast.fleet
     topology = fleet.topology
     hours, slots = forecast.hours_of_week() if week else forecast.hours_of_day()
-    numbers = _budgets(forecast, hours, slots)
+    failures = None if securing is None else securing.failures(topology)
+    numbers, by_unit = _budgets(forecast, hours, slots, failures)
     types = _types(forecast, vms)
     power, airflow, gpu_power, fits = _type_arrays(forecast, [vm for _, vm in types.values()], hours)
+    vm_type = np.array([types[_type_key(forecast, vm)][0] for vm in vms], dtype=np.int64)
+    available = _available(forecast, vms)
+    survives = None
+    if securing is not None:
+        batch = Batch([vm for _, vm in types.values()], vm_type, available, power, airflow)
+        survives = securing.secured(forecast, batch, hours, *by_unit)
+        numbers = replace(numbers, families=(*numbers.families, *survives.budgets))
     spread = _groups(fleet, vms, groups)
     group_number = {group.name: g for g, group in enumerate(spread)}
     problem = PlacementProblem(
         vms=tuple(vm.name for vm in vms),
         servers=topology.servers,
-        vm_type=np.array([types[_type_key(forecast, vm)][0] for vm in vms], dtype=np.int64),
+        vm_type=vm_type,
         vm_priority=np.array([vm.priority for vm in vms], dtype=np.int64),
         vm_group=np.array([group_number.get(vm.group or "", NONE) for vm in vms], dtype=np.int64),
         type_power_w=power,
@@ -56,24 +74,34 @@ def placement_problem(
         type_gpu_power_w=gpu_power,
         type_fits=fits,
         server_hardware=topology.server_hardware,
-        server_available=_available(forecast, vms),
+        server_available=available,
         server_ceiling_w=_useful_ceiling_w(forecast),
         groups=spread,
         budgets=numbers.tolerating_present_excess(),
         vm_spot=np.array([vm.spot for vm in vms], dtype=bool),
         promises=promises(fleet, vms, _in_service(forecast)),
+        survival=None if survives is None else survives.survival,
     )
     return on_parts(problem, forecast, [vm for _, vm in types.values()]) if any_part(vms) else problem
 
 
-def _budgets(forecast: Forecast, hours: IntArray, slots: tuple[str, ...]) -> BudgetNumbers:
-    """The budgets over all slots, stated for some of them at a time: a week of 100,000 servers is many numbers."""
+def _budgets(
+    forecast: Forecast, hours: IntArray, slots: tuple[str, ...], failures: SiteFailures | None
+) -> tuple[BudgetNumbers, tuple[IntArray, IntArray]]:
+    """The budgets over all slots, and ``[unit, slot]`` what servers that fail alike draw, in W and CFM.
+
+    Some slots at a time are stated: a week of 100,000 servers is many numbers.
+    """
     effect, parts = _lasting(forecast), []
+    by_unit: list[tuple[IntArray, ...]] = []
     for begin in range(0, len(slots), SLOTS_AT_ONCE):
         some = slice(begin, begin + SLOTS_AT_ONCE)
         draw = forecast.server_draw(hours[some])
         parts.append(budget_numbers(forecast.fleet.topology, effect, slots[some], *draw, forecast.margins))
-    return joined(parts)
+        if failures is not None:
+            by_unit.append(tuple(by_units(np.ceil(amount).astype(np.int64), failures) for amount in draw))
+    power, airflow = (np.hstack([each[i] for each in by_unit]) if by_unit else IDLE for i in range(2))
+    return joined(parts), (power, airflow)
 
 
 def _lasting(forecast: Forecast) -> Effect:
@@ -99,14 +127,14 @@ def _lasting(forecast: Forecast) -> Effect:
     )
 
 
-TypeKey = tuple[str, str, str | None, str | None, str | None, int | None]
-"""VMs of one kind with the same load template, configuration and GPU model are predicted alike; one whose own load is
-known from before is a type of its own."""
+TypeKey = tuple[str, str, str | None, str | None, str | None, int | None, bool, bool]
+"""VMs of one kind with the same load template, configuration and GPU model are predicted alike, and relieved alike if
+they are spot or agreed to be slowed; one whose own load is known from before is a type of its own."""
 
 
 def _type_key(forecast: Forecast, vm: Vm) -> TypeKey:
     own = vm.name if forecast.models.has_own_load(vm.template, vm.name) else None
-    return vm.kind, vm.template, vm.configuration, vm.gpu_model, own, vm.gpus
+    return vm.kind, vm.template, vm.configuration, vm.gpu_model, own, vm.gpus, vm.spot, vm.capping_agreed
 
 
 def _types(forecast: Forecast, vms: Sequence[Vm]) -> dict[TypeKey, tuple[int, Vm]]:

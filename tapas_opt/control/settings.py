@@ -32,11 +32,16 @@ class Settings:
     arm_for
         Labels of elements that may be lost together, such as ``("ups:U1", "ups:U2")``, for which a plan is armed
         beside those for each UPS and each air handler.
+    secure
+        Whether placements have to survive the loss of every single UPS, PDU and air handler, and of those lost together
+        in ``arm_for``.
     settle_after_s, settle_s
         How long after a failure, or its end, the plan to settle in is made by itself, 0 to leave it to others; and how
         long its solver may take.
     lease_s
         How long a wave of changes waits for agents that say nothing before the rest of its plan is given up.
+    explain
+        Whether answers carry shadow prices, for a part of their deadline; asked for call by call.
     """
 
     emergency_s: float = 0.3
@@ -48,9 +53,11 @@ class Settings:
     week: bool = False
     arm_every_s: float = 30.0
     arm_for: tuple[tuple[str, ...], ...] = ()
+    secure: bool = True
     settle_after_s: float = 30.0
     settle_s: float = 5.0
     lease_s: float = 900.0
     solver: str = "auto"
     gap_frac: float = 1e-3
     seed: int = 0
+    explain: bool = False
