@@ -83,10 +83,15 @@ def serve(
     ] = 30.0,
     lease: Annotated[
         float,
-        typer.Option(
-            min=1.0, max=86_400.0, metavar="SECONDS", help="How long a wave waits for silent agents."
-        ),
+        typer.Option(min=1.0, max=86_400.0, metavar="SECONDS", help="How long a wave waits for silent agents."),
     ] = 900.0,
+    record_problems: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the newest problems and their plans there, to be replayed at a desk."),
+    ] = None,
+    record_most: Annotated[
+        int, typer.Option(min=1, max=100_000, metavar="COUNT", help="So many problems of each kind are kept.")
+    ] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Serve placement, routing and reconfiguration over gRPC until told to stop (SIGTERM, Ctrl-C)."""
@@ -112,6 +117,8 @@ def serve(
             settle_after_s=settle_after,
             lease_s=lease,
         ),
+        record_problems=record_problems,
+        record_most=record_most,
     )
 
     def ready(bound: str, core: Core) -> None:

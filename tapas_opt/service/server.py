@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from tapas_opt.control.controller import Controller, Settings
 from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.recorder import KeptWithin, Met, Recorder, unrecorded
 from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.errors import Conflict, InvalidInput, JournalFailed, TapasError
@@ -31,6 +32,7 @@ from tapas_opt.service.ledger import Ledger, batches, first_site
 from tapas_opt.service.loops import Loop, keep_up, plan_ahead
 from tapas_opt.service.servicers import SERVICES, add_servicers
 from tapas_opt.service.tracking_file import TrackingFile, tracking_path
+from tapas_opt.solve import solver_workers
 from tapas_opt.state.journal import Journal, journal_url
 
 __all__ = ["Options", "Server", "load", "run"]
@@ -68,6 +70,8 @@ class Options:
         Of a call that brings none.
     settings
         Of decisions.
+    record_problems, record_most
+        Folder in which the newest problems are kept, and how many of each kind; None keeps none.
     """
 
     site: Path
@@ -82,6 +86,8 @@ class Options:
     deadline_s: float = 10.0
     settings: Settings = field(default_factory=Settings)
     limits: Limits = field(default_factory=Limits)
+    record_problems: Path | None = None
+    record_most: int = 50
 
 
 class Server:
@@ -143,6 +149,7 @@ def load(
     changed: Callable[[], None],
     workers: Workers | None = None,
     urgent_workers: Workers | None = None,
+    met: Met = unrecorded,
 ) -> Core:
     """Bring the journal's fleet back, or begin one with the site file.
 
@@ -162,7 +169,13 @@ def load(
     begun_with = site or file_site
     assert begun_with is not None
     controller = Controller(
-        begun_with, models, profiles, workers=workers, urgent_workers=urgent_workers, settings=options.settings
+        begun_with,
+        models,
+        profiles,
+        workers=workers,
+        urgent_workers=urgent_workers,
+        settings=options.settings,
+        met=met,
     )
     newest_s = 0.0
     for entry, events in batches(journal):
@@ -192,8 +205,8 @@ def run(options: Options, ready: Callable[[str, Core], None]) -> None:
         server = Server(options)
         server.start()
         try:
-            with Workers() as workers, Workers() as urgent_workers:
-                _serve(options, server, workers, urgent_workers, told, ready)
+            with solver_workers() as workers, solver_workers() as urgent_workers, _recording(options) as met:
+                _serve(options, server, workers, urgent_workers, met, told, ready)
         finally:
             server.stop()
 
@@ -223,11 +236,22 @@ def _nothing_more(_number: int, _frame: FrameType | None) -> None:
     """The handler that a signal needs so that it is written to the socket."""
 
 
+@contextmanager
+def _recording(options: Options) -> Iterator[Met]:
+    """What is told of problems: a recorder, where a folder is given."""
+    if options.record_problems is None:
+        yield unrecorded
+        return
+    with Recorder(options.record_problems, KeptWithin(count=options.record_most)) as recorder:
+        yield recorder.offer
+
+
 def _serve(
     options: Options,
     server: Server,
     workers: Workers,
     urgent_workers: Workers,
+    met: Met,
     told_to_stop: socket.socket,
     ready: Callable[[str, Core], None],
 ) -> None:
@@ -237,7 +261,7 @@ def _serve(
     planning = Loop("planning", lambda: plan_ahead(cores[0]), rest=PLANNING_REST)
     try:
         starting = [each["highs"] for each in (workers, urgent_workers)]  # while the journal is read
-        core = load(options, journal, loop.wake, workers, urgent_workers)
+        core = load(options, journal, loop.wake, workers, urgent_workers, met)
         cores.append(core)
         _wait_until_warm(starting)
         keep_up(core)

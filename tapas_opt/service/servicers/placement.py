@@ -41,7 +41,10 @@ class PlacementServicer:
 
             def decide() -> Callable[[], Decided]:
                 now_s, budget_s = core.clock.now_s(), core.budget_s(context)
-                draft = core.controller.place(vms, groups, now_s=now_s, deadline_s=budget_s)
+                gone = core.hung_up(context)
+                draft = core.controller.place(
+                    vms, groups, now_s=now_s, deadline_s=budget_s, cancel=gone, explain=request.explain
+                )
 
                 def settle() -> Decided:
                     answer = core.controller.settled(draft, groups, now_s=core.clock.now_s())
