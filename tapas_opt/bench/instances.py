@@ -23,7 +23,7 @@ from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.failure import PERMILLE, Failure, FailureKind
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site_generator import generate_site
-from tapas_opt.domain.workload import Endpoint, Slo
+from tapas_opt.domain.workload import Endpoint, Group, Slo, SpreadOver, Vm
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.placement.problem import PlacementProblem
@@ -38,6 +38,10 @@ IntArray = NDArray[np.int64]
 FILLED_FRAC = 0.7
 BATCH = 32
 SITE_FILLED_FRAC = 0.8
+GROUPS_COUNT = 4
+COOLER_W = (-20, 0, 20, 40)
+"""By how much the ceilings of an aisle differ from what the demo's models say of the warmest weather."""
+
 PEAK_S = 15 * 3600.0
 """Monday at three in the afternoon, when endpoints are asked for most."""
 
@@ -127,9 +131,27 @@ def _placement_site(making: Making) -> PlacementProblem:
 
 
 def _placement(controller: Controller, making: Making, count: int) -> PlacementProblem:
+    """New VMs of many kinds onto the site, some of whose aisles are cooler than others."""
+    random = np.random.default_rng([making.seed, 2])
     workload = Workload(seed=making.seed)
-    arrivals = [replace(workload.vm(f"new-{i:06d}"), group=None) for i in range(count)]
-    return controller.placement_problem(arrivals, (), now_s=PEAK_S)
+    vms = [_varied(workload.vm(f"new-{i:06d}"), i, random) for i in range(count)]
+    groups = [group for group in _groups() if any(vm.group == group.name for vm in vms)]
+    problem = controller.placement_problem(vms, groups, now_s=PEAK_S)
+    topology = controller.fleet.topology
+    cooler_w = random.choice(COOLER_W, len(topology.aisles))[topology.server_aisle]
+    noise_w = 10 * random.integers(-1, 2, len(topology.servers))
+    return replace(problem, server_ceiling_w=problem.server_ceiling_w + cooler_w + noise_w)
+
+
+def _varied(vm: Vm, i: int, random: np.random.Generator) -> Vm:
+    """One in eight in a group, one in ten evictable, of any priority."""
+    grouped = f"group{i % GROUPS_COUNT}" if i < 8 * GROUPS_COUNT and i % 8 < 4 else None
+    return replace(vm, group=grouped, spot=i % 10 == 9, priority=int(random.integers(3, 9)))
+
+
+def _groups() -> list[Group]:
+    """Replicas that must not share a rack, and jobs that are of use only as a whole."""
+    return [Group(f"group{g}", spread_over=SpreadOver.RACK, all_or_nothing=g % 2 == 0) for g in range(GROUPS_COUNT)]
 
 
 def _routing(making: Making) -> RoutingProblem:

@@ -46,7 +46,11 @@ def bench(
         typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Telemetry: first day to judge; learn from before."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write NAME.json, NAME.csv and, of solvers, NAME.html.")
+        Path | None, typer.Option(metavar="DIR", help="Also write NAME.json and .csv, and of solvers .html.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of the files in --out; the problems' or the suite's if not given."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,7 +76,7 @@ def bench(
         models=models or demo_models(),
         profiles=profiles or demo_data() / "profiles.csv",
     )
-    print_result(solver_answer(question, out, as_json), as_json, show_solvers)
+    print_result(solver_answer(question, out, name, as_json), as_json, show_solvers)
 
 
 def _words(text: str | None) -> tuple[str, ...]:

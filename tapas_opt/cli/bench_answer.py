@@ -54,8 +54,11 @@ def telemetry_answer(suite: str, path: Path | None, train_until: date | None, ou
     return data
 
 
-def solver_answer(question: SolverQuestion, out: Path | None, as_json: bool) -> dict[str, Any]:
-    """Run every solver on every instance; raises InvalidInput listing every fault of the question."""
+def solver_answer(question: SolverQuestion, out: Path | None, name: str | None, as_json: bool) -> dict[str, Any]:
+    """Run every solver on every instance; raises InvalidInput listing every fault of the question.
+
+    ``name`` is that of the files in ``out``.
+    """
     from tapas_opt.bench.rows import beside_best
 
     _require(question)
@@ -64,9 +67,9 @@ def solver_answer(question: SolverQuestion, out: Path | None, as_json: bool) -> 
     if out is not None:
         from tapas_opt.plot.solver_report import write_solver_report
 
-        name = question.suite or "-".join(question.problems)
-        _write(out, name, data)
-        write_solver_report(data, out / f"{name}.html")
+        called = name or question.suite or "-".join(question.problems)
+        _write(out, called, data)
+        write_solver_report(data, out / f"{called}.html")
     return data
 
 
