@@ -459,7 +459,7 @@ def test_greedy_stands_when_the_solver_finds_nothing(kind):
     """Its bound counts all the same where it is the better one: greedy is known to be at most so far from the best."""
     problem = PROBLEMS[kind]()
     found = Found(None, 0.9 * OPTIMUM[kind], MipStatus.NO_SOLUTION, 0.1, 0.2)
-    result = solve(problem, solver="highs", workers={"highs": Handing(found)})
+    result = solve(problem, solver="highs", deadline_s=GENEROUS_S, workers={"highs": Handing(found)})
     assert_greedy_stands(problem, result, "highs found no plan")
     assert result.bound == max(0.9 * OPTIMUM[kind], solve(problem, solver="greedy").bound)
     assert result.gap_frac == pytest.approx(1 - result.bound / result.objective)
