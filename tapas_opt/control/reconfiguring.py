@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, budget_numbers
+from tapas_opt.budgets.numbers import BudgetFamily, budget_numbers
 from tapas_opt.control.actuation import Actuation, Option
-from tapas_opt.control.capping import cappable, capped
+from tapas_opt.control.capping import Capped, cappable, capped
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast, Profiles, choice_name
 from tapas_opt.control.routes import FILL_FRAC, is_loading
@@ -52,7 +52,8 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
     delay, reload = _tables(actuation, options)
     hardware = topology.server_hardware[on_server]
     slowed = cappable(forecast)
-    movable = frozenset(placed.vm.name for placed in (*instances, *slowed))
+    draw = _draw(forecast, stage, frozenset(placed.vm.name for placed in (*instances, *slowed)))
+    tolerance_s = _tolerance_s(forecast)
     problem = ReconfigurationProblem(
         stage=stage,
         instances=tuple(placed.vm.name for placed in instances),
@@ -66,27 +67,32 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
         allowed=_allowed(forecast, endpoints, options),
         delay_s=delay,
         reload=reload,
-        instance_tolerance_s=_tolerance_s(forecast)[on_server],
+        instance_tolerance_s=tolerance_s[on_server],
         server_ceiling_w=forecast.ceiling_w,
         demand_tokens_per_s=np.array(
             [int(np.ceil(forecast.coming_demand_tokens_per_s(name) / FILL_FRAC)) for name in endpoints], dtype=np.int64
         ),
         preferred_loss_permille=_preferred_loss(forecast, endpoints),
-        budgets=_budgets(forecast, stage, movable),
+        budgets=budget_numbers(topology, forecast.effect, ("now",), *draw, forecast.present_margins),
         reload_limit=max(0, max(1, int(RELOADS_AT_ONCE_FRAC * len(instances))) - _loading(forecast, instances)),
         opaque=frozenset(name for name, placed in fleet.vms.items() if not placed.vm.may_be_slowed),
     )
-    return _with_slowed(problem, forecast, stage, slowed, actuation) if slowed else problem
+    if not slowed:
+        return problem
+    on_server = np.array([fleet.server_number(placed.server) for placed in slowed], dtype=np.int64)
+    own = _own_draw(_draw(forecast, stage, frozenset()), draw, on_server)
+    added = capped(forecast, slowed, own, actuation, (choices, delay, reload))
+    return _with_slowed(problem, slowed, on_server, added, tolerance_s[on_server])
 
 
 def _with_slowed(
-    problem: ReconfigurationProblem, forecast: Forecast, stage: Stage, slowed: Sequence[FleetVm], actuation: Actuation
+    problem: ReconfigurationProblem,
+    slowed: Sequence[FleetVm],
+    on_server: IntArray,
+    added: Capped,
+    tolerance_s: FloatArray,
 ) -> ReconfigurationProblem:
     """The same problem with opaque VMs that may be slowed, as instances of an endpoint that asks for nothing."""
-    fleet, tolerance_s = forecast.fleet, _tolerance_s(forecast)
-    on_server = np.array([fleet.server_number(placed.server) for placed in slowed], dtype=np.int64)
-    others = problem.choices, problem.delay_s, problem.reload
-    added = capped(forecast, slowed, _own_draw(forecast, stage, slowed), actuation, others)
     endpoint, clocks = len(problem.endpoints), len(added.choices.names) - len(problem.choices.names)
     allowed = np.pad(problem.allowed, ((0, 1), (0, clocks)))
     allowed[endpoint, -clocks:] = True
@@ -103,19 +109,22 @@ def _with_slowed(
         allowed=allowed,
         delay_s=added.delay_s,
         reload=added.reload,
-        instance_tolerance_s=np.append(problem.instance_tolerance_s, tolerance_s[on_server]),
+        instance_tolerance_s=np.append(problem.instance_tolerance_s, tolerance_s),
         demand_tokens_per_s=np.append(problem.demand_tokens_per_s, 0),
         preferred_loss_permille=np.append(problem.preferred_loss_permille, 0),
     )
 
 
-def _own_draw(forecast: Forecast, stage: Stage, slowed: Sequence[FleetVm]) -> tuple[FloatArray, FloatArray]:
+def _draw(forecast: Forecast, stage: Stage, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
+    """Stage Now acts on what is drawn this second, Settled on what the coming hour may bring."""
+    return forecast.present_draw(idle) if stage is Stage.NOW else forecast.coming_draw(idle)
+
+
+def _own_draw(
+    whole: tuple[FloatArray, FloatArray], idle: tuple[FloatArray, FloatArray], on_server: IntArray
+) -> tuple[FloatArray, FloatArray]:
     """``[vm]`` watts and CFM by which the base falls when each is left out of it."""
-    draw = forecast.present_draw if stage is Stage.NOW else forecast.coming_draw
-    names = [placed.vm.name for placed in slowed]
-    on_server = [forecast.fleet.server_number(placed.server) for placed in slowed]
-    sharing = np.bincount(on_server, minlength=len(forecast.fleet.topology.servers))[on_server]
-    whole, idle = draw(frozenset()), draw(frozenset(names))
+    sharing = np.bincount(on_server, minlength=len(whole[0]))[on_server]
     power, airflow = ((w - i)[on_server, 0] / sharing for w, i in zip(whole, idle, strict=True))
     return power, airflow
 
@@ -211,13 +220,6 @@ def _allowed(forecast: Forecast, endpoints: Sequence[str], options: Sequence[Opt
     floors = [forecast.fleet.endpoints[name].quality_floor for name in endpoints]
     quality = np.array([1.0 if option.profile is None else option.profile.quality for option in options])
     return quality[None, :] >= np.array(floors).reshape(-1, 1)
-
-
-def _budgets(forecast: Forecast, stage: Stage, movable: frozenset[str]) -> BudgetNumbers:
-    """Stage Now acts on what is drawn this second, Settled on what the coming hour may bring."""
-    draw = forecast.present_draw if stage is Stage.NOW else forecast.coming_draw
-    power, airflow = draw(movable)
-    return budget_numbers(forecast.fleet.topology, forecast.effect, ("now",), power, airflow, forecast.present_margins)
 
 
 def _tolerance_s(forecast: Forecast) -> FloatArray:
