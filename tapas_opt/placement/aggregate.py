@@ -121,7 +121,7 @@ def _columns(model: MipModel, problem: PlacementProblem, vms: Classes, servers: 
         of_servers,
         where=problem.eligible(first)[kind],
         upper=np.minimum(vms.size[:, None], servers * gpus // taken),
-        cost=(problem.temperature_cost(first) + problem.spare_gpus_cost(first))[kind],
+        cost=problem.temperature_cost(first)[kind],
         integer=True,
     )
     unplaced = model.columns("unplaced", of_vms, upper=vms.size, cost=problem.unplaced_price(vms.first), integer=True)

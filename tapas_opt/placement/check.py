@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.check import TOLERANCE, binding_budgets, budget_violations, loads
 from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection, Violation
-from tapas_opt.placement.check_hosts import free_part, gpus_held, parts_violations, spare_gpus_cost
+from tapas_opt.placement.check_hosts import free_part, gpus_held, more_left_over, parts_violations, spare_gpus_cost
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.check import PromiseBarriers, promise_bindings, promise_violations
 from tapas_opt.placement.survival.check import ReliefLeft, survival_terms, survival_violations
@@ -142,7 +142,7 @@ def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
         price = prices.peak_permille.get(family.constraint, 0)
         peaks += price * _rise(family, family.counted(power, airflow), servers) if price else 0
     spare = [int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w for v, s in placed]
-    parts = {} if problem.hosts is None else {"spare_gpus": sum(spare_gpus_cost(problem, v, s) for v, s in placed)}
+    parts = {} if problem.hosts is None else {"spare_gpus": spare_gpus_cost(problem, placed)}
     return {
         "unplaced_vms": float(unplaced),
         "peak_utilisation": float(peaks),
@@ -171,11 +171,10 @@ def _gpu_power_w(problem: PlacementProblem, v: int, s: int) -> int:
 
 
 def _own_cost(problem: PlacementProblem, v: int, s: int) -> int:
-    """What a VM costs on a server, whatever the others do."""
+    """What a VM costs on a server, peaks and parts of servers apart."""
     prices = problem.prices
     spare_w = int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w
-    lost = prices.lost_slack_w * max(0, -spare_w) + prices.spare_ceiling_10w * (max(0, spare_w) // 10)
-    return lost if problem.hosts is None else lost + spare_gpus_cost(problem, v, s)
+    return prices.lost_slack_w * max(0, -spare_w) + prices.spare_ceiling_10w * (max(0, spare_w) // 10)
 
 
 def _per_place(problem: PlacementProblem, g: int, placed: Placed) -> Counter[int]:
@@ -315,6 +314,8 @@ class _Rejections:
         if g >= 0 and p.groups[g].all_or_nothing:
             return {Constraint.GROUP_ALL_OR_NOTHING: (float(self._missing(g)), "VMs")}
         costs = np.array([_own_cost(p, v, s) for s in open_to.tolist()], dtype=np.float64)
+        if p.hosts is not None:
+            costs += [more_left_over(p, v, s, self._held[p.servers[s]]) for s in open_to.tolist()]
         for f, family in enumerate(self._families):
             price = p.prices.peak_permille.get(family.constraint, 0)
             costs += price * self._rise(kind, open_to, f) if price else 0.0

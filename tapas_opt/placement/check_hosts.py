@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tapas_opt.domain.result import Constraint, Violation
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem
 
-__all__ = ["free_part", "gpus_asked", "gpus_held", "parts_violations", "spare_gpus_cost"]
+__all__ = ["free_part", "gpus_asked", "gpus_held", "more_left_over", "parts_violations", "spare_gpus_cost"]
 
 
 def parts_violations(problem: PlacementProblem, plan: PlacementPlan) -> Iterator[Violation]:
@@ -71,9 +71,18 @@ def free_part(problem: PlacementProblem, v: int, s: int, held: set[int]) -> tupl
     return ()
 
 
-def spare_gpus_cost(problem: PlacementProblem, v: int, s: int) -> int:
-    """What it costs that a VM leaves GPUs of its host."""
-    return problem.prices.spare_gpu * (len(_gpus(problem, s)) - gpus_asked(problem, v, s))
+def spare_gpus_cost(problem: PlacementProblem, placed: list[tuple[int, int]]) -> int:
+    """What GPUs cost that are left over of hosts on which VMs, given as pairs of VM and host, are put."""
+    taken: Counter[int] = Counter()
+    for v, s in placed:
+        taken[s] += gpus_asked(problem, v, s)
+    return sum(problem.prices.spare_gpu * max(0, len(_gpus(problem, s)) - gpus) for s, gpus in taken.items())
+
+
+def more_left_over(problem: PlacementProblem, v: int, s: int, held: set[int]) -> int:
+    """What one more VM costs on a host of which some GPUs are held: it begins one, or fills one that is begun."""
+    left_over = 0 if held else len(_gpus(problem, s))
+    return problem.prices.spare_gpu * (left_over - gpus_asked(problem, v, s))
 
 
 def _gpus(problem: PlacementProblem, s: int) -> range:

@@ -24,6 +24,7 @@ from tapas_opt.placement.promises.formulation import (
     promise_columns,
     set_promises,
 )
+from tapas_opt.placement.spare import SpareColumns, server_gpu_capacity, set_spare, spare_columns
 from tapas_opt.placement.survival.formulation import (
     SurvivalColumns,
     add_survival,
@@ -44,7 +45,7 @@ def formulate(problem: PlacementProblem, classes: PlacementClasses) -> MipArrays
     x = _columns(model, problem, classes)
     draw = _draw(problem, classes, x)
     _vm_placed_once(model, x, classes)
-    _server_gpu_capacity(model, x, problem, classes)
+    server_gpu_capacity(model, x.spare, x.assign, problem, classes)
     add_budgets(model, classes.budgets, draw)
     _group_spread(model, x, problem, classes)
     _group_all_or_nothing(model, x, problem, classes)
@@ -79,6 +80,7 @@ def encode(problem: PlacementProblem, classes: PlacementClasses, plan: Placement
     for g, column in enumerate(x.group_placed):
         if column != ABSENT:
             values[column] = not values[x.unplaced[_members(problem, classes, g)]].any()
+    set_spare(x.spare, problem, classes, plan, values)
     set_promises(x.promises, problem, classes, plan, values)
     set_declared(problem, x.survival, plan, classes.budgets.slots, values)
     return values
@@ -95,6 +97,7 @@ class _Columns:
     unplaced: IntArray
     peak_increase: IntArray
     group_placed: IntArray
+    spare: SpareColumns
     promises: PromiseColumns
     survival: SurvivalColumns | None
 
@@ -111,7 +114,7 @@ def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClass
             servers,
             where=eligible,
             upper=np.minimum(classes.vms.size[:, None], classes.servers.size * problem.gpus[first] // taken),
-            cost=(problem.temperature_cost() + problem.spare_gpus_cost())[np.ix_(kind, first)],
+            cost=problem.temperature_cost()[np.ix_(kind, first)],
             integer=True,
         ),
         unplaced=model.columns(
@@ -135,6 +138,7 @@ def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClass
             upper=1.0,
             integer=True,
         ),
+        spare=spare_columns(model, problem, classes, eligible),
         promises=promise_columns(model, problem, classes),
         survival=survival_columns(model, problem, classes, eligible),
     )
@@ -160,15 +164,6 @@ def _vm_placed_once(model: MipModel, x: _Columns, classes: PlacementClasses) -> 
     rows = model.rows(Constraint.VM_PLACED_ONCE, classes.vm_names, lower=classes.vms.size, upper=classes.vms.size)
     model.add(rows[:, None], x.assign, 1.0)
     model.add(rows, x.unplaced, 1.0)
-
-
-def _server_gpu_capacity(model: MipModel, x: _Columns, problem: PlacementProblem, classes: PlacementClasses) -> None:
-    """Σ_w gpus[w] · assign[w,k] ≤ gpus[k] · size[k]   ∀ k."""
-    first, kind = classes.servers.first, problem.vm_type[classes.vms.first]
-    asked = (x.assign != ABSENT).any(axis=0)
-    free = classes.servers.size * problem.gpus[first]
-    rows = model.rows(Constraint.SERVER_GPU_CAPACITY, classes.server_names, where=asked, upper=free)
-    model.add(rows, x.assign, problem.type_gpus[np.ix_(kind, problem.server_hardware[first])])
 
 
 def _group_spread(model: MipModel, x: _Columns, problem: PlacementProblem, classes: PlacementClasses) -> None:

@@ -150,7 +150,7 @@ class _Site:
             kind,
             draw=by_unit.reshape(len(asked), 2 * by_unit.shape[1], by_unit.shape[3]),
             eligible=problem.eligible(first),
-            cost=problem.temperature_cost(first) + problem.spare_gpus_cost(first),
+            cost=problem.temperature_cost(first),
             gpus=problem.type_gpus[:, problem.server_hardware[first]],
             drawn=np.zeros(len(taps.row_slot), dtype=np.int64),
             room=np.zeros((len(asked), len(taps.domain)), dtype=np.int64),

@@ -74,7 +74,7 @@ class PlacementPrices:
     spare_ceiling_10w
         Of each full 10 W by which the ceiling is higher than that: cool servers are kept for the VMs that need them.
     spare_gpu
-        Of each GPU by which a VM's free block is larger than the VM: whole servers are kept for those that need them.
+        Of each GPU left over in a free block that VMs begin: whole servers are kept for those that need them.
     """
 
     unplaced_vm: int = 20_000
@@ -89,7 +89,7 @@ class PlacementPrices:
     lost_slack_w: int = 1
     spare_ceiling_10w: int = 1
     comfort_w: int = 50
-    spare_gpu: int = 10
+    spare_gpu: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +181,6 @@ class PlacementProblem:
         spare_w = self.server_ceiling_w[s] - self.type_gpu_power_w[:, self.server_hardware[s]] - self.prices.comfort_w
         lost = self.prices.lost_slack_w * np.maximum(0, -spare_w)
         return np.asarray(lost + self.prices.spare_ceiling_10w * (np.maximum(0, spare_w) // 10))
-
-    def spare_gpus_cost(self, servers: IntArray | None = None) -> IntArray:
-        """``[type, server]`` cost of GPUs that a VM leaves of a free block, where it fits."""
-        s = slice(None) if servers is None else servers
-        return np.asarray(
-            self.prices.spare_gpu * np.maximum(0, self.gpus[s] - self.type_gpus[:, self.server_hardware[s]])
-        )
 
 
 @dataclass(frozen=True, slots=True)

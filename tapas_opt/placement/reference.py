@@ -102,6 +102,9 @@ def _columns(m: Any, i: _Sets) -> None:
     whole = [g for g, group in i.groups.items() if group.all_or_nothing and i.members[g]]
     most = {(w, k): min(i.vms_alike[w], i.servers_alike[k] * i.gpus[k] // i.taken[w, k]) for w, k in i.pairs}
     m.assign = pyo.Var(i.pairs, domain=pyo.Integers, bounds=lambda _, w, k: (0, most[w, k]))
+    parted = [k for k in i.servers if any(i.taken[w, k] < i.gpus[k] for w, at in i.pairs if at == k)]
+    m.begun = pyo.Var(parted, domain=pyo.Integers, bounds=lambda _, k: (0, i.servers_alike[k]))
+    m.left_over = pyo.Var(parted, domain=pyo.Integers, bounds=lambda _, k: (0, i.gpus[k] * i.servers_alike[k]))
     m.unplaced = pyo.Var(list(i.vms), domain=pyo.Integers, bounds=lambda _, w: (0, i.vms_alike[w]))
     m.peak_increase = pyo.Var(list(i.peaks), domain=pyo.Integers, bounds=lambda _, f: (0, i.peaks[f].most_increase))
     m.group_placed = pyo.Var(whole, domain=pyo.Binary)
@@ -143,11 +146,13 @@ def _vm_placed_once(m: Any, i: _Sets) -> None:
 
 
 def _server_gpu_capacity(m: Any, i: _Sets) -> None:
-    """Σ_w gpus[w] · assign[w,k] ≤ gpus[k] · size[k]   ∀ k."""
+    """Σ_w gpus[w] · assign[w,k] ≤ gpus[k] · size[k]   ∀ k; where VMs take parts, what they leave over is counted."""
     import pyomo.environ as pyo  # noqa: PLC0415
 
     def rule(m: Any, k: str) -> Any:
         asking = [i.taken[w, k] * m.assign[w, k] for w in i.vms if (w, k) in m.assign]
+        if k in m.begun:
+            return sum(asking) + m.left_over[k] - i.gpus[k] * m.begun[k] == 0
         return sum(asking) <= i.gpus[k] * i.servers_alike[k] if asking else pyo.Constraint.Skip
 
     m.server_gpu_capacity = pyo.Constraint(list(i.servers), rule=rule)
@@ -208,5 +213,5 @@ def _objective(m: Any, i: _Sets, problem: PlacementProblem, failures: Any) -> No
     unplaced = sum(_unplaced_price(problem, v) * m.unplaced[w] for w, v in i.vms.items())
     peaks = sum(peak.price * m.peak_increase[f] for f, peak in i.peaks.items())
     warm = sum(int(temperature[problem.vm_type[i.vms[w]], i.servers[k]]) * m.assign[w, k] for w, k in i.pairs)
-    spare = sum(prices.spare_gpu * (i.gpus[k] - i.taken[w, k]) * m.assign[w, k] for w, k in i.pairs)
+    spare = sum(prices.spare_gpu * m.left_over[k] for k in m.left_over)
     m.cost = pyo.Objective(expr=unplaced + peaks + warm + spare + failures, sense=pyo.minimize)

@@ -5,7 +5,7 @@ once, and is told of every VM that is placed or taken back. It holds numbers of 
 
 * ``allows(v)``: where the VM may go, ``[server class]``, or one bool for everywhere;
 * ``price(v)``: what it costs there beyond what the greedy path counts itself, ``[server class]``, or one number for
-  everywhere; whole cost units, never negative;
+  everywhere; whole cost units, negative only where it makes up for what others were charged before;
 * ``take(v, k, sign)``: the VM is placed on a server of class ``k`` (``sign`` 1) or taken back (-1).
 
 The greedy path places a VM where all limits allow it and the sum of all prices is least. To add one, write a class with
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
 from tapas_opt.placement.promises.sides import GroupTogether, KeptBackSide
+from tapas_opt.placement.spare import SpareGpus
 from tapas_opt.placement.survival.greedy import SurvivalSide
 
 __all__ = ["GroupSpread", "SideLimit", "side_limits"]
@@ -36,7 +37,7 @@ class SideLimit(Protocol):
         """``[server class]`` where VM ``v`` may go."""
 
     def price(self, v: int) -> IntArray | int:
-        """``[server class]`` what VM ``v`` costs there, in whole cost units of at least 0."""
+        """``[server class]`` what VM ``v`` costs there, in whole cost units."""
 
     def take(self, v: int, k: int, sign: int) -> None:
         """VM ``v`` is placed on a server of class ``k``, or taken back where ``sign`` is -1."""
@@ -47,6 +48,8 @@ def side_limits(problem: PlacementProblem, classes: PlacementClasses) -> tuple[S
     sides: list[SideLimit] = []
     if problem.groups:
         sides.append(GroupSpread(problem, classes))
+    if problem.hosts is not None:
+        sides.append(SpareGpus(problem, classes))
     if any(group.together is not None for group in problem.groups):
         sides.append(GroupTogether(problem, classes))
     if problem.promises is not None:

@@ -139,10 +139,12 @@ def test_capacity_counts_gpus_and_columns_are_only_where_a_vm_fits(half_used):
         "assign[V1,S2]": 4,
         "assign[V2,S2]": 2,
         "assign[V3,S2]": 8,
+        "left_over[S2]": 1,
+        "begun[S2]": -8,
     }
-    assert rows["server_gpu_capacity[S2]"].upper == 8
+    assert rows["server_gpu_capacity[S2]"].lower == rows["server_gpu_capacity[S2]"].upper == 0
     assert model.columns["assign[V2,S2]"].upper == 1
-    assert model.columns["assign[V1,S2]"].cost == 10 * 4
+    assert model.columns["left_over[S2]"].cost == 100
 
 
 @pytest.mark.parametrize("seed", range(12))
