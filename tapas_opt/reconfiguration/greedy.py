@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem
 
-__all__ = ["bounded", "greedy"]
+__all__ = ["bounded", "greedy", "warm_up"]
 
 
 def greedy(problem: ReconfigurationProblem) -> ReconfigurationPlan:
@@ -26,3 +26,10 @@ def bounded(problem: ReconfigurationProblem) -> tuple[ReconfigurationPlan, float
     from tapas_opt.reconfiguration.tables import tables_of  # noqa: PLC0415
 
     return Search(tables_of(problem)).run()
+
+
+def warm_up() -> None:
+    """Compile what the greedy path needs, or load what was compiled before."""
+    from tapas_opt.reconfiguration import kernels  # noqa: PLC0415  compiled loops take long to import
+
+    kernels.warm_up()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from tapas_opt.routing.problem import RoutingPlan, RoutingProblem, routing_classes
 
-__all__ = ["bounded", "greedy"]
+__all__ = ["bounded", "greedy", "warm_up"]
 
 
 def greedy(problem: RoutingProblem) -> RoutingPlan:
@@ -24,3 +24,10 @@ def bounded(problem: RoutingProblem) -> tuple[RoutingPlan, float]:
     from tapas_opt.routing.pouring import Pouring  # noqa: PLC0415  compiled loops take long to import
 
     return Pouring(problem, routing_classes(problem)).run()
+
+
+def warm_up() -> None:
+    """Compile what the greedy path needs, or load what was compiled before."""
+    from tapas_opt.routing import kernels  # noqa: PLC0415  compiled loops take long to import
+
+    kernels.warm_up()

@@ -32,7 +32,7 @@ from tapas_opt.service.ledger import Ledger, batches, first_site
 from tapas_opt.service.loops import Loop, keep_up, plan_ahead
 from tapas_opt.service.servicers import SERVICES, add_servicers
 from tapas_opt.service.tracking_file import TrackingFile, tracking_path
-from tapas_opt.solve import solver_workers
+from tapas_opt.solve import solver_workers, warm_up_loops
 from tapas_opt.state.journal import Journal, journal_url
 
 __all__ = ["Options", "Server", "load", "run"]
@@ -260,6 +260,7 @@ def _serve(
     loop = Loop("control", lambda: keep_up(cores[0]))
     planning = Loop("planning", lambda: plan_ahead(cores[0]), rest=PLANNING_REST)
     try:
+        warm_up_loops()  # before the processes that load what is compiled here
         starting = [each["highs"] for each in (workers, urgent_workers)]  # while the journal is read
         core = load(options, journal, loop.wake, workers, urgent_workers, met)
         cores.append(core)

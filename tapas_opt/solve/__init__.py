@@ -9,6 +9,6 @@ worth, :mod:`~tapas_opt.solve.record` what was known when.
 from tapas_opt.solve.door import solve
 from tapas_opt.solve.exact import Found
 from tapas_opt.solve.kinds import KINDS, SOLVERS, WORKER_OF
-from tapas_opt.solve.warm import solver_workers
+from tapas_opt.solve.warm import solver_workers, warm_up_loops
 
-__all__ = ["KINDS", "SOLVERS", "WORKER_OF", "Found", "solve", "solver_workers"]
+__all__ = ["KINDS", "SOLVERS", "WORKER_OF", "Found", "solve", "solver_workers", "warm_up_loops"]

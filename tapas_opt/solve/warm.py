@@ -6,8 +6,10 @@ from functools import partial
 
 from tapas_opt.mip.worker import WARM_UPS, Workers
 from tapas_opt.placement import greedy as placing
+from tapas_opt.reconfiguration import greedy as reconfiguring
+from tapas_opt.routing import greedy as routing
 
-__all__ = ["solver_workers", "warm_up"]
+__all__ = ["solver_workers", "warm_up", "warm_up_loops"]
 
 
 def solver_workers(*, memory_bytes: int | None = None) -> Workers:
@@ -20,8 +22,11 @@ def solver_workers(*, memory_bytes: int | None = None) -> Workers:
 
 def warm_up(worker: str) -> None:
     """Load a worker's solver, the three kinds of problems, and their compiled loops; runs in each new process."""
-    from tapas_opt.reconfiguration import kernels as reconfiguring  # noqa: PLC0415  compiled loops take long to import
-
     WARM_UPS[worker]()
-    placing.warm_up()
-    reconfiguring.warm_up()
+    warm_up_loops()
+
+
+def warm_up_loops() -> None:
+    """Compile what the greedy paths of all kinds of problems need, or load what was compiled before."""
+    for greedy in (placing, reconfiguring, routing):
+        greedy.warm_up()
