@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.failure import PERMILLE, Failure, FailureKind
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site_generator import generate_site
-from tapas_opt.domain.workload import Endpoint, Group, Slo, SpreadOver, Vm
+from tapas_opt.domain.topology import Topology
+from tapas_opt.domain.workload import Endpoint, Group, Reservation, Slo, SpreadOver, Vm, VmKind
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.placement.problem import PlacementProblem
@@ -131,7 +132,9 @@ def _placement_site(making: Making) -> PlacementProblem:
 
 
 def _placement(controller: Controller, making: Making, count: int) -> PlacementProblem:
-    """New VMs of many kinds onto the site, some of whose aisles are cooler than others."""
+    """New VMs of many kinds onto the site, some of whose aisles are cooler than others; two reservations hold."""
+    for reservation in _reservations(controller.fleet.topology):
+        controller.apply(controller.put_reservation(reservation))
     random = np.random.default_rng([making.seed, 2])
     workload = Workload(seed=making.seed)
     vms = [_varied(workload.vm(f"new-{i:06d}"), i, random) for i in range(count)]
@@ -140,18 +143,31 @@ def _placement(controller: Controller, making: Making, count: int) -> PlacementP
     topology = controller.fleet.topology
     cooler_w = random.choice(COOLER_W, len(topology.aisles))[topology.server_aisle]
     noise_w = 10 * random.integers(-1, 2, len(topology.servers))
-    return replace(problem, server_ceiling_w=problem.server_ceiling_w + cooler_w + noise_w)
+    number = {name: s for s, name in enumerate(topology.servers)}
+    named = problem.servers if problem.hosts is None else problem.hosts.server
+    on = np.array([number[name] for name in named])
+    return replace(problem, server_ceiling_w=problem.server_ceiling_w + (cooler_w + noise_w)[on])
 
 
 def _varied(vm: Vm, i: int, random: np.random.Generator) -> Vm:
-    """One in eight in a group, one in ten evictable, of any priority."""
+    """Some in groups, one in ten evictable, one tenant's VM in eight on half a server, three priorities."""
     grouped = f"group{i % GROUPS_COUNT}" if i < 8 * GROUPS_COUNT and i % 8 < 4 else None
-    return replace(vm, group=grouped, spot=i % 10 == 9, priority=int(random.integers(3, 9)))
+    gpus: Literal[4] | None = 4 if vm.kind is VmKind.IAAS and i % 8 == 7 else None
+    return replace(vm, group=grouped, spot=i % 10 == 9, priority=int(random.choice((3, 5, 8))), gpus=gpus)
 
 
 def _groups() -> list[Group]:
     """Replicas that must not share a rack, and jobs that are of use only as a whole."""
     return [Group(f"group{g}", spread_over=SpreadOver.RACK, all_or_nothing=g % 2 == 0) for g in range(GROUPS_COUNT)]
+
+
+def _reservations(topology: Topology) -> list[Reservation]:
+    """A hundredth of the servers promised to a tenant, and as many free in the first room for failover."""
+    hardware, count = topology.hardware[0], max(1, len(topology.servers) // 100)
+    return [
+        Reservation("promised", hardware, count, tenant="tenant01"),
+        Reservation("failover", hardware, count, room=topology.rooms[0]),
+    ]
 
 
 def _routing(making: Making) -> RoutingProblem:
