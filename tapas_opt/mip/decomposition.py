@@ -5,7 +5,7 @@
    these prices want are added until none is missing (column generation; Gilmore and Gomory 1961). Whatever was left
    out, pricing all columns gives a true bound.
 3. *Round.* A vertex of that program is integral but for about as many blocks as rows are tight. These are solved
-   exactly, the others held. From there a small model is HiGHS's own for half of the time.
+   exactly, the others held. From there a small model is HiGHS's own for a quarter of the time.
 4. *Improve.* The gap is a sum over blocks: what each one's columns cost above its cheapest at the prices. Blocks that
    cause most of it are freed together with some that share rows with them, and solved exactly, again and again
    (large neighbourhood search; Shaw 1998).
@@ -18,7 +18,6 @@ patterns of a unit instead (:mod:`tapas_opt.mip.patterns`), from a start.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -30,16 +29,13 @@ from tapas_opt.mip.neighbourhoods import Neighbourhoods
 from tapas_opt.mip.part import Part, part_of
 from tapas_opt.mip.patterns import Limits, Patterns
 from tapas_opt.mip.pricing import Blocks, blocks_of, climbed
-from tapas_opt.mip.result import MipResult, MipStatus, proven_status
+from tapas_opt.mip.result import MipResult, MipStatus, Report, proven_status
 from tapas_opt.mip.trivial import trivial_result
 
-__all__ = ["Report", "solve", "warm_up"]
-
-Report = Callable[[float, float, FloatArray | None], None]
-"""Told of every better solution or bound: objective (inf before the first solution), bound, and the best values."""
+__all__ = ["solve", "warm_up"]
 
 SMALL_COLUMNS = 2_000
-"""HiGHS has half of the time for models of at most so many columns, once they are rounded; most of them it closes."""
+"""HiGHS has a quarter of the time for models of at most so many columns, once they are rounded, and closes most."""
 
 SOFTNESS = (1.0, 1 / 3)
 """Softness of the climb, in typical costs."""
@@ -50,6 +46,9 @@ CLIMB_FRAC = 0.25
 
 WIDTHS = (1.0, 10.0, 100.0, np.inf)
 """Typical costs above its block's least up to which a column is in question; the next where too few are feasible."""
+
+FREED_FRAC, FREED_WIDTH = 0.1, 3.0
+"""Where not even all columns of the fractional blocks can be rounded, so many more blocks are freed at once."""
 
 ROUNDS = 8
 LP_GAP_FRAC = 1e-4
@@ -168,18 +167,18 @@ class _Search:
             objective = self.arrays.objective(values)
             if objective < self.objective:
                 self.best, self.objective = values, objective
-                self._tell()
+                self._tell(values)
 
     def raise_bound(self, bound: float) -> None:
         """Keep a bound if it is better."""
         bound = self.blocks.whole_bound(bound)
         if bound > self.bound:
             self.bound = bound
-            self._tell()
+            self._tell(None)
 
-    def _tell(self) -> None:
+    def _tell(self, values: FloatArray | None) -> None:
         if self.report is not None:
-            self.report(self.objective, min(self.bound, self.objective), self.best)
+            self.report(self.objective, min(self.bound, self.objective), values)
 
     def result(self, solve_s: float) -> MipResult:
         """What was found and proven."""
@@ -222,7 +221,7 @@ class _Search:
         if self.arrays.columns_count <= SMALL_COLUMNS and not self.done:
             everything = part_of(self.blocks, np.ones(self.arrays.columns_count, dtype=bool), self._nothing)
             self.raise_bound(
-                self._solve_part(everything, self._nothing, self.left_s / 2, self.best, self.gap_frac).bound
+                self._solve_part(everything, self._nothing, self.left_s / 4, self.best, self.gap_frac).bound
             )
         neighbourhoods = Neighbourhoods(self.blocks, price, typical, self.random)
         while self.best is not None and not self.done and self.rounds > 0:
@@ -235,7 +234,7 @@ class _Search:
         """Units that are alike: their patterns give a bound, then solutions, by dives and by choice in turn."""
         limits = Limits(lambda: self.left_s, PART_NODES if self.by_work else None)
         patterns = Patterns(alike, start, self.seed, limits)
-        self.raise_bound(highs.solve(alike.together, deadline_s=self._limit_s(self.left_s)).bound)
+        self.raise_bound(highs.solve(alike.together, deadline_s=self._limit_s(self.left_s), threads=1).bound)
         while not self.done and self.rounds > 0:
             self.rounds -= 1
             patterns.generate(self.left_s / 4)
@@ -255,7 +254,8 @@ class _Search:
         found = None
         for _ in range(ROUNDS):
             part = part_of(blocks, kept, nothing)
-            outcome = highs.solve(_continuous(part.arrays), deadline_s=self._limit_s(self.left_s), seed=self.seed)
+            program, limit_s = _continuous(part.arrays), self._limit_s(self.left_s)
+            outcome = highs.solve(program, deadline_s=limit_s, seed=self.seed, threads=1)
             if outcome.status is MipStatus.INFEASIBLE and not kept.all():
                 kept |= blocks.above_least(price) <= next(widths, np.inf) * typical
                 continue
@@ -274,13 +274,19 @@ class _Search:
     def _round(self, relaxed: FloatArray, above: FloatArray, typical: float) -> None:
         """Solve the blocks that are not integral exactly, the others held; over more of their columns if need be."""
         blocks = self.blocks
-        fractional = blocks.with_any(np.abs(relaxed - np.rint(relaxed)) > INTEGRAL)
+        freed = blocks.with_any(np.abs(relaxed - np.rint(relaxed)) > INTEGRAL)
         fixed = np.where(blocks.is_loose, relaxed, np.rint(relaxed))
         for width in WIDTHS:
-            near = (above <= width * typical) | (relaxed > INTEGRAL) | blocks.lightest
-            part = self._part(fractional, near, fixed)
-            self._solve_part(part, fixed, self.left_s / 4, None, self.gap_frac / 4)
-            if self.best is not None or self.left_s <= 0:
+            if self.best is None and self.left_s > 0:
+                near = (above <= width * typical) | (relaxed > INTEGRAL) | blocks.lightest
+                self._solve_part(self._part(freed, near, fixed), fixed, self.left_s / 4, None, self.gap_frac / 4)
+        while self.best is None and self.left_s > 0:
+            freed |= self.random.random(len(freed)) < max(FREED_FRAC, freed.mean())
+            near = (above <= FREED_WIDTH * typical) | (relaxed > INTEGRAL) | blocks.lightest | freed.all()
+            limit_s = self.left_s / (1 if freed.all() else 4)
+            outcome = self._solve_part(self._part(freed, near, fixed), fixed, limit_s, None, self.gap_frac / 4)
+            if freed.all():
+                self.raise_bound(outcome.bound)
                 return
 
     def _improve(self, best: FloatArray, neighbourhoods: Neighbourhoods) -> None:
@@ -321,7 +327,7 @@ class _Search:
         """Offer what HiGHS makes of a part."""
         limit_s, nodes = self._limit_s(deadline_s), PART_NODES if self.by_work else None
         outcome = highs.solve(
-            part.arrays, deadline_s=limit_s, gap_frac=gap_frac, seed=self.seed, start=start, nodes=nodes
+            part.arrays, deadline_s=limit_s, gap_frac=gap_frac, seed=self.seed, threads=1, start=start, nodes=nodes
         )
         if outcome.values is not None:
             self.offer(part.merged(fixed, outcome.values))

@@ -52,7 +52,8 @@ class Limits:
 
     def within(self, most_s: float) -> dict[str, Any]:
         """Limits of one HiGHS solve."""
-        return {"deadline_s": None, "nodes": self.nodes} if self.nodes else {"deadline_s": min(most_s, self.left_s())}
+        limits = {"deadline_s": None, "nodes": self.nodes} if self.nodes else {"deadline_s": min(most_s, self.left_s())}
+        return {"threads": 1} | limits
 
 
 class Patterns:

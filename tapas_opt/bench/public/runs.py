@@ -193,15 +193,21 @@ def _answered(instance: PublicInstance, solver: str, seed: int, deadline_s: floa
     if solver == "greedy" and start is not None:
         result = decomposition.solve(arrays, deadline_s=0.0, start=start, report=report)
     else:
-        common: dict[str, Any] = {"deadline_s": left_s, "gap_frac": GAP_FRAC, "seed": seed, "start": start}
-        result = _solver(solver, report)(arrays, **common)
+        common: dict[str, Any] = {
+            "deadline_s": left_s,
+            "gap_frac": GAP_FRAC,
+            "seed": seed,
+            "start": start,
+            "report": report,
+        }
+        result = _solver(solver)(arrays, **common)
     return _Answer(result, build_s, tuple(trace), _peak_rss_mb())
 
 
-def _solver(name: str, report: decomposition.Report) -> Callable[..., MipResult]:
+def _solver(name: str) -> Callable[..., MipResult]:
     if name in ("highs", "cpsat"):
         return highs.solve if name == "highs" else cpsat.solve
-    return partial(decomposition.solve, rounds=0 if name == "greedy" else None, report=report)
+    return partial(decomposition.solve, rounds=0) if name == "greedy" else decomposition.solve
 
 
 def _gap(objective: float, bound: float) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tapas_opt.bench.public import gap, mmkp, vector_packing
-from tapas_opt.bench.public.runs import SUITES, read, run
+from tapas_opt.bench.public.runs import SOLVERS, read, run
 from tapas_opt.errors import InvalidInput
 from tapas_opt.mip import highs
 
@@ -95,12 +95,15 @@ def test_first_fit_decreasing_packs_everything_and_is_the_start(folder):
     assert vector_packing.first_fit_decreasing(four).sum(axis=1).tolist() == [2, 1, 1]
 
 
-@pytest.mark.parametrize("suite", SUITES)
-def test_every_solver_has_a_row_that_the_judge_accepts(folder, suite):
+@pytest.mark.parametrize(
+    ("suite", "solvers"),
+    [("mmkp", SOLVERS[1:4]), ("gap", ("greedy", "decomposition")), ("vector-packing", ("greedy", "decomposition"))],
+)
+def test_every_solver_has_a_row_that_the_judge_accepts(folder, suite, solvers):
     """In a process of its own, as in the service; tiny instances are closed by all of them."""
-    rows = list(run(suite, folder / suite, ["greedy", "highs", "cpsat", "decomposition"], 5.0, [1], "[tfo]*[rwn]*"))
+    rows = list(run(suite, folder / suite, solvers, 5.0, [1], "[tfo]*[rwn]*"))
     assert {row.checker for row in rows} == {"ok"}
-    assert [row.gap_to_best_known_frac for row in rows if row.solver != "greedy"] == [0.0] * 3
+    assert {row.gap_to_best_known_frac for row in rows if row.solver != "greedy"} == {0.0}
     assert all(row.total_s > 0 and row.peak_rss_mb > 0 for row in rows)
 
 
