@@ -39,10 +39,10 @@ def check_waves(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> t
         violations += _too_many_reloads(judge, chosen, members, f"wave {k}")
         for family in problem.budgets.families:
             now, before = load[family.constraint], load[family.constraint].copy()
-            change = {i: judge.number(tables[family.unit], i, chosen[i]) - draw[family.unit][i] for i in members}
-            _add(judge, family, now, {i: max(0, more) for i, more in change.items()})
+            change = [judge.number(tables[family.unit], i, chosen[i]) - draw[family.unit][i] for i in members]
+            _add(judge, family, now, members, [max(0, more) for more in change])
             violations += _over(family, plan, before, now, f"wave {k}")
-            _add(judge, family, now, {i: min(0, more) for i, more in change.items()})
+            _add(judge, family, now, members, [min(0, more) for more in change])
     return tuple(violations)
 
 
@@ -105,20 +105,20 @@ def _too_many_reloads(judge: Judge, chosen: list[int], members: list[int], wave:
         yield Violation(Constraint.RELOAD_LIMIT, wave, float(reloading - limit), "reloads")
 
 
-def _add(judge: Judge, family: BudgetFamily, load: FloatArray, draw: dict[int, int]) -> None:
+def _add(judge: Judge, family: BudgetFamily, load: FloatArray, members: list[int], draw: list[int]) -> None:
     """Add draws of some instances to the load of a family's domains, in every slot."""
-    for i, amount in draw.items():
-        server = judge.problem.instance_server[i]
-        for domain, share in zip(family.member[server], family.share_permille[server], strict=True):
-            if domain >= 0:
-                load[domain] += amount * share / 1000
+    server, amount = judge.problem.instance_server[members], np.array(draw)
+    for domain, share in zip(family.member[server].T, family.share_permille[server].T, strict=True):
+        there = domain >= 0
+        np.add.at(load, domain[there], (amount[there] * share[there] / 1000)[:, None])
 
 
 def _over(
     family: BudgetFamily, plan: ReconfigurationPlan, before: FloatArray, during: FloatArray, wave: str
 ) -> Iterator[Violation]:
-    for d, domain in enumerate(family.domains):
-        allowed = np.maximum(family.limit[d] + plan.excess.get((family.constraint, domain), 0.0), before[d])
-        excess = float((during[d] - allowed).max())
-        if not excess <= TOLERANCE * max(1.0, float(np.abs(allowed).max())):  # NaN is an excess, too
-            yield Violation(family.constraint, f"{domain} during {wave}", excess, family.unit)
+    declared = np.array([plan.excess.get((family.constraint, domain), 0.0) for domain in family.domains])
+    allowed = np.maximum(family.limit + declared[:, None], before)
+    excess = (during - allowed).max(axis=1, initial=-np.inf)
+    tolerated = TOLERANCE * np.maximum(1.0, np.abs(allowed).max(axis=1, initial=0.0))
+    for d in np.flatnonzero(~(excess <= tolerated)):  # NaN is an excess, too
+        yield Violation(family.constraint, f"{family.domains[d]} during {wave}", float(excess[d]), family.unit)

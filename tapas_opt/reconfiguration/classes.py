@@ -14,7 +14,7 @@ from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.reconfiguration.dominance import undominated
 from tapas_opt.reconfiguration.problem import Aim, ReconfigurationProblem
 
-__all__ = ["Options", "ReconfigurationClasses", "options_of", "reconfiguration_classes"]
+__all__ = ["Options", "ReconfigurationClasses", "of_instances", "options_of", "reconfiguration_classes"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -95,7 +95,7 @@ def _kinds(problem: ReconfigurationProblem) -> tuple[Classes, BoolArray, BoolArr
         problem.instance_tolerance_s,
         problem.server_ceiling_w[problem.instance_server],
     )
-    asked = _of_instances(problem, looks.first)
+    asked = of_instances(problem, looks.first)
     eligible, late = asked.eligible(), asked.late()
     bits = [np.packbits(what, axis=1) for what in (eligible, late & eligible)]
     kinds = _alike(asked.instance_endpoint, asked.current, asked.instance_hardware, *bits)
@@ -108,7 +108,7 @@ def _alike(*keys: NDArray[Any]) -> Classes:
     return classes_of(BudgetNumbers((), ()), np.arange(len(keys[0])), *keys)
 
 
-def _of_instances(problem: ReconfigurationProblem, some: IntArray) -> ReconfigurationProblem:
+def of_instances(problem: ReconfigurationProblem, some: IntArray) -> ReconfigurationProblem:
     """The problem of some of the instances."""
     return replace(
         problem,

@@ -123,8 +123,7 @@ class Judge:
     def on_servers(self, draw: list[int]) -> IntArray:
         """``[server, slot]`` sum of a draw per instance."""
         total = np.zeros((len(self.problem.servers), len(self.problem.budgets.slots)), dtype=np.int64)
-        for i, amount in enumerate(draw):
-            total[self.problem.instance_server[i]] += amount
+        np.add.at(total, self.problem.instance_server, np.array(draw, dtype=np.int64)[:, None])
         return total
 
     def counts_as_change(self, i: int, c: int) -> bool:

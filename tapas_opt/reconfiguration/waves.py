@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.reconfiguration.classes import of_instances
 from tapas_opt.reconfiguration.domains import Domains, domains_of
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem
 
@@ -58,6 +59,12 @@ class _Change:
         ``[domain]`` what the wave in the making will have taken away when it arrives (at most 0).
     slack
         ``[endpoint]`` goodput beyond demand.
+    starting, arriving
+        ``[instance, place]`` what starting its change adds to its domains, and what its arrival takes away (at most 0).
+    tokens
+        ``[instance, 3]`` goodput before, during and after its change.
+    loads
+        ``[instance]`` whether it loads weights.
     """
 
     problem: ReconfigurationProblem
@@ -66,6 +73,10 @@ class _Change:
     drawn: IntArray
     falling: IntArray
     slack: IntArray
+    starting: IntArray
+    arriving: IntArray
+    tokens: IntArray
+    loads: BoolArray
     waiting: list[int] = field(default_factory=list)
 
     def table(self, table: IntArray, choice: IntArray) -> IntArray:
@@ -74,23 +85,27 @@ class _Change:
 
     def rise(self, i: int, *, arriving: bool) -> IntArray:
         """``[place]`` what starting its change adds to its domains, or its arrival takes away (at most 0)."""
-        choices, present, target = self.problem.choices, self.problem.current[i], self.target[i]
-        hardware, who = self.problem.instance_hardware[i], np.array([i])
-        change = []
-        for table in (choices.power_w, choices.airflow_cfm):
-            old, new = int(table[hardware, present]), int(table[hardware, target])
-            change.append(np.array([min(0, new - old) if arriving else max(0, new - old)]))
-        return np.asarray(self.domains.weights(who, *change)[0])
+        return np.asarray((self.arriving if arriving else self.starting)[i])
 
     def reloads(self, i: int) -> bool:
         """Whether it loads weights."""
-        return bool(self.problem.reload[self.problem.current[i], self.target[i]])
+        return bool(self.loads[i])
 
     def goodput(self, i: int) -> tuple[int, int, int]:
         """Goodput before, during and after its change."""
-        table, hardware = self.problem.choices.goodput_tokens_per_s, self.problem.instance_hardware[i]
-        old, new = int(table[hardware, self.problem.current[i]]), int(table[hardware, self.target[i]])
-        return old, 0 if self.reloads(i) else min(old, new), new
+        before, during, after = self.tokens[i].tolist()
+        return before, during, after
+
+    def read(self, who: IntArray) -> None:
+        """Take the numbers of some instances from the tables, for what they are to become."""
+        problem, choices = self.problem, self.problem.choices
+        hardware, present, target = problem.instance_hardware[who], problem.current[who], self.target[who]
+        more = [table[hardware, target] - table[hardware, present] for table in (choices.power_w, choices.airflow_cfm)]
+        self.starting[who] = self.domains.weights(who, *(np.maximum(0, change) for change in more))
+        self.arriving[who] = self.domains.weights(who, *(np.minimum(0, change) for change in more))
+        self.loads[who] = problem.reload[present, target]
+        old, new = (choices.goodput_tokens_per_s[hardware, choice] for choice in (present, target))
+        self.tokens[who] = np.stack([old, np.where(self.loads[who], 0, np.minimum(old, new)), new], axis=1)
 
 
 def _begin(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> _Change:
@@ -102,7 +117,12 @@ def _begin(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> _Chang
         drawn=np.zeros(len(domains.room_permille), dtype=np.int64),
         falling=np.zeros(len(domains.room_permille), dtype=np.int64),
         slack=-problem.demand_tokens_per_s,
+        starting=np.zeros_like(domains.member),
+        arriving=np.zeros_like(domains.member),
+        tokens=np.zeros((len(everyone), 3), dtype=np.int64),
+        loads=np.zeros(len(everyone), dtype=bool),
     )
+    change.read(everyone)
     present = [change.table(table, problem.current) for table in (choices.power_w, choices.airflow_cfm)]
     np.add.at(change.drawn, domains.member, domains.weights(everyone, *present))
     np.add.at(change.slack, problem.instance_endpoint, change.table(choices.goodput_tokens_per_s, problem.current))
@@ -213,7 +233,8 @@ def _give_up_last(change: _Change) -> None:
     """Nobody can go: the one whose turn comes last stays as it is, or is parked where it may not stay."""
     i = change.waiting.pop()
     present, parked = int(change.problem.current[i]), change.problem.choices.parked
-    stays = change.target[i] == parked or bool(change.problem.eligible()[i, present])
+    stays = change.target[i] == parked or bool(of_instances(change.problem, np.array([i])).eligible()[0, present])
     change.target[i] = present if stays else parked
+    change.read(np.array([i]))
     if not stays:
         change.waiting.insert(0, i)
