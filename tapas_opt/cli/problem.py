@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,8 +55,8 @@ class Asked:
     out: Path | None = None
 
 
-def _answering(kind: str, doc: str) -> Callable[..., None]:
-    """The command that answers one kind of problem."""
+def _answering(doc: str, *kinds: str) -> Callable[..., None]:
+    """The command that answers problems of these kinds; the first is that of its example."""
 
     def command(
         file: ProblemFile = None,
@@ -71,17 +71,21 @@ def _answering(kind: str, doc: str) -> Callable[..., None]:
         as_json: AsJson = False,
     ) -> None:
         if example:
-            _print_example(kind, servers, seed)
+            _print_example(kinds[0], servers, seed)
         else:
-            _answer(kind, file, Asked(solver, deadline, gap, seed, explain, out), as_json)
+            _answer(kinds, file, Asked(solver, deadline, gap, seed, explain, out), as_json)
 
     command.__doc__ = doc
     return command
 
 
-place = _answering("placement", "Place VMs: answer a placement problem from a file.")
-route = _answering("routing", "Share requests out: answer a routing problem from a file.")
-reconfigure = _answering("reconfiguration", "Change configurations: answer a reconfiguration problem from a file.")
+place = _answering("Place VMs: answer a placement problem from a file.", "placement")
+route = _answering("Share requests out: answer a routing problem from a file.", "routing")
+reconfigure = _answering(
+    "Change configurations, now or over a horizon: answer a reconfiguration problem from a file.",
+    "reconfiguration",
+    "horizon",
+)
 
 
 def check(
@@ -133,18 +137,18 @@ def _print_example(kind: str, servers: int, seed: int) -> None:
     typer.echo(example_text(kind, servers, seed), nl=False)
 
 
-def _answer(kind: str, file: Path | None, asked: Asked, as_json: bool) -> None:
+def _answer(kinds: Sequence[str], file: Path | None, asked: Asked, as_json: bool) -> None:
     from tapas_opt.cli.problem_answer import answered
     from tapas_opt.cli.problem_view import show_answer
-    from tapas_opt.problem_file.files import read_problem, write_plan
+    from tapas_opt.problem_file.files import kind_of, read_problem, write_plan
 
     if file is None:
-        raise InvalidInput.one(kind, "FILE", "is missing; --example prints a problem to begin with")
-    problem = read_problem(file, kind)
+        raise InvalidInput.one(kinds[0], "FILE", "is missing; --example prints a problem to begin with")
+    problem = read_problem(file, *kinds)
     with working("solving", as_json):
         result, data = answered(problem, asked)
     if asked.out is not None:
-        with writing(kind, "--out", asked.out):
+        with writing(kinds[0], "--out", asked.out):
             write_plan(result.plan, asked.out)
-    shown: Mapping[str, Any] = {"problem": str(file), "kind": kind} | data
+    shown: Mapping[str, Any] = {"problem": str(file), "kind": kind_of(problem)} | data
     print_result(shown, as_json, lambda data: show_answer(data, console()))

@@ -15,9 +15,11 @@ from tapas_opt.errors import InvalidInput
 from tapas_opt.placement.problem import PlacementProblem
 from tapas_opt.problem_file.codec import plain
 from tapas_opt.problem_file.files import problem_text
+from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.reconfiguration.problem import ReconfigurationProblem
 from tapas_opt.solve import solve, solver_workers
 from tapas_opt.solve.kinds import engine_of, kind_of, worker_of
+from tapas_opt.solve.warm import warm_up_loops
 from tapas_opt.worth import worth_of
 
 __all__ = ["answered", "example_text", "judged", "worth_answer"]
@@ -38,7 +40,7 @@ def example_text(kind: str, servers: int, seed: int) -> str:
 def answered(problem: Any, asked: Asked) -> tuple[Result[Any], dict[str, Any]]:
     """The answer of a solver in a process of its own, which ends with the deadline."""
     engine = engine_of(kind_of(problem), asked.solver)
-    _warm_up(problem)
+    warm_up_loops()
     with solver_workers() as workers:
         if engine is not None:
             workers[worker_of(engine)].wait_until_ready(WARM_S)
@@ -55,18 +57,6 @@ def answered(problem: Any, asked: Asked) -> tuple[Result[Any], dict[str, Any]]:
         total_s = time.perf_counter() - began
     data = _told(result) | {"total_s": total_s, "decided": decided(problem, result.plan)}
     return result, data | ({"plan": plain(result.plan, type(result.plan))})
-
-
-def _warm_up(problem: Any) -> None:
-    """Compile loops before the deadline counts, as the service does before it serves."""
-    from tapas_opt.placement import greedy as placing  # noqa: PLC0415  compiled loops take long to import
-    from tapas_opt.reconfiguration import kernels as reconfiguring  # noqa: PLC0415
-
-    {PlacementProblem: placing.warm_up, ReconfigurationProblem: reconfiguring.warm_up}.get(type(problem), _nothing)()
-
-
-def _nothing() -> None:
-    """Routing compiles nothing."""
 
 
 def judged(problem: Any, plan: Any, explain: bool) -> dict[str, Any]:
@@ -113,7 +103,9 @@ def decided(problem: Any, plan: Any) -> list[dict[str, Any]]:
     if isinstance(problem, PlacementProblem):
         return [{"vm": name, "server": plan.server_of.get(name)} for name in problem.vms]
     if isinstance(problem, ReconfigurationProblem):
-        return _changes(problem, plan)
+        return _changes(problem, plan, {name: n for n, names in enumerate(plan.waves) for name in names})
+    if isinstance(problem, HorizonProblem):
+        return _changes(problem.now, plan, plan.slot_of)
     demand = zip(problem.classes, problem.class_tokens_per_s.tolist(), strict=True)
     return [
         {
@@ -126,11 +118,11 @@ def decided(problem: Any, plan: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _changes(problem: ReconfigurationProblem, plan: Any) -> list[dict[str, Any]]:
-    wave_of = {name: number for number, names in enumerate(plan.waves) for name in names}
+def _changes(problem: ReconfigurationProblem, plan: Any, turn_of: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Who changes to what; ``turn_of`` says in which wave, or in which slot of a horizon."""
     present = [problem.choices.names[c] for c in problem.current.tolist()]
     return [
-        {"instance": name, "from": now, "to": plan.choice_of[name], "wave": wave_of.get(name)}
+        {"instance": name, "from": now, "to": plan.choice_of[name], "turn": turn_of.get(name)}
         for name, now in zip(problem.instances, present, strict=True)
         if plan.choice_of[name] != now
     ]

@@ -19,7 +19,7 @@ from typing import Any, Self
 from tapas_opt.domain.result import Result
 from tapas_opt.errors import InvalidInput, TapasError
 from tapas_opt.mip.worker import Worker
-from tapas_opt.problem_file.files import kind_of, write_plan, write_problem
+from tapas_opt.problem_file.files import KINDS, kind_of, write_plan, write_problem
 from tapas_opt.routing.problem import RoutingProblem
 
 __all__ = ["KeptWithin", "Met", "Recorder", "keep", "unrecorded"]
@@ -43,7 +43,7 @@ _ENDINGS = (".problem.json.gz", ".plan.json.gz")
 
 @dataclass(frozen=True, slots=True)
 class KeptWithin:
-    """How many problems of each kind are kept with their plans, and how many bytes they may take together."""
+    """How many problems of each kind are kept with their plans, and how many bytes all kinds may take together."""
 
     count: int = 50
     bytes: int = 256 * 2**20
@@ -138,7 +138,7 @@ def _too_old(folder: Path, kind: str, within: KeptWithin) -> Iterable[Path]:
     for place, name in enumerate(names):
         files = [folder / f"{name}{ending}" for ending in _ENDINGS if (folder / f"{name}{ending}").exists()]
         taken += sum(file.stat().st_size for file in files)
-        if place >= within.count or (place > 0 and taken > within.bytes // 3):
+        if place >= within.count or (place > 0 and taken > within.bytes // len(KINDS)):
             yield from files
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,37 +81,38 @@ def write_plan(plan: Any, path: Path) -> None:
     _write(plan_text(plan), path)
 
 
-def read_problem(path: Path, kind: str | None = None) -> Any:
-    """Read a problem of any kind, or of the one asked for.
+def read_problem(path: Path, *kinds: str) -> Any:
+    """Read a problem of any kind, or of one of those asked for.
 
     Raises
     ------
     InvalidInput
         Listing every fault: where it is, what is there, and what is allowed instead.
     """
-    return problem_from(_json(path), str(path), kind)
+    return problem_from(_json(path), str(path), *kinds)
 
 
-def problem_from(raw: object, subject: str, kind: str | None = None) -> Any:
+def problem_from(raw: object, subject: str, *kinds: str) -> Any:
     """A problem given as plain objects and lists; ``subject`` names it in errors (see :func:`read_problem`)."""
-    problem = _from(raw, "problem", kind, subject)
+    problem = _from(raw, "problem", kinds, subject)
     faults = axis_faults(problem, "problem")
-    if isinstance(problem, ReconfigurationProblem) and problem.choices.configuration.count(None) != 1:
-        faults.append(Fault("problem.choices.configuration", "exactly one choice, parked, must be null"))
+    now = getattr(problem, "now", problem)  # a horizon begins with a reconfiguration
+    if isinstance(now, ReconfigurationProblem) and now.choices.configuration.count(None) != 1:
+        faults.append(Fault("choices.configuration", "exactly one choice, parked, must be null"))
     if faults:
         raise InvalidInput(subject, faults)
     return problem
 
 
-def read_plan(path: Path, kind: str | None = None) -> Any:
-    """Read a plan of any kind, or of the one asked for; whether it fits a problem is for the checker to say.
+def read_plan(path: Path, *kinds: str) -> Any:
+    """Read a plan of any kind, or of one of those asked for; whether it fits a problem is for the checker to say.
 
     Raises
     ------
     InvalidInput
         As :func:`read_problem`.
     """
-    return _from(_json(path), "plan", kind, str(path))
+    return _from(_json(path), "plan", kinds, str(path))
 
 
 def _text(what: str, item: Any) -> str:
@@ -170,8 +171,8 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _from(raw: object, what: str, kind: str | None, subject: str) -> Any:
-    allowed = {_format(what, name): name for name in KINDS if kind in (None, name)}
+def _from(raw: object, what: str, kinds: Sequence[str], subject: str) -> Any:
+    allowed = {_format(what, name): name for name in kinds or KINDS}
     stated = raw.get("format") if isinstance(raw, dict) else None
     if not isinstance(raw, dict) or not isinstance(stated, str) or stated not in allowed:
         found = f"{stated!r}: " if stated is not None else ""

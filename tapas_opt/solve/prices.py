@@ -21,6 +21,7 @@ from tapas_opt.errors import DeadlinePassed, WorkerFailed
 from tapas_opt.mip.model import Block, MipArrays
 from tapas_opt.mip.relaxation import row_prices
 from tapas_opt.mip.worker import Workers
+from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.routing.problem import RoutingProblem
 from tapas_opt.solve.exact import excess_of
 from tapas_opt.solve.kinds import KINDS, worker_of
@@ -115,15 +116,21 @@ def summed(problem: Any, arrays: MipArrays, row_duals: FloatArray) -> tuple[Shad
 
 def _where(labels: tuple[str, ...], block: Block, problem: Any) -> str:
     """The place of a row, without the slot: ``R1``, or ``G1 in K2``."""
-    over_time = len(labels) > 1 and block.axes[-1] == tuple(problem.budgets.slots)
+    over_time = len(labels) > 1 and block.axes[-1] == _slots(problem)
     return " in ".join(labels[:-1] if over_time else labels) or "site"
+
+
+def _slots(problem: Any) -> tuple[str, ...]:
+    slots: tuple[str, ...] = problem.slots if isinstance(problem, HorizonProblem) else problem.budgets.slots
+    return slots
 
 
 def _counted_in_air(problem: Any) -> frozenset[str]:
     """Names of families, and of what failures are stated by, whose rows count CFM."""
     survival = getattr(problem, "survival", None)
     parts = [part for part in (survival.parts if survival else ()) if part.family.unit == "CFM"]
-    families = [family.constraint.value for family in problem.budgets.families if family.unit == "CFM"]
+    budgets = problem.now.budgets if isinstance(problem, HorizonProblem) else problem.budgets
+    families = [family.constraint.value for family in budgets.families if family.unit == "CFM"]
     return frozenset((*families, *(name for part in parts for name in (*part.family.domains, *part.groups))))
 
 

@@ -15,7 +15,7 @@ from tapas_opt.problem_file.files import problem_text
 
 @pytest.fixture(scope="session")
 def stated(repository) -> dict[str, Any]:
-    """A batch of 32 VMs on 20 servers of which 14 are taken."""
+    """A batch of 32 VMs for a site of 20 servers, of which 14 are taken."""
     making = Making(20, 0, repository / "models" / "demo", repository / "data" / "demo" / "profiles.csv")
     return json.loads(problem_text(instance("placement-batch", making)))
 

@@ -57,7 +57,7 @@ def test_an_array_must_be_whole(spoilt, stated):
 def test_numbers_of_what_is_not_there_are_named(spoilt, stated):
     """Python would take the last one for -1, and something far away would raise an IndexError an hour later."""
     types = len(stated["problem"]["type_fits"])
-    found = faults(spoilt(vm_type=[types, -1] + [0] * 30, vm_group=[-1] * 31 + [4]))
+    found = faults(spoilt(vm_type=[types, -1] + [0] * 30, vm_group=[-1] * 31 + [4], groups=[]))
     assert found == {
         "problem.vm_type[0]": f"{types}: there is no such type; must be 0 to {types - 1}",
         "problem.vm_type[1]": f"-1: there is no such type; must be 0 to {types - 1}",
@@ -66,9 +66,10 @@ def test_numbers_of_what_is_not_there_are_named(spoilt, stated):
 
 
 def test_arrays_must_have_the_lengths_of_their_names(spoilt, stated):
-    assert faults(spoilt(vm_type=[0, 0], servers=["S1"] * 20)) == {
+    count = len(stated["problem"]["servers"])
+    assert faults(spoilt(vm_type=[0, 0], servers=["S1"] * count)) == {
         "problem.vm_type": "has shape [2]; must have 32 (vm)",
-        **{f"problem.servers[{n}]": "'S1' is there twice; names must differ" for n in range(1, 20)},
+        **{f"problem.servers[{n}]": "'S1' is there twice; names must differ" for n in range(1, count)},
     }
 
 
