@@ -44,12 +44,12 @@ def hardware(controller):
 def test_all_but_what_is_kept_back_is_placed(controller, hardware, iaas, only):
     """Of three servers in service one stays for failover, one is acme's, whose VM gets it."""
     only(3)
-    keep(controller, Reservation("spare", hardware, 1), Reservation("acme's", hardware, 1, "acme"))
+    keep(controller, Reservation("spare", hardware, 1), Reservation("acme-1", hardware, 1, "acme"))
     answer = placed(controller, iaas(3))
     assert len(answer.placed) == 1
     assert {why.constraint for why in answer.result.why_not} == {"capacity_buffer"}
     assert len(placed(controller, iaas(5, tenant="acme")[3:]).placed) == 1
-    assert used(controller.fleet, controller.fleet.reservations["acme's"]) == 1
+    assert used(controller.fleet, controller.fleet.reservations["acme-1"]) == 1
 
 
 def test_spot_sits_where_others_may_not_and_counts_as_free(controller, hardware, iaas, only):
@@ -70,7 +70,7 @@ def test_places_lie_in_one_another(controller, hardware, iaas, forecast_of):
         Reservation("in the row", hardware, 3, row=row),
         Reservation("in the room", hardware, 2, room=room),
         Reservation("anywhere", hardware, 5),
-        Reservation("acme's", hardware, 4, "acme", row=row),
+        Reservation("acme-1", hardware, 4, "acme", row=row),
     )
     promises = placement_problem(forecast_of(controller.fleet), iaas(1, tenant="acme")).promises
     assert [level.places for level in promises.levels] == [
@@ -106,7 +106,7 @@ def test_without_reservations_nothing_is_kept_back(controller, hardware, iaas, f
 )
 def test_what_is_wrong_with_a_reservation_is_said(controller, hardware, fields, where):
     """acme has a reservation of the whole site: another one would count the same VMs again."""
-    keep(controller, Reservation("acme's", hardware, 1, "acme"))
+    keep(controller, Reservation("acme-1", hardware, 1, "acme"))
     with pytest.raises(InvalidInput) as error:
         controller.put_reservation(Reservation(**{"name": "r", "hardware": hardware, "servers": 1} | fields))
     assert [fault.where for fault in error.value.faults] == [where]
