@@ -17,11 +17,11 @@ import pytest
 from tapas_opt import solve as door
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint, Mode, Status
-from tapas_opt.errors import InvalidInput, PlanRefused, WorkerFailed
+from tapas_opt.errors import InvalidInput, NotFound, PlanRefused, WorkerFailed
 from tapas_opt.mip import highs, process
 from tapas_opt.mip.result import MipResult, MipStatus
 from tapas_opt.mip.worker import Worker, Workers
-from tapas_opt.placement.problem import PlacementPlan, PlacementPrices, PlacementProblem
+from tapas_opt.placement.problem import PlacementPlan, PlacementPrices, PlacementProblem, SpreadGroup
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationPrices, ReconfigurationProblem, Stage
 from tapas_opt.routing.problem import RoutingPrices, RoutingProblem
 from tapas_opt.solve import KINDS, SOLVERS, WORKER_OF, Found, solve
@@ -584,3 +584,161 @@ def test_shadow_prices_come_where_they_are_asked_for_and_only_there(kind):
 def test_prices_that_do_not_come_in_time_are_none():
     """None is not the same as nothing that binds."""
     assert solve(PROBLEMS["placement"](), solver="greedy", deadline_s=0.0, explain=True).shadow_prices is None
+
+
+# Problems at the edge, of every kind and for every solver.
+
+
+def without_anything(kind):
+    """Nobody waits, nothing runs, nothing is asked for; and there is no site either."""
+    if kind == "placement":
+        problem = two_rows_that_feed_unequally()
+        none = np.zeros(0, dtype=np.int64)
+        nobody = {"vms": (), "vm_type": none, "vm_priority": none, "vm_group": none}
+        nowhere = {
+            "servers": (),
+            "server_hardware": none,
+            "server_available": none.astype(bool),
+            "server_ceiling_w": none,
+        }
+        return replace(problem, **nobody, **nowhere, budgets=BudgetNumbers(("now",), ()))
+    if kind == "routing":
+        problem = two_instances()
+        none, flat = np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
+        gone = {"instances": (), "instance_server": none, "instance_endpoint": none, "instance_goodput": none}
+        flows = dict.fromkeys(("latency_cost", "power_w", "airflow_cfm", "gpu_power_w"), flat)
+        return replace(problem, **gone, **flows, gpu_headroom_w=none, class_tokens_per_s=np.array([0]))
+    problem = one_ups_left()
+    none = np.zeros(0, dtype=np.int64)
+    gone = {"instances": (), "instance_server": none, "instance_endpoint": none, "instance_hardware": none}
+    return replace(problem, **gone, current=none, instance_tolerance_s=np.zeros(0), demand_tokens_per_s=np.array([0]))
+
+
+def with_limit(problem, limit_w, base_w=0):
+    """Every budget at one limit."""
+    families = tuple(
+        replace(family, limit=np.full_like(family.limit, limit_w), base=np.full_like(family.base, base_w))
+        for family in problem.budgets.families
+    )
+    return replace(problem, budgets=replace(problem.budgets, families=families))
+
+
+@pytest.mark.parametrize(("kind", "solver"), EVERY)
+def test_nothing_to_do_costs_nothing(kind, solver):
+    """An empty batch, an empty site, no instance: answered, and proven."""
+    result = solve(without_anything(kind), solver=solver, deadline_s=GENEROUS_S)
+    assert (result.objective, result.status, result.gap_frac, result.checked.ok) == (0.0, Status.OPTIMAL, 0.0, True)
+
+
+LEFT_OUT = {"placement": 60_000.0, "routing": 15_000.0, "reconfiguration": 32_000_000.0 + 4 * 200}
+"""Cost of placing nothing, serving nothing, parking all: 3 VMs, 1,500 tokens/s, 3,200 tokens/s and 4 changes."""
+
+
+@pytest.mark.parametrize(("kind", "solver"), EVERY)
+def test_a_budget_of_nothing_buys_nothing(kind, solver):
+    """One row, 0 W: all is left out, at its price, and no solver calls it infeasible."""
+    result = solve(with_limit(PROBLEMS[kind](), 0), solver=solver, deadline_s=GENEROUS_S)
+    assert result.objective == pytest.approx(LEFT_OUT[kind])
+    assert (result.status, result.checked.ok) == (Status.OPTIMAL, True)
+
+
+@pytest.mark.parametrize(("kind", "solver"), EVERY)
+def test_a_row_that_is_over_its_limit_already_is_answered_all_the_same(kind, solver):
+    """Contradictory: others draw 9 kW where 5 kW are allowed. Nothing is added; what cannot be kept is declared."""
+    problem = with_limit(PROBLEMS[kind](), 5_000, 9_000)
+    result = solve(problem, solver=solver, deadline_s=GENEROUS_S)
+    assert result.objective == pytest.approx(LEFT_OUT[kind])
+    assert (result.mode is Mode.BEST_EFFORT) == (kind == "reconfiguration")
+    assert result.solver == solver
+    assert KINDS[type(problem)].check.check(problem_that_allows(problem, result.plan), result.plan).ok
+
+
+def problem_that_allows(problem, plan):
+    return problem.with_allowed_excess(plan.excess) if getattr(plan, "excess", None) else problem
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("limit", np.nan, "must be a whole number"),
+        ("limit", np.inf, "must be a whole number"),
+        ("base", -np.inf, "must be a whole number"),
+        ("limit", 0.5, "must be a whole number"),
+        ("limit", 2**62, "must be at most 1,000,000,000,000"),
+    ],
+)
+@pytest.mark.parametrize("solver", ["greedy", "auto", "highs"])
+def test_limits_that_are_no_numbers_are_refused_by_name(kind, solver, field, value, said):
+    """NaN is above and below nothing: a checker that compares would accept any plan."""
+    problem = PROBLEMS[kind]()
+    first, *others = problem.budgets.families
+    spoilt = replace(first, **{field: np.full(first.limit.shape, value)})
+    problem = replace(problem, budgets=replace(problem.budgets, families=(spoilt, *others)))
+    with pytest.raises(InvalidInput, match=rf"budgets\.families\[0\]\.{field}: .*{said}"):
+        solve(problem, solver=solver)
+
+
+SPOILT = {
+    "placement": ("type_power_w", "server_ceiling_w", "vm_priority"),
+    "routing": (),  # refused when it is made: see its own tests
+    "reconfiguration": ("demand_tokens_per_s", "server_ceiling_w", "delay_s", "instance_tolerance_s"),
+}
+
+
+def test_every_fault_is_listed(kind):
+    """Whoever mends one thing at a time asks as often as there are faults."""
+    problem = PROBLEMS[kind]()
+    spoilt = {name: np.full(getattr(problem, name).shape, np.nan) for name in SPOILT[kind]}
+    if spoilt:
+        with pytest.raises(InvalidInput) as refused:
+            solve(replace(problem, **spoilt))
+        assert {fault.where for fault in refused.value.faults} == set(spoilt)
+
+
+def test_objects_and_words_are_no_numbers():
+    with pytest.raises(InvalidInput, match=r"vm_priority: is an array of object"):
+        solve(replace(two_rows_that_feed_unequally(), vm_priority=np.array([1, None, 3])))
+
+
+def test_a_delay_without_end_is_a_number():
+    """An instance that cannot be changed in any time, and one that tolerates anything."""
+    problem = one_ups_left()
+    forever = replace(problem, delay_s=np.full((3, 3), np.inf), instance_tolerance_s=np.full(4, np.inf))
+    assert judged(forever, solve(forever, deadline_s=GENEROUS_S)).ok
+
+
+@pytest.mark.parametrize("option", ["deadline_s", "gap_frac", "work", "seed"])
+@pytest.mark.parametrize("value", [float("nan"), -1])
+def test_options_that_are_no_amount_are_refused(option, value):
+    with pytest.raises(InvalidInput, match=f"{option}: .*must be a number, 0 or more"):
+        solve(two_instances(), **{option: value})
+
+
+def test_a_contradiction_between_groups_and_servers_leaves_the_group_out():
+    """Three members that belong together, of whom two at most may be in the only place with room: none is placed."""
+    group = SpreadGroup("g", ("P",), np.zeros(4, dtype=np.int64), 2, np.zeros(1, dtype=np.int64), all_or_nothing=True)
+    problem = replace(two_rows_that_feed_unequally(), vm_group=np.zeros(3, dtype=np.int64), groups=(group,))
+    for solver in ("greedy", *EXACT["placement"]):
+        result = solve(problem, solver=solver, deadline_s=GENEROUS_S)
+        assert (result.plan.unplaced, result.checked.ok) == (("V1", "V2", "V3"), True)
+
+
+@pytest.mark.parametrize("solver", ["greedy", *EXACT["reconfiguration"]])
+def test_a_contradiction_between_budgets_and_changes_is_declared(solver):
+    """16 kW run on 12 kW, and nothing may be changed: 4 kW too much is all that can be said."""
+    result = solve(replace(one_ups_left(), change_budget=0), solver=solver, deadline_s=GENEROUS_S)
+    assert result.mode is Mode.BEST_EFFORT
+    assert result.plan.excess == {(Constraint.UPS_POWER_CAPACITY, "U1"): 4_000.0}
+    assert set(result.plan.choice_of.values()) == {"fast@1"}
+
+
+def test_a_solver_that_is_not_installed_is_told_with_those_that_are():
+    with pytest.raises(NotFound, match=r"'cplex' does not exist; of those that Pyomo drives there are .*highs"):
+        solve(two_instances(), solver="pyomo-cplex", deadline_s=GENEROUS_S)
+
+
+@pytest.mark.parametrize("kind", ["placement", "routing", "reconfiguration"])
+def test_any_solver_that_pyomo_drives_answers_by_its_name(kind):
+    result = solve(PROBLEMS[kind](), solver="pyomo-appsi_highs", deadline_s=GENEROUS_S)
+    assert (result.solver, result.status) == ("pyomo-appsi_highs", Status.OPTIMAL)
+    assert result.objective == pytest.approx(OPTIMUM[kind])

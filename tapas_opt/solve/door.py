@@ -15,6 +15,7 @@ from tapas_opt.mip.result import MipStatus
 from tapas_opt.mip.worker import Workers
 from tapas_opt.solve.exact import Found, Search, exact
 from tapas_opt.solve.kinds import Kind, engine_of, kind_of, worker_of
+from tapas_opt.solve.numbers import require_numbers, require_options
 from tapas_opt.solve.prices import prices_beside
 from tapas_opt.solve.record import Record
 from tapas_opt.solve.verdict import improved, judged, mode_of, with_bound
@@ -90,7 +91,7 @@ def solve(
     Raises
     ------
     InvalidInput
-        The solver is unknown or cannot answer this kind of problem, or a number is not one.
+        The solver is unknown or cannot answer this kind of problem, or a number is none, or beyond any site's.
     NotFound
         The solver is not installed.
     PlanRefused
@@ -99,6 +100,8 @@ def solve(
     began = time.perf_counter()
     kind = kind_of(problem)
     engine = engine_of(kind, solver)
+    require_options(deadline_s=deadline_s, gap_frac=gap_frac, seed=seed, work=work)
+    require_numbers(problem)
     record = Record(began)
     given_s = deadline_s if deadline_s is not None else DEADLINE_S if work is None else math.inf
     limits = _Limits(began + given_s * (1.0 - EXPLAIN_FRAC if explain else 1.0), work, cancel)
