@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.units import room_of, units_of
-from tapas_opt.domain.failure import PERMILLE, Failure, FailureKind, effect_of
+from tapas_opt.domain.failure import PERMILLE, Failure, FailureKind, FailureSource, effect_of
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.errors import NotFound
@@ -108,8 +108,9 @@ def single_failures(topology: Topology) -> tuple[Scenario, ...]:
 
 
 def scenario_name(scenario: Scenario) -> str:
-    """``ups:U2``, or ``ups:U2+pdu:P3`` for several at once."""
-    return "+".join(failure.label for failure in scenario)
+    """``ups:U2``, ``ups:U2+pdu:P3`` for several at once, ``planned ups:U2`` for an outage."""
+    planned = any(failure.source is FailureSource.PLANNED for failure in scenario)
+    return "planned " * planned + "+".join(failure.label for failure in scenario)
 
 
 def site_failures(topology: Topology, scenarios: Sequence[Scenario], standing: Scenario = ()) -> SiteFailures:
@@ -118,7 +119,8 @@ def site_failures(topology: Topology, scenarios: Sequence[Scenario], standing: S
     Parameters
     ----------
     standing
-        What is out of service anyway while the scenarios are borne, such as a planned outage.
+        What is out of service anyway while the scenarios are borne, such as a planned outage; then only scenarios of
+        its room are looked at.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def site_failures(topology: Topology, scenarios: Sequence[Scenario], standing: S
     found: list[_Pair] = []
     transient: list[_Pair] = []
     no_worse: list[tuple[str, str]] = []
-    for room in rooms.numbers():
+    for room in rooms.numbers(standing):
         worst, outweighed = _outweighing(rooms.pairs(room, standing))
         found += worst
         no_worse += outweighed
@@ -183,8 +185,11 @@ class _Rooms:
                 by_room.setdefault(room, {})[here] = None
         return cls(topology, by_room)
 
-    def numbers(self) -> list[int]:
-        return sorted(self.scenarios)
+    def numbers(self, standing: Scenario) -> list[int]:
+        """Rooms with scenarios; where something stands failed, those of it."""
+        known = _rooms_of_elements(self.topology)
+        out = {known[failure.kind, failure.element] for failure in standing}
+        return sorted(self.scenarios.keys() & out if standing else self.scenarios)
 
     def pairs(self, room: int, standing: Scenario) -> list[_Pair]:
         """All pairs of a room whose share rises or whose capacity falls."""
@@ -193,11 +198,13 @@ class _Rooms:
         out = tuple(failure for failure in standing if (failure.kind, failure.element) in known)
         before = _Loads.of(here, out)
         unit = np.flatnonzero(self.topology.server_room == room)
-        return [
-            pair
-            for scenario in self.scenarios[room]
-            for pair in _touched(before, _Loads.of(here, (*out, *scenario)), scenario_name(scenario), room, unit, self)
-        ]
+        during = f" during {scenario_name(out)}" if out else ""
+        pairs: list[_Pair] = []
+        for scenario in self.scenarios[room]:
+            after = _Loads.of(here, (*out, *scenario))
+            names = [(scenario_name(scenario) + word + during, families) for word, families in PARTS]
+            pairs += _touched(before, after, names, room, unit, self)
+        return pairs
 
     def element(self, family: Constraint, domain: str) -> int:
         return _names(self.topology, family).index(domain)
@@ -259,16 +266,23 @@ def _marks(index: IntArray, count: int) -> IntArray:
     return np.asarray(index[:, None] == np.arange(count)).astype(np.int64)
 
 
-def _touched(before: _Loads, after: _Loads, name: str, room: int, unit: IntArray, rooms: _Rooms) -> Iterator[_Pair]:
+def _touched(
+    before: _Loads,
+    after: _Loads,
+    named: Sequence[tuple[str, tuple[Constraint, ...]]],
+    room: int,
+    unit: IntArray,
+    rooms: _Rooms,
+) -> Iterator[_Pair]:
     """Domains that the scenario asks more of, or leaves less of."""
-    for word, families in PARTS:
+    for name, families in named:
         for family in families:
             names, share, capacity = after.of_family[family]
             _, normal, whole = before.of_family[family]
             asked = (share > normal).any(axis=0) | (capacity < whole * (1.0 - FALLS_FRAC))
             for d in np.flatnonzero(asked & share.any(axis=0)).tolist():
                 element = rooms.element(family, names[d])
-                yield _Pair(name + word, room, names[d], family, element, float(capacity[d]), unit, share[:, d])
+                yield _Pair(name, room, names[d], family, element, float(capacity[d]), unit, share[:, d])
 
 
 def _outweighs(one: _Pair, other: _Pair) -> bool:

@@ -41,7 +41,7 @@ from tapas_opt.control.settings import Settings
 from tapas_opt.control.syncing import differences
 from tapas_opt.control.telemetry import Late, Latest, Readings
 from tapas_opt.control.tracking import Tracking
-from tapas_opt.domain.failure import Failure, effect_of
+from tapas_opt.domain.failure import Failure, FailureSource, effect_of
 from tapas_opt.domain.result import Constraint, Result
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology
@@ -176,6 +176,9 @@ class Controller:
             gone = [label for label, failure in self.fleet.failures.items() if not _knows(topology, failure)]
             if gone:
                 raise Conflict(f"the elements of {', '.join(gone)} have failed but are not in the new site; clear them")
+            gone = [label for label, outage in self.fleet.outages.items() if not _knows(topology, outage)]
+            if gone:
+                raise Conflict(f"outages are planned of {', '.join(gone)}, not in the new site; cancel them first")
             homeless = [one for one in self.fleet.reservations.values() if reservation_faults(Fleet(site), one)]
             if homeless:
                 names = ", ".join(one.name for one in homeless)
@@ -393,6 +396,25 @@ class Controller:
         if not stands or not proposal.needed or self.fleet.mode is not happened.OperatingMode.ACT:
             return ()
         return (applied(proposal, "tapas-opt", now_s),)
+
+    def schedule_outage(self, outage: Failure, *, now_s: float) -> tuple[happened.Event, ...]:
+        """Plan placements so that they bear an element being out of service for a time.
+
+        When it begins, its failure is reported as any other.
+        """
+        with self.lock:
+            effect_of(self.fleet.topology, (outage,))
+        if outage.started_at_s + outage.expected_duration_s <= now_s:
+            raise InvalidInput.one(f"outage {outage.label}", "expected_duration_s", "is over already; give a later end")
+        return (happened.OutageScheduled(replace(outage, source=FailureSource.PLANNED)),)
+
+    def cancel_outage(self, label: str) -> tuple[happened.Event, ...]:
+        """Plan for an outage no longer."""
+        with self.lock:
+            if label not in self.fleet.outages:
+                known = ", ".join(self.fleet.outages) or "none is planned"
+                raise NotFound("outage", label, known)
+        return (happened.OutageCancelled(label),)
 
     def clear_failure(self, label: str) -> tuple[happened.Event, ...]:
         """An element works again."""

@@ -22,6 +22,8 @@ __all__ = [
     "GroupPut",
     "ModeSet",
     "OperatingMode",
+    "OutageCancelled",
+    "OutageScheduled",
     "PlanApplied",
     "ServerState",
     "ServerStateSet",
@@ -163,6 +165,22 @@ class FailureCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class OutageScheduled:
+    """An element will be out of service; an outage of the same element is replaced."""
+
+    outage: Failure
+    kind: Literal["outage_scheduled"] = "outage_scheduled"
+
+
+@dataclass(frozen=True, slots=True)
+class OutageCancelled:
+    """An outage will not take place, or need not be planned for any more."""
+
+    label: str
+    kind: Literal["outage_cancelled"] = "outage_cancelled"
+
+
+@dataclass(frozen=True, slots=True)
 class PlanApplied:
     """These VMs shall run these choices (configuration at a load level, or parked), wave after wave.
 
@@ -226,6 +244,8 @@ Event = Annotated[
     | ServerStateSet
     | FailureReported
     | FailureCleared
+    | OutageScheduled
+    | OutageCancelled
     | PlanApplied
     | WaveStarted
     | WaveGivenUp

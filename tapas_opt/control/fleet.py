@@ -85,6 +85,7 @@ class Fleet:
         self.vms: dict[str, FleetVm] = {}
         self.server_states: dict[str, happened.ServerState] = {}
         self.failures: dict[str, Failure] = {}
+        self.outages: dict[str, Failure] = {}
         self.failure_changes = 0
         self.plan_id = ""
         self.wave_started_at_s: float | None = None
@@ -129,6 +130,11 @@ class Fleet:
         """
         may = (p for p in self.vms.values() if p.vm.may_be_slowed and not p.gpus)
         return sorted(may, key=lambda placed: placed.vm.name)
+
+    def outages_after(self, now_s: float) -> tuple[Failure, ...]:
+        """Outages that are planned and not over yet, in order of their beginning."""
+        ahead = (one for one in self.outages.values() if one.started_at_s + one.expected_duration_s > now_s)
+        return tuple(sorted(ahead, key=lambda outage: (outage.started_at_s, outage.label)))
 
     def basis(self, failures: Iterable[Failure]) -> Basis:
         """What a plan made now under these failures stands on."""
@@ -244,6 +250,14 @@ class Fleet:
         self.failures.pop(event.label, None)
         self.failure_changes += 1
         self._waves_left = ()
+
+    @_add.register
+    def _(self, event: happened.OutageScheduled) -> None:
+        self.outages[event.outage.label] = event.outage
+
+    @_add.register
+    def _(self, event: happened.OutageCancelled) -> None:
+        self.outages.pop(event.label, None)
 
     @_add.register
     def _(self, event: happened.PlanApplied) -> None:

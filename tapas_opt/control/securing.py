@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +12,24 @@ from tapas_opt.budgets.failures import FailurePairs, Scenario, SiteFailures, sin
 from tapas_opt.budgets.numbers import BudgetFamily, Margins
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.fleet import FleetVm, VmState
-from tapas_opt.control.forecast import Forecast, choice_name
+from tapas_opt.control.forecast import HOURS, Forecast, choice_name
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site import ToleranceCurve
 from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Vm, VmKind
-from tapas_opt.placement.survival.numbers import Draws, Relief, secured, survival, transient
+from tapas_opt.placement.survival.numbers import Draws, Relief, secured, side_by_side, survival, transient
+from tapas_opt.placement.survival.problem import Secured as SecuredPairs
 from tapas_opt.placement.survival.problem import Survival
 
 __all__ = ["Batch", "Secured", "Securing", "TIERS", "by_units"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+HOUR_S = 3600.0
 
 TIERS = ("slowed", "evicted", "capped")
 """Knobs of relief, cheapest first: a SaaS instance at a lower clock, a spot VM gone, a VM slowed that agreed to it."""
@@ -59,7 +63,7 @@ class Batch:
 
     examples: Sequence[Vm]
     vm_type: IntArray
-    available: NDArray[np.bool_]
+    available: BoolArray
     power_w: IntArray
     airflow_cfm: IntArray
 
@@ -84,19 +88,25 @@ class Securing:
     def __init__(self, actuation: Actuation, together: Sequence[tuple[str, ...]] = ()) -> None:
         self._actuation, self._together = actuation, tuple(together)
         self._made_for: Topology | None = None
-        self._failures: SiteFailures | None = None
+        self._known: dict[tuple[tuple[str, float], ...], SiteFailures] = {}
 
-    def failures(self, topology: Topology) -> SiteFailures:
-        """All pairs of a site."""
-        if self._failures is None or self._made_for is not topology:
-            self._failures = site_failures(topology, (*single_failures(topology), *map(_scenario, self._together)))
-            self._made_for = topology
-        return self._failures
+    def failures(self, topology: Topology, standing: Scenario = ()) -> SiteFailures:
+        """All pairs of a site, while something stands failed in a room: those of that room."""
+        if self._made_for is not topology:
+            self._made_for, self._known = topology, {}
+        key = tuple((failure.label, failure.remaining_frac) for failure in standing)
+        if key not in self._known:
+            scenarios = (*single_failures(topology), *map(_scenario, self._together))
+            self._known[key] = site_failures(topology, scenarios, standing)
+        return self._known[key]
 
     def secured(
         self, forecast: Forecast, batch: Batch, hours: IntArray, base_w: IntArray, base_cfm: IntArray
     ) -> Secured:
         """``ups_transient_limit`` as a family of budgets, and what ``failure_secure`` needs.
+
+        In slots in which an outage is planned, the site without the element has to hold without any relief, and to
+        survive every further failure in the room.
 
         Parameters
         ----------
@@ -107,25 +117,63 @@ class Securing:
         """
         topology = forecast.fleet.topology
         failures = self.failures(topology)
-        knobs = _Knobs(forecast, self._actuation, hours)
-        running_w, running_cfm = knobs.running(failures)
-        power, air = (_Summed(failures, batch, topology, unit) for unit in ("W", "CFM"))
-        draws_w, draws_cfm = power.draws(base_w), air.draws(base_cfm)
-        of_type_w, of_type_cfm = knobs.of_types(batch.examples)
-        margins = forecast.margins
-        early = transient(
-            failures.transient,
-            failures.unit_of,
-            _limits(failures.transient, margins, _borne_frac(topology, failures.transient, self._actuation.reaction_s)),
-            draws_w,
-        )
-        relief_w = Relief(TIERS, PRICE_PER_W, SHORTFALL_PER_W, running_w, of_type_w)
-        relief_cfm = Relief(TIERS, W_PER_CFM * PRICE_PER_W, W_PER_CFM * SHORTFALL_PER_W, running_cfm, of_type_cfm)
-        parts = (
-            secured(failures.power, failures.unit_of, _limits(failures.power, margins), draws_w, relief_w),
-            secured(failures.air, failures.unit_of, _limits(failures.air, margins), draws_cfm, relief_cfm),
-        )
+        state = _Statement(forecast, self._actuation, failures, batch, hours, base_w, base_cfm)
+        early, parts = state.transient(failures), state.secured(failures)
+        for outage in forecast.fleet.outages_after(forecast.now_s):
+            only = _slots(outage, hours)
+            alone, further = site_failures(topology, [(outage,)]), self.failures(topology, (outage,))
+            early = side_by_side(early, state.transient(further, only))
+            parts += state.secured(alone, only, relieved=False) + state.secured(further, only)
         return Secured((early,) if early.domains else (), survival(failures.rooms, parts, failures.no_worse))
+
+
+class _Statement:
+    """What all failures of one placement have in common: draws, relief and margins."""
+
+    def __init__(
+        self,
+        forecast: Forecast,
+        actuation: Actuation,
+        failures: SiteFailures,
+        batch: Batch,
+        hours: IntArray,
+        base_w: IntArray,
+        base_cfm: IntArray,
+    ) -> None:
+        topology = forecast.fleet.topology
+        knobs = _Knobs(forecast, actuation, hours)
+        running, of_type = knobs.running(failures), knobs.of_types(batch.examples)
+        self._topology, self._margins, self._reaction_s = topology, forecast.margins, actuation.reaction_s
+        self._draws = tuple(
+            _Summed(failures, batch, topology, unit).draws(base) for unit, base in (("W", base_w), ("CFM", base_cfm))
+        )
+        self._relief = tuple(
+            Relief(TIERS, per_w * PRICE_PER_W, per_w * SHORTFALL_PER_W, running[i], of_type[i])
+            for i, per_w in enumerate((1, W_PER_CFM))
+        )
+
+    def transient(self, failures: SiteFailures, only: BoolArray | None = None) -> BudgetFamily:
+        """What must not be overloaded further than is borne until relief acts."""
+        pairs = failures.transient
+        limits = _limits(pairs, self._margins, _borne_frac(self._topology, pairs, self._reaction_s))
+        return transient(pairs, failures.unit_of, limits, self._draws[0], only)
+
+    def secured(
+        self, failures: SiteFailures, only: BoolArray | None = None, *, relieved: bool = True
+    ) -> list[tuple[SecuredPairs, IntArray]]:
+        """What must be carried for as long as a failure lasts, with relief or without."""
+        found = []
+        for pairs, draws, relief in zip((failures.power, failures.air), self._draws, self._relief, strict=True):
+            given = relief if relieved else replace(relief, running=0 * relief.running, of_type=0 * relief.of_type)
+            found.append(secured(pairs, failures.unit_of, _limits(pairs, self._margins), draws, given, only=only))
+        return found
+
+
+def _slots(outage: Failure, hours: IntArray) -> BoolArray:
+    """``[slot]`` which cover an hour of the week in which an outage is planned."""
+    begin, end = outage.started_at_s, outage.started_at_s + outage.expected_duration_s
+    out = np.arange(int(begin // HOUR_S), int(np.ceil(end / HOUR_S))) % HOURS
+    return np.asarray(np.isin(hours, out).any(axis=1))
 
 
 def _scenario(labels: Sequence[str]) -> Scenario:
@@ -183,7 +231,8 @@ class _Summed:
     def _beside_each_other(self) -> IntArray:
         """``[type, hardware]`` how many VMs of a type a server takes."""
         gpus = [self.topology.site.hardware[name].gpus for name in self.topology.hardware]
-        return np.array([[has // (vm.gpus or has) for has in gpus] for vm in self.batch.examples], dtype=np.int64)
+        taken = [[has // (vm.gpus or has) for has in gpus] for vm in self.batch.examples]
+        return np.array(taken, dtype=np.int64).reshape(len(taken), len(gpus))
 
 
 def by_units(values: IntArray, failures: SiteFailures) -> IntArray:

@@ -75,7 +75,7 @@ def test_what_stands_failed_is_not_lost_again(two_rows):
     topology = topology_of(two_rows)
     failures = site_failures(topology, [(Failure(FailureKind.UPS, "U2"),)], standing=(U1,))
     found = shares(failures.power, failures, topology)
-    assert {server: share for (pair, server), share in found.items() if pair == "U4 after ups:U2"} == {
+    assert {server: share for (pair, server), share in found.items() if pair == "U4 after ups:U2 during ups:U1"} == {
         "S2": 500,
         "S4": 1000,
         "S5": 1000,

@@ -35,6 +35,8 @@ def one_of_each(two_rows):
         happened.ServerStateSet("S1", happened.ServerState.DRAINING),
         happened.FailureReported(failure),
         happened.FailureCleared("ups:U1"),
+        happened.OutageScheduled(Failure(FailureKind.UPS, "U1", started_at_s=7.0)),
+        happened.OutageCancelled("ups:U1"),
         happened.PlanApplied("now-1", "now", {"v1": "cfg@0.5", "v2": "parked"}, "alice", (("v1",), ("v2",))),
         happened.WaveStarted(at_s=12.0),
         happened.WaveGivenUp(("v1",)),

@@ -11,8 +11,9 @@ from tapas_opt.control import events as happened
 from tapas_opt.control.actuation import Actuation
 from tapas_opt.control.placing import placement_problem
 from tapas_opt.control.securing import TIERS, Securing
-from tapas_opt.domain.failure import Failure, FailureKind
+from tapas_opt.domain.failure import Failure, FailureKind, FailureSource
 from tapas_opt.domain.result import Constraint, Mode
+from tapas_opt.errors import InvalidInput, NotFound
 
 PEAK_S = 15 * 3600.0
 
@@ -147,3 +148,73 @@ def test_parts_of_servers_are_secured_as_whole_ones_are(controller, run, iaas):
     answer = controller.place(batch, (), now_s=PEAK_S, deadline_s=1.0)
     assert answer.result.checked.ok
     assert answer.result.plan.server_of
+
+
+TOMORROW_S = 24 * 3600.0
+WORKS = Failure(FailureKind.UPS, "U1", started_at_s=TOMORROW_S + 10 * 3600.0, expected_duration_s=2 * 3600.0)
+
+
+def test_in_the_slots_of_an_outage_the_site_has_to_hold_without_the_element(make, iaas):
+    """From ten to twelve, without relief, and with a further failure on top; nowhere else."""
+    controller = make()
+    before = controller.placement_problem(iaas(80), (), now_s=0.0)
+    controller.apply(controller.schedule_outage(WORKS, now_s=0.0))
+    problem = controller.placement_problem(iaas(80), (), now_s=0.0)
+    parts = problem.survival.parts[len(before.survival.parts) :]
+    named = {name for part in parts for name in part.scenarios}
+    assert "planned ups:U1" in named
+    assert all(name == "planned ups:U1" or name.endswith(" during planned ups:U1") for name in named)
+    slots = {problem.budgets.slots[t] for part in parts for t in np.flatnonzero(part.stated.any(axis=0))}
+    assert slots <= {"h10", "h11"}
+    for part in parts:
+        if part.scenarios[0] == "planned ups:U1":
+            assert not part.available.any()
+            assert not part.type_relief.any()
+
+
+def test_an_outage_leaves_less_to_place_until_it_is_over_or_cancelled(make, iaas):
+    """Three UPSs carry what four did, and have to bear the loss of one more."""
+
+    def placed(now_s):
+        answer = controller.place(iaas(80), (), now_s=now_s, deadline_s=1.0)
+        assert answer.result.checked.ok
+        return len(answer.result.plan.server_of)
+
+    controller = make()
+    as_ever = placed(0.0)
+    controller.apply(controller.schedule_outage(WORKS, now_s=0.0))
+    assert placed(0.0) < as_ever
+    assert placed(TOMORROW_S + 12 * 3600.0) == as_ever
+    controller.apply(controller.cancel_outage("ups:U1"))
+    assert placed(0.0) == as_ever
+
+
+def test_a_week_is_planned_with_the_outage_on_its_day(make, iaas):
+    """By hours of the week the other mornings stay as they are."""
+    controller = make(week=True)
+    controller.apply(controller.schedule_outage(WORKS, now_s=0.0))
+    problem = controller.placement_problem(iaas(80), (), now_s=0.0)
+    planned = [part for part in problem.survival.parts if "planned ups:U1" in part.scenarios]
+    slots = {problem.budgets.slots[t] for part in planned for t in np.flatnonzero(part.stated.any(axis=0))}
+    assert slots <= {"d1h10", "d1h11"}
+
+
+def test_outages_that_mean_nothing_are_refused(make):
+    """Of what is not there, of the past, and the cancelling of none."""
+    controller = make()
+    with pytest.raises(NotFound, match="U9"):
+        controller.schedule_outage(replace(WORKS, element="U9"), now_s=0.0)
+    with pytest.raises(InvalidInput, match="over already"):
+        controller.schedule_outage(WORKS, now_s=TOMORROW_S * 2)
+    with pytest.raises(NotFound, match="none is planned"):
+        controller.cancel_outage("ups:U1")
+
+
+def test_outages_are_remembered(make):
+    """As everything that happened."""
+    controller = make()
+    noted = controller.schedule_outage(WORKS, now_s=0.0)
+    assert happened.events_from_json(happened.events_to_json(noted)) == noted
+    controller.apply(noted)
+    assert controller.fleet.outages_after(0.0) == (replace(WORKS, source=FailureSource.PLANNED),)
+    assert controller.fleet.outages_after(TOMORROW_S * 2) == ()

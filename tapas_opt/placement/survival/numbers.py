@@ -17,11 +17,14 @@ from tapas_opt.placement.survival.problem import Secured, Survival
 from tapas_opt.placement.survival.relief import cheapest_relief
 from tapas_opt.placement.survival.slots import without_dominated_slots
 
-__all__ = ["Draws", "Relief", "secured", "survival", "transient"]
+__all__ = ["Draws", "Relief", "secured", "side_by_side", "survival", "transient"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+UNLIMITED = 10**9
+"""More watts than any site has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +76,47 @@ class Relief:
     of_type: IntArray
 
 
-def transient(pairs: FailurePairs, unit_of: IntArray, limit: IntArray, draws: Draws) -> BudgetFamily:
+def transient(
+    pairs: FailurePairs, unit_of: IntArray, limit: IntArray, draws: Draws, only: BoolArray | None = None
+) -> BudgetFamily:
     """``ups_transient_limit`` as a family of budgets over servers; pairs that no plan can fill are left out.
 
     Parameters
     ----------
     limit
         ``[pair]`` the overload in W that is borne until the first relief acts.
+    only
+        ``[slot]`` where the pairs have a limit; everywhere if not given.
     """
     family, can_bind = _family(Constraint.UPS_TRANSIENT_LIMIT, pairs, limit, draws)
+    if only is not None:
+        family, can_bind = replace(family, limit=np.where(only, family.limit, UNLIMITED)), can_bind & only
     kept = _kept(family, np.asarray(can_bind.any(axis=1)))
     return replace(kept, member=kept.member[unit_of], share_permille=kept.share_permille[unit_of], can_bind=None)
 
 
+def side_by_side(one: BudgetFamily, other: BudgetFamily) -> BudgetFamily:
+    """The domains of both, as one family over the same servers."""
+    moved = np.where(other.member == NONE, NONE, other.member + len(one.domains))
+    return replace(
+        one,
+        domains=one.domains + other.domains,
+        member=np.hstack([one.member, moved]),
+        share_permille=np.hstack([one.share_permille, other.share_permille]),
+        limit=np.vstack([one.limit, other.limit]),
+        base=np.vstack([one.base, other.base]),
+    )
+
+
 def secured(
-    pairs: FailurePairs, unit_of: IntArray, limit: IntArray, draws: Draws, relief: Relief, *, forget: bool = True
+    pairs: FailurePairs,
+    unit_of: IntArray,
+    limit: IntArray,
+    draws: Draws,
+    relief: Relief,
+    *,
+    only: BoolArray | None = None,
+    forget: bool = True,
 ) -> tuple[Secured, IntArray]:
     """``failure_secure`` in one unit, and ``[room]`` what relief in the worst failure costs already.
 
@@ -95,12 +124,16 @@ def secured(
     ----------
     limit
         ``[pair]`` what is carried continuously after the failure.
+    only
+        ``[slot]`` when the failures have to be survived; always if not given.
     forget
         Whether failures and slots that the batch cannot touch, or that others dominate, are left out; the optimum is
         the same.
     """
     family, can_fill = _family(Constraint.FAILURE_SECURE, pairs, limit, draws)
     over = can_fill | (family.base > family.limit)
+    if only is not None:
+        can_fill, over = can_fill & only, over & only
     whole = _part(pairs, family, over if forget else np.ones_like(over), unit_of, relief)
     present = np.zeros(int(pairs.scenario_room.max(initial=-1)) + 1, dtype=np.int64)
     given, _ = cheapest_relief(whole, 0 * whole.family.base, 0 * whole.available)
