@@ -34,8 +34,8 @@ from tapas_opt.mip.trivial import trivial_result
 
 __all__ = ["solve", "warm_up"]
 
-SMALL_COLUMNS = 2_000
-"""HiGHS has a quarter of the time for models of at most so many columns, once they are rounded, and closes most."""
+SMALL_COLUMNS, SMALL_FRAC = 2_000, 0.25
+"""HiGHS has this share of the time for models of at most so many columns, once they are rounded, and closes most."""
 
 SOFTNESS = (1.0, 1 / 3)
 """Softness of the climb, in typical costs."""
@@ -221,7 +221,7 @@ class _Search:
         if self.arrays.columns_count <= SMALL_COLUMNS and not self.done:
             everything = part_of(self.blocks, np.ones(self.arrays.columns_count, dtype=bool), self._nothing)
             self.raise_bound(
-                self._solve_part(everything, self._nothing, self.left_s / 4, self.best, self.gap_frac).bound
+                self._solve_part(everything, self._nothing, self.left_s * SMALL_FRAC, self.best, self.gap_frac).bound
             )
         neighbourhoods = Neighbourhoods(self.blocks, price, typical, self.random)
         while self.best is not None and not self.done and self.rounds > 0:
