@@ -106,6 +106,7 @@ class Plans:
     ) -> Proposal:
         """Solve a horizon, and keep what of it is to be done in the first slot."""
         whole: Result[Any] = self._solve(problem, deadline_s, settings, self._workers, cancel)
+        self._met(problem, whole)
         first = first_slot(problem)
         choice, slot = problem.chosen(whole.plan)
         result: Result[ReconfigurationPlan] = replace(
@@ -194,7 +195,8 @@ def renewed(
     """An armed plan for the problem as it is now, or None if it no longer holds.
 
     VMs that are gone, have moved or run something else since are left out of it, new ones stay as they are; the
-    checker then judges the whole. It holds if nothing is broken and no more excess remains than it declares.
+    checker then judges the whole. It holds if nothing is broken and no more excess remains than it declares. Why
+    changes were not made is not asked: that would take longer than all the rest, and a solve follows that says it.
     """
     number = {name: c for c, name in enumerate(problem.choices.names)}
     choice, before, now = problem.current.copy(), proposal.basis.vms, basis.vms
@@ -216,6 +218,8 @@ def renewed(
         checked=judged,
         bound=0.0,
         fallback=f"armed at {proposal.context.etag}, and found to hold now",
+        why_not=(),
+        binding=reconfiguration_check.binding(problem, plan),
     )
     changes = _changes(problem, plan)
     needed = bool(changes) and _worth_it(problem, result, gain_frac)

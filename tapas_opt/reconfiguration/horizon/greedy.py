@@ -22,11 +22,9 @@ def greedy(problem: HorizonProblem) -> HorizonPlan:
     if not problem.now.instances:
         return problem.present()
     classes = horizon_classes(problem)
-    plans = [
-        _timed(classes, _single(problem, stated), begins)
-        for stated in (problem.demand_tokens_per_s.max(axis=1), problem.demand_tokens_per_s[:, 0])
-        for begins in range(len(problem.slots))
-    ]
+    worst, first = problem.demand_tokens_per_s.max(axis=1), problem.demand_tokens_per_s[:, 0]
+    targets = [_single(problem, demand) for demand in (worst, first)]
+    plans = [_timed(classes, target, begins) for target in targets for begins in range(len(problem.slots))]
     plans.append(_timed(classes, problem.now.current, 0))
     return min((problem.plan(*plan) for plan in plans), key=lambda plan: _worth(classes, plan))
 
