@@ -324,6 +324,7 @@ class Snapshot:
     vms_reserved: int = 0
     vms_running: int = 0
     failures: tuple[Failure, ...] = ()
+    outages: tuple[Failure, ...] = ()
     plan_id: str = ""
     domains: tuple[DomainLoad, ...] = ()
     endpoints: tuple[str, ...] = ()

@@ -209,6 +209,17 @@ class Client:
         request = site_service_pb2.RemoveReservationRequest(request_id=_id(request_id), name=name)
         self._call(self._site.RemoveReservation, request)
 
+    def schedule_outage(self, outage: Failure, *, request_id: str | None = None) -> None:
+        """Plan placements for an element being out of service, from ``started_at_s`` for ``expected_duration_s``."""
+        message = convert.fill(common_pb2.Failure(), outage)
+        request = site_service_pb2.ScheduleOutageRequest(request_id=_id(request_id), outage=message)
+        self._call(self._site.ScheduleOutage, request)
+
+    def cancel_outage(self, label: str, *, request_id: str | None = None) -> None:
+        """Plan for an outage no longer; ``label`` is such as ``ups:U2``."""
+        request = site_service_pb2.CancelOutageRequest(request_id=_id(request_id), outage=label)
+        self._call(self._site.CancelOutage, request)
+
     def reservations(self) -> tuple[ReservationUse, ...]:
         """What is kept back, and how much of it its tenant uses."""
         answer = self._call(self._site.ListReservations, site_service_pb2.ListReservationsRequest())

@@ -162,9 +162,9 @@ class Request:
         """Read a reservation."""
         return self._or_fault(_RESERVATION, plain(message), "reservation")
 
-    def failure(self, message: common_pb2.Failure, now_s: float) -> Failure:
+    def failure(self, message: common_pb2.Failure, now_s: float, where: str = "failure") -> Failure:
         """Read a failure, which began now unless it says otherwise."""
-        return self._or_fault(_FAILURE, {"started_at_s": now_s} | plain(message), "failure")
+        return self._or_fault(_FAILURE, {"started_at_s": now_s} | plain(message), where)
 
     def stage(self) -> Stage:
         """Read a stage."""

@@ -219,6 +219,7 @@ def snapshot(controller: Controller, now_s: float) -> site_service_pb2.Snapshot:
         vms_reserved=states.count(VmState.RESERVED),
         vms_running=states.count(VmState.RUNNING),
         failures=[fill(common_pb2.Failure(), failure) for failure in fleet.failures.values()],
+        outages=[fill(common_pb2.Failure(), outage) for outage in fleet.outages_after(now_s)],
         mode=f"OPERATING_MODE_{fleet.mode.name}",
         plan_id=fleet.plan_id,
         domains=[

@@ -151,6 +151,38 @@ class RemoveReservationResponse(_message.Message):
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
+class ScheduleOutageRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "outage")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    OUTAGE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    outage: _common_pb2.Failure
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., outage: _Optional[_Union[_common_pb2.Failure, _Mapping[str, object]]] = ...) -> None: ...
+
+class ScheduleOutageResponse(_message.Message):
+    __slots__ = ("outage",)
+    OUTAGE_FIELD_NUMBER: _ClassVar[int]
+    outage: str
+    def __init__(self, outage: _Optional[str] = ...) -> None: ...
+
+class CancelOutageRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only", "outage")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    OUTAGE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    outage: str
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., outage: _Optional[str] = ...) -> None: ...
+
+class CancelOutageResponse(_message.Message):
+    __slots__ = ("outage",)
+    OUTAGE_FIELD_NUMBER: _ClassVar[int]
+    outage: str
+    def __init__(self, outage: _Optional[str] = ...) -> None: ...
+
 class ListReservationsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -184,7 +216,7 @@ class DomainLoad(_message.Message):
     def __init__(self, constraint: _Optional[_Union[_common_pb2.Reason, str]] = ..., name: _Optional[str] = ..., load: _Optional[float] = ..., limit: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
-    __slots__ = ("fingerprint", "model_fingerprint", "site_name", "site_etag", "taken_at_s", "telemetry_age_s", "servers", "servers_free", "vms_reserved", "vms_running", "failures", "mode", "plan_id", "domains", "endpoints", "warnings")
+    __slots__ = ("fingerprint", "model_fingerprint", "site_name", "site_etag", "taken_at_s", "telemetry_age_s", "servers", "servers_free", "vms_reserved", "vms_running", "failures", "mode", "plan_id", "domains", "endpoints", "warnings", "outages")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     SITE_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +233,7 @@ class Snapshot(_message.Message):
     DOMAINS_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    OUTAGES_FIELD_NUMBER: _ClassVar[int]
     fingerprint: str
     model_fingerprint: str
     site_name: str
@@ -217,4 +250,5 @@ class Snapshot(_message.Message):
     domains: _containers.RepeatedCompositeFieldContainer[DomainLoad]
     endpoints: _containers.RepeatedScalarFieldContainer[str]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., site_name: _Optional[str] = ..., site_etag: _Optional[str] = ..., taken_at_s: _Optional[float] = ..., telemetry_age_s: _Optional[float] = ..., servers: _Optional[int] = ..., servers_free: _Optional[int] = ..., vms_reserved: _Optional[int] = ..., vms_running: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping[str, object]]]] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ..., plan_id: _Optional[str] = ..., domains: _Optional[_Iterable[_Union[DomainLoad, _Mapping[str, object]]]] = ..., endpoints: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    outages: _containers.RepeatedCompositeFieldContainer[_common_pb2.Failure]
+    def __init__(self, fingerprint: _Optional[str] = ..., model_fingerprint: _Optional[str] = ..., site_name: _Optional[str] = ..., site_etag: _Optional[str] = ..., taken_at_s: _Optional[float] = ..., telemetry_age_s: _Optional[float] = ..., servers: _Optional[int] = ..., servers_free: _Optional[int] = ..., vms_reserved: _Optional[int] = ..., vms_running: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping[str, object]]]] = ..., mode: _Optional[_Union[_common_pb2.OperatingMode, str]] = ..., plan_id: _Optional[str] = ..., domains: _Optional[_Iterable[_Union[DomainLoad, _Mapping[str, object]]]] = ..., endpoints: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., outages: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping[str, object]]]] = ...) -> None: ...

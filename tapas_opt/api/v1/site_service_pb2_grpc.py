@@ -75,6 +75,16 @@ class SiteServiceStub:
                 request_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsRequest.SerializeToString,
                 response_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsResponse.FromString,
                 _registered_method=True)
+        self.ScheduleOutage = channel.unary_unary(
+                '/tapas_opt.api.v1.SiteService/ScheduleOutage',
+                request_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ScheduleOutageRequest.SerializeToString,
+                response_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ScheduleOutageResponse.FromString,
+                _registered_method=True)
+        self.CancelOutage = channel.unary_unary(
+                '/tapas_opt.api.v1.SiteService/CancelOutage',
+                request_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.CancelOutageRequest.SerializeToString,
+                response_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.CancelOutageResponse.FromString,
+                _registered_method=True)
 
 
 class SiteServiceServicer:
@@ -134,6 +144,20 @@ class SiteServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ScheduleOutage(self, request, context):
+        """Plan placements for an element being out of service for a time; one of the same element is replaced. When it
+        begins, report its failure as any other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOutage(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SiteServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -176,6 +200,16 @@ def add_SiteServiceServicer_to_server(servicer, server):
                     servicer.ListReservations,
                     request_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsRequest.FromString,
                     response_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsResponse.SerializeToString,
+            ),
+            'ScheduleOutage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScheduleOutage,
+                    request_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ScheduleOutageRequest.FromString,
+                    response_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ScheduleOutageResponse.SerializeToString,
+            ),
+            'CancelOutage': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOutage,
+                    request_deserializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.CancelOutageRequest.FromString,
+                    response_serializer=tapas__opt_dot_api_dot_v1_dot_site__service__pb2.CancelOutageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -395,6 +429,60 @@ class SiteService:
             '/tapas_opt.api.v1.SiteService/ListReservations',
             tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsRequest.SerializeToString,
             tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ListReservationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScheduleOutage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tapas_opt.api.v1.SiteService/ScheduleOutage',
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ScheduleOutageRequest.SerializeToString,
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.ScheduleOutageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOutage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tapas_opt.api.v1.SiteService/CancelOutage',
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.CancelOutageRequest.SerializeToString,
+            tapas__opt_dot_api_dot_v1_dot_site__service__pb2.CancelOutageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -10,6 +10,8 @@ from grpc import ServicerContext
 from tapas_opt.api.v1.site_service_pb2 import (
     ApplySiteRequest,
     ApplySiteResponse,
+    CancelOutageRequest,
+    CancelOutageResponse,
     GetSiteRequest,
     GetSiteResponse,
     GetSnapshotRequest,
@@ -22,6 +24,8 @@ from tapas_opt.api.v1.site_service_pb2 import (
     RemoveReservationResponse,
     Reservation,
     ReservationUse,
+    ScheduleOutageRequest,
+    ScheduleOutageResponse,
     SetModeRequest,
     SetModeResponse,
     SetServerStateRequest,
@@ -116,6 +120,27 @@ class SiteServicer:
                     for _, one in sorted(fleet.reservations.items())
                 ]
             return ListReservationsResponse(reservations=found)
+
+    def ScheduleOutage(self, request: ScheduleOutageRequest, context: ServicerContext) -> ScheduleOutageResponse:
+        """Plan placements for an element being out of service for a time."""
+        with answering(context):
+            core, read = self._core(), convert.Request(request)
+            read.mutation()
+            now_s = core.clock.now_s()
+            outage = read.failure(request.outage, now_s, "outage")
+            read.done()
+            response = ScheduleOutageResponse(outage=outage.label)
+            return core.quickly(request, lambda: core.controller.schedule_outage(outage, now_s=now_s), response)
+
+    def CancelOutage(self, request: CancelOutageRequest, context: ServicerContext) -> CancelOutageResponse:
+        """Plan for an outage no longer."""
+        with answering(context):
+            core, read = self._core(), convert.Request(request)
+            read.mutation()
+            label = read.name("outage")
+            read.done()
+            response = CancelOutageResponse(outage=label)
+            return core.quickly(request, lambda: core.controller.cancel_outage(label), response)
 
     def GetSnapshot(self, request: GetSnapshotRequest, context: ServicerContext) -> GetSnapshotResponse:
         """How the site stands now."""
