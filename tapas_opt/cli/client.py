@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tapas_opt.cli import reservations
 from tapas_opt.cli.output import AsJson, console, print_result
 from tapas_opt.errors import InvalidInput
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Call a running server.", epilog="Example: tapas-opt client status")
+app.add_typer(reservations.app, name="reservations")
 
 Address = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the server listens.")]
 Timeout = Annotated[float, typer.Option(min=0.01, metavar="SECONDS", help="How long to wait for the answer.")]
@@ -37,6 +39,18 @@ class StageName(StrEnum):
 
     NOW = "now"
     SETTLED = "settled"
+
+
+class GpusName(StrEnum):
+    """Sizes of parts of servers."""
+
+    ONE = "1"
+    TWO = "2"
+    FOUR = "4"
+    EIGHT = "8"
+
+
+SIZES: Mapping[str, Literal[1, 2, 4, 8]] = {"1": 1, "2": 2, "4": 4, "8": 8}
 
 
 class ModeName(StrEnum):
@@ -88,6 +102,10 @@ def place(
     endpoint: Annotated[str | None, typer.Option(help="The endpoint that they serve; makes them SaaS.")] = None,
     configuration: Annotated[str | None, typer.Option(help="SaaS: what they start with.")] = None,
     gpu_model: Annotated[str | None, typer.Option(help="The GPU that they need.")] = None,
+    gpus: Annotated[
+        GpusName | None, typer.Option(help="GPUs of a server that each takes; a whole server if not given.")
+    ] = None,
+    spot: Annotated[bool, typer.Option("--spot", help="They can be evicted.")] = False,
     priority: Annotated[int, typer.Option(min=1, max=10, help="1 (can wait) to 10.")] = 5,
     request_id: RequestId = None,
     try_only: Annotated[bool, typer.Option("--try", help="Decide, but reserve nothing.")] = False,
@@ -106,6 +124,8 @@ def place(
             endpoint=endpoint,
             configuration=configuration,
             gpu_model=gpu_model,
+            gpus=None if gpus is None else SIZES[gpus],
+            spot=spot,
             priority=priority,
         )
         for name in names
@@ -299,7 +319,8 @@ def _say_status(data: Mapping[str, Any]) -> None:
 def _say_placed(data: Mapping[str, Any]) -> None:
     out = console()
     for name, server in data["server_of"].items():
-        out.print(f"{name} on {server}")
+        gpus = data["gpus_of"].get(name)
+        out.print(f"{name} on {server}" + (f", GPUs {', '.join(map(str, gpus))}" if gpus else ""))
     _say_decision(data["decision"])
     for name in data["unplaced"]:
         why = [one for one in data["decision"]["rejections"] if one["subject"] == name]

@@ -49,6 +49,19 @@ def test_a_vm_is_placed_confirmed_listed_and_released(client):
     assert again.stderr == "tapas-opt: VM 'v1' does not exist; it was never placed, or was released already\n"
 
 
+def test_parts_of_servers_are_placed_and_servers_kept_back(client):
+    placed = client("place", "p1", "p2", "--tenant", "acme", "--gpus", "4", "--spot")
+    first, second = placed.stdout.splitlines()[:2]
+    assert (first.endswith("GPUs 0, 1, 2, 3"), second.endswith("GPUs 4, 5, 6, 7")) == (True, True)
+    assert first.split()[2] == second.split()[2]
+    kept = client("reservations", "put", "acme-1", "--hardware", "dgx-a100", "--servers", "4", "--tenant", "acme")
+    assert kept.stdout == "kept back: 4 dgx-a100 in the site for acme\n"
+    assert client("reservations", "list").stdout == "acme-1: 4 dgx-a100 in the site for acme, 0 in use\n"
+    assert client("reservations", "remove", "acme-1").stdout == "removed: acme-1\n"
+    assert client("reservations", "list").stdout == "nothing is kept back\n"
+    assert client("release", "p1", "p2").returncode == 0
+
+
 def test_json_is_one_object_and_the_same_request_id_gives_it_again(client):
     arguments = ("place", "v2", "--tenant", "acme", "--request-id", str(uuid.uuid4()), "--json")
     first, second = client(*arguments), client(*arguments)
