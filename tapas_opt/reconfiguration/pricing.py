@@ -30,6 +30,9 @@ IntArray = NDArray[np.int64]
 DEAREST = 10.0
 """Highest price of a unit, in dearest options a unit: beyond, a higher price changes nothing."""
 
+FEW = 10
+"""Instances of a domain that can choose together."""
+
 FIRST_STEP = 1.0
 """The first step of a climb, in typical prices."""
 
@@ -38,13 +41,14 @@ FIRST_STEP = 1.0
 class Prices:
     """Worth of a token/s at each endpoint, of a unit on each domain, and of a change; in cost units per hour.
 
-    ``bound`` is L at these prices.
+    ``bound`` is L at these prices, with what small domains add to it.
     """
 
     token: FloatArray
     domain: FloatArray
     change: float = 0.0
     bound: float = -np.inf
+    of_small_domains: float = 0.0
 
 
 class Pricing:
@@ -67,6 +71,7 @@ class Pricing:
         self._limits = np.concatenate(
             [tables.problem.demand_tokens_per_s, -self._room, [-float(tables.problem.change_budget or 0)]]
         )
+        self._small = _small(tables)
         self.typical_cost = _typical_cost(tables)
         self._scale = _scale(tables, self.typical_cost)
         self._high = _highest(tables) / self._scale
@@ -90,11 +95,21 @@ class Pricing:
         return rate
 
     def chosen(self, prices: Prices) -> tuple[IntArray, Prices]:
-        """``[instance]`` the option that each takes at some prices, and the prices with their bound."""
-        t = self._tables
+        """``[instance]`` the option that each takes at some prices, and the prices with their bound.
+
+        The instances of a small domain choose together, within its room: a rack of four has no room for parts of a
+        choice, which prices alone would let it take. This makes the bound better by what they then cost more.
+        """
+        t, rate = self._tables, self.rates(prices)
         at = np.empty(len(t.kind), dtype=np.int64)
-        value = kernels.cheapest(t.kind, t.width, self._all, self.rates(prices), at)
-        return at, replace(prices, bound=value + float(self._joined(prices) @ self._limits))
+        value = kernels.cheapest(t.kind, t.width, self._all, rate, at)
+        more = 0.0
+        for d in self._small:
+            here, price = t.instance_of[t.first_of[d] : t.first_of[d + 1]], float(prices.domain[d]) / PERMILLE
+            room = round(self._room[d] * PERMILLE)
+            more += kernels.packed(t.kind, t.width, self._all, t.place, rate, here, d, room, price, at)
+        bound = value + float(self._joined(prices) @ self._limits) + more
+        return at, replace(prices, bound=bound, of_small_domains=more)
 
     def raised(self, prices: Prices, token: FloatArray, permille: FloatArray) -> Prices:
         """Prices with those of tokens and of domains raised, the latter by so much for each thousandth of a unit."""
@@ -107,7 +122,8 @@ class Pricing:
         t = self._tables
         allowed = t.room / PERMILLE + t.excess(state)
         more = np.maximum(0.0, allowed - self._room)[:-1]
-        return max(0.0, prices.bound - float(prices.domain[:-1] @ more))
+        alone = prices.bound - prices.of_small_domains if (more > 0).any() else prices.bound
+        return max(0.0, alone - float(prices.domain[:-1] @ more))
 
     def flat(self, token: float) -> Prices:
         """A token at one price everywhere, everything else for nothing."""
@@ -158,6 +174,19 @@ def _attainable(tables: Tables) -> FloatArray:
     attainable = np.maximum(tables.room, in_all) / PERMILLE
     attainable[-1] = 0.0
     return attainable
+
+
+def _small(tables: Tables) -> list[int]:
+    """Domains of at most :data:`FEW` instances, no two of which share one."""
+    size = np.diff(tables.first_of)[:-1]
+    taken = np.zeros(len(tables.kind), dtype=bool)
+    found = []
+    for d in np.flatnonzero((size > 0) & (size <= FEW)).tolist():
+        here = tables.instance_of[tables.first_of[d] : tables.first_of[d + 1]]
+        if not taken[here].any():
+            taken[here] = True
+            found.append(d)
+    return found
 
 
 def _typical_cost(tables: Tables) -> float:

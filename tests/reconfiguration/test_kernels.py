@@ -1,9 +1,16 @@
 """The compiled loops against plain ones."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
+from tapas_opt.mip import highs
 from tapas_opt.reconfiguration import kernels
+from tapas_opt.reconfiguration.check import check
+from tapas_opt.reconfiguration.classes import reconfiguration_classes
+from tapas_opt.reconfiguration.formulation import formulate
+from tapas_opt.reconfiguration.greedy import bounded
 from tapas_opt.reconfiguration.pricing import Prices, Pricing
 from tapas_opt.reconfiguration.problem import Stage
 from tapas_opt.reconfiguration.search import Search
@@ -34,8 +41,9 @@ def priced(tables, prices, i):
 
 
 def test_instances_choose_what_is_cheapest_at_the_prices(tables):
-    prices = random_prices(tables, 1)
-    at, _ = Pricing(tables).chosen(prices)
+    prices, at = random_prices(tables, 1), np.empty(len(tables.kind), dtype=np.int64)
+    rate = Pricing(tables).rates(prices)
+    kernels.cheapest(tables.kind, tables.width, tables.option.astype(float), rate, at)
     for i, c in enumerate(at):
         assert c == priced(tables, prices, i).argmin()
 
@@ -99,3 +107,45 @@ def test_warming_up_compiles_all_that_a_search_needs(random_problem):
     before = [len(kernel.signatures) for kernel in compiled]
     Search(tables_of(random_problem(1, instances=8, configurations=4))).run()
     assert [len(kernel.signatures) for kernel in compiled] == before
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_bound_of_the_greedy_path_is_below_the_optimum(random_problem, seed):
+    """Prices, and small domains whose instances choose together, bound every plan with no more excess than greedy's."""
+    problem = random_problem(seed, stage=list(Stage)[seed % 2], instances=10, configurations=4)
+    plan, bound = bounded(problem)
+    capped = problem.with_allowed_excess(plan.excess)
+    best = highs.solve(formulate(capped, reconfiguration_classes(capped)), deadline_s=20.0, threads=1)
+    assert bound <= best.objective * (1 + 2e-3) + 1e-6
+    assert bound <= check(capped, plan).objective + 1e-6
+
+
+def test_a_few_instances_choose_together_what_a_double_loop_would(tables):
+    """Branch and bound against all combinations, for the first three instances of each domain."""
+    pricing, prices = Pricing(tables), random_prices(tables, 4)
+    rate, curve = pricing.rates(prices), tables.option.astype(float)
+    for d in range(len(tables.room) - 1):
+        here = np.ascontiguousarray(tables.instance_of[tables.first_of[d] : tables.first_of[d + 1]][:3])
+        price = float(prices.domain[d]) / 1000
+        costs = [priced(tables, prices, i) for i in here]
+        loads = [np.array([load_on(tables, i, c, d) for c in range(tables.width[tables.kind[i]])]) for i in here]
+        room = int(0.7 * sum(load.max() for load in loads))
+        best = min(
+            (
+                sum(cost[c] - price * load[c] for cost, load, c in zip(costs, loads, chosen, strict=True))
+                for chosen in product(*(range(len(cost)) for cost in costs))
+                if sum(load[c] for load, c in zip(loads, chosen, strict=True)) <= room
+            ),
+            default=None,
+        )
+        alone = sum(cost.min() for cost in costs) - price * room
+        at = np.zeros(len(tables.kind), dtype=np.int64)
+        more = kernels.packed(tables.kind, tables.width, curve, tables.place, rate, here, d, room, price, at)
+        assert more == pytest.approx(0.0 if best is None else max(0.0, best - alone), abs=1e-6)
+
+
+def load_on(tables, i, c, domain):
+    """Thousandths that an option of an instance puts on a domain."""
+    k = tables.kind[i]
+    watts, air = int(tables.option[k, kernels.POWER, c]), int(tables.option[k, kernels.AIRFLOW, c])
+    return sum(int(per_watt) * watts + int(per_cfm) * air for d, per_watt, per_cfm in tables.place[i] if d == domain)
