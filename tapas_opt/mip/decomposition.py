@@ -24,10 +24,12 @@ import numpy as np
 
 from tapas_opt.mip import highs
 from tapas_opt.mip.alike import Alike, alike_of
+from tapas_opt.mip.kept_rows import bound_with_kept_rows
+from tapas_opt.mip.limits import Limits
 from tapas_opt.mip.model import BoolArray, FloatArray, MipArrays, MipModel
 from tapas_opt.mip.neighbourhoods import Neighbourhoods
 from tapas_opt.mip.part import Part, part_of
-from tapas_opt.mip.patterns import Limits, Patterns
+from tapas_opt.mip.patterns import Patterns
 from tapas_opt.mip.pricing import Blocks, blocks_of, climbed
 from tapas_opt.mip.result import MipResult, MipStatus, Report, proven_status
 from tapas_opt.mip.trivial import trivial_result
@@ -49,6 +51,9 @@ WIDTHS = (1.0, 10.0, 100.0, np.inf)
 
 FREED_FRAC, FREED_WIDTH = 0.1, 3.0
 """Where not even all columns of the fractional blocks can be rounded, so many more blocks are freed at once."""
+
+KEPT_FRAC = 0.1
+"""Share of the time for the bound of rows that are kept instead of priced."""
 
 ROUNDS = 8
 LP_GAP_FRAC = 1e-4
@@ -214,6 +219,9 @@ class _Search:
         if relaxed is None or self.done:
             return
         values, price = relaxed
+        stop = time.perf_counter() + KEPT_FRAC * self.left_s
+        limits = Limits(lambda: stop - time.perf_counter(), PART_NODES if self.by_work else None)
+        self.raise_bound(bound_with_kept_rows(self.blocks, price, values, limits))
         above = self.blocks.above_least(price)
         self._round(values, above, typical)
         if self.rounds <= 0:

@@ -9,20 +9,21 @@ a solution is dived for: patterns are fixed, most used ones first, and what is l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tapas_opt.mip import highs
 from tapas_opt.mip.alike import Alike
 from tapas_opt.mip.growing import GrowingProgram
+from tapas_opt.mip.limits import Limits
 from tapas_opt.mip.model import BoolArray, FloatArray, IntArray, MipArrays
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Limits", "Patterns"]
+__all__ = ["Patterns"]
 
 TRIES = 64
 """Greedy patterns made at once."""
@@ -41,19 +42,6 @@ EXACT_S, EXACT_GAP_FRAC = 5.0, 0.1
 
 CHOICE_S = 2.0
 """Most that HiGHS may take to choose among all patterns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When to stop: seconds that are left, and how many nodes a search may have where work is counted instead."""
-
-    left_s: Callable[[], float]
-    nodes: int | None = None
-
-    def within(self, most_s: float) -> dict[str, Any]:
-        """Limits of one HiGHS solve."""
-        limits = {"deadline_s": None, "nodes": self.nodes} if self.nodes else {"deadline_s": min(most_s, self.left_s())}
-        return {"threads": 1} | limits
 
 
 class Patterns:

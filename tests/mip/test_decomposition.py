@@ -8,6 +8,8 @@ import pytest
 
 from tapas_opt.mip import decomposition, highs
 from tapas_opt.mip.alike import alike_of
+from tapas_opt.mip.kept_rows import bound_with_kept_rows
+from tapas_opt.mip.limits import Limits
 from tapas_opt.mip.model import MipModel
 from tapas_opt.mip.pricing import blocks_of, climbed
 from tapas_opt.mip.result import MipStatus
@@ -197,3 +199,31 @@ def test_a_bound_of_whole_costs_is_whole():
     blocks = blocks_of(bins_of(0)[0])
     assert blocks.whole_bound(6.1) == 9
     assert blocks.whole_bound(6.0000001) == 6.0000001
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_that_are_kept_raise_the_bound_and_never_beyond_the_optimum(seed):
+    """One choice in ten costs a thousand times as much: prices would take a part of it."""
+    arrays = room_of(40, seed)
+    rng = np.random.default_rng(seed)
+    dear = np.where(rng.random(arrays.columns_count) < 0.1, 1_000.0, 1.0)
+    arrays = replace(arrays, cost=arrays.cost * np.where(arrays.upper == 1, dear, 1_000.0))
+    optimum = highs.solve(arrays, deadline_s=20, gap_frac=1e-7)
+    program = highs.solve(replace(arrays, integer=np.zeros_like(arrays.integer)), deadline_s=20)
+    blocks = blocks_of(arrays)
+    price = blocks.admissible(program.row_duals[blocks.row])
+    bound = bound_with_kept_rows(blocks, price, program.values, Limits(lambda: 20.0))
+    assert blocks.bound(price) <= bound <= optimum.objective + 1e-6
+
+
+def test_a_row_that_is_kept_closes_what_a_price_cannot():
+    """Three of ten units must go, one choice frees four for 1,000: half of it costs 750, all of it 1,000."""
+    model = MipModel()
+    choose = model.columns("choose", ["a", "b"], ["stay", "go"], upper=1, cost=[[0, 1_000], [0, 1_000]], integer=True)
+    model.add(model.rows("one", ["a", "b"], lower=1, upper=1)[:, None], choose, 1)
+    model.add(model.rows("room", upper=7)[()], choose, [[5, 1], [5, 1]])
+    blocks = blocks_of(model.arrays())
+    program = highs.solve(replace(model.arrays(), integer=np.zeros(4, dtype=bool)), deadline_s=5)
+    price = blocks.admissible(program.row_duals[blocks.row])
+    assert blocks.bound(price) == pytest.approx(750)
+    assert bound_with_kept_rows(blocks, price, program.values, Limits(lambda: 5.0)) == pytest.approx(1_000)
