@@ -17,7 +17,7 @@ from tapas_opt.mip.trivial import infeasible, trivial_result, unbounded
 if TYPE_CHECKING:
     import highspy
 
-__all__ = ["solve", "warm_up"]
+__all__ = ["loaded", "run", "solve", "warm_up"]
 
 ENDINGS = {
     "kOptimal": MipStatus.OPTIMAL,
@@ -91,12 +91,24 @@ def solve(
     _offer(highs, arrays, start)
     if report is not None and arrays.integer.any():
         _listen(highs, arrays, report)
-    _run(highs)
+    run(highs)
     result = _result(highs, arrays, gap_frac, time.perf_counter() - began)
     if result is not None:
         return result
     left_s = None if deadline_s is None else deadline_s - (time.perf_counter() - began)
     return _feasible_at_all(arrays, deadline_s=left_s, seed=seed, threads=threads)
+
+
+def loaded(arrays: MipArrays, *, deadline_s: float, seed: int = 0) -> highspy.Highs:
+    """HiGHS with a model in it, for who changes the model between solves (:func:`run`).
+
+    Raises
+    ------
+    InvalidInput
+        A number is NaN or too large for HiGHS.
+    """
+    arrays.require_numbers()
+    return _loaded(arrays, _options(deadline_s, 0.0, seed, None))
 
 
 def warm_up() -> None:
@@ -182,7 +194,8 @@ def _listen(highs: highspy.Highs, arrays: MipArrays, report: Report) -> None:
         highs.startCallback(kind)
 
 
-def _run(highs: highspy.Highs) -> None:
+def run(highs: highspy.Highs) -> None:
+    """Solve what is loaded, from where the last solve ended."""
     import highspy  # noqa: PLC0415
 
     if highs.run() == highspy.HighsStatus.kError:

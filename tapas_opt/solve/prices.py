@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.result import Constraint, ShadowPrice
-from tapas_opt.errors import DeadlinePassed, WorkerFailed
+from tapas_opt.errors import DeadlinePassed, InvalidInput, WorkerFailed
 from tapas_opt.mip.model import Block, MipArrays
 from tapas_opt.mip.relaxation import row_prices
 from tapas_opt.mip.worker import Workers
 from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.routing.problem import RoutingProblem
 from tapas_opt.solve.exact import excess_of
-from tapas_opt.solve.kinds import KINDS, worker_of
+from tapas_opt.solve.kinds import KINDS, Kind, worker_of
 
 __all__ = ["BOOKKEEPING", "UNITS", "prices_beside", "shadow_prices", "summed"]
 
@@ -74,21 +74,35 @@ def prices_beside(
     if excess_of(plan) > 0:
         problem = problem.with_allowed_excess(plan.excess)
     if workers is None:
-        return shadow_prices(problem, deadline_s, seed)
+        return shadow_prices(problem, deadline_s, seed, plan)
     try:
         worker = workers[worker_of("highs")]
-        return worker.run(shadow_prices, problem, deadline_s, seed, deadline_s=deadline_s, grace_s=0.0)
+        return worker.run(shadow_prices, problem, deadline_s, seed, plan, deadline_s=deadline_s, grace_s=0.0)
     except (DeadlinePassed, WorkerFailed):
         return None
 
 
-def shadow_prices(problem: Any, deadline_s: float, seed: int = 0) -> tuple[ShadowPrice, ...] | None:
-    """Shadow prices of a problem; runs in a worker's process, and returns None where HiGHS does not get that far."""
+def shadow_prices(problem: Any, deadline_s: float, seed: int = 0, plan: Any = None) -> tuple[ShadowPrice, ...] | None:
+    """Shadow prices of a problem; runs in a worker's process, and returns None where HiGHS does not get that far.
+
+    A plan tells which rows are tight, so that large problems need not begin with all of them.
+    """
     until = time.perf_counter() + deadline_s
     kind = KINDS[type(problem)]
-    arrays = kind.formulation.formulate(problem, kind.classes(problem))
-    found = row_prices(arrays, deadline_s=max(0.0, until - time.perf_counter()), seed=seed)
+    classes = kind.classes(problem)
+    arrays = kind.formulation.formulate(problem, classes)
+    start = None if plan is None else _values(kind, problem, classes, plan)
+    found = row_prices(arrays, deadline_s=max(0.0, until - time.perf_counter()), seed=seed, start=start)
     return None if found is None else summed(problem, arrays, found[1])
+
+
+def _values(kind: Kind, problem: Any, classes: Any, plan: Any) -> FloatArray | None:
+    """A plan as column values; None for one that has none, because it takes a choice that another beats."""
+    try:
+        values: FloatArray = kind.formulation.encode(problem, classes, plan)
+    except InvalidInput:
+        return None
+    return values
 
 
 def summed(problem: Any, arrays: MipArrays, row_duals: FloatArray) -> tuple[ShadowPrice, ...]:

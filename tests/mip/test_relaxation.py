@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tapas_opt.mip import relaxation
 from tapas_opt.mip.model import MipModel
 from tapas_opt.mip.relaxation import relaxed, row_prices
 
@@ -34,6 +35,32 @@ def test_what_has_no_solution_has_no_price():
     model.add(model.rows("demand", lower=2.0), x, 1.0)
     model.add(model.rows("limit", upper=1.0), x, 1.0)
     assert row_prices(model.arrays(), deadline_s=10.0) is None
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rows_that_are_added_as_they_are_broken_have_the_prices_of_all(seed, monkeypatch):
+    """A row that never is has none; the others prove the value of all rows (strong duality)."""
+    rng = np.random.default_rng(seed)
+    model = MipModel()
+    x = model.columns("x", [str(j) for j in range(8)], upper=9.0, cost=rng.uniform(1, 9, 8), integer=True)
+    short = model.columns("short", cost=20.0)
+    limits = model.rows("limit", [str(r) for r in range(60)], upper=rng.uniform(5, 50, 60))
+    model.add(limits[:, None], x, rng.uniform(0.5, 5, (60, 8)))
+    model.add(model.rows("demand", lower=80.0), [*x, short], 1.0)
+    arrays = model.arrays()
+    z, _ = row_prices(arrays, deadline_s=10.0)
+    monkeypatch.setattr(relaxation, "FEW_ROWS", 0)
+    monkeypatch.setattr(relaxation, "MORE_ROWS", 3)
+    few, price = row_prices(arrays, deadline_s=10.0, start=np.zeros(9))
+    assert few == pytest.approx(z)
+    side = np.where(np.isinf(arrays.row_upper), arrays.row_lower, arrays.row_upper)
+    cheaper = np.minimum(0.0, arrays.cost - _transposed(arrays, price))[:8]
+    assert price @ side + 9.0 * cheaper.sum() == pytest.approx(z)
+    assert (price[:60] < 0).any()
+
+
+def _transposed(arrays, price):
+    return np.bincount(arrays.index, weights=arrays.value * price[arrays.row_of_entry], minlength=arrays.columns_count)
 
 
 @pytest.mark.parametrize("seed", range(40))
