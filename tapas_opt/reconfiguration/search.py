@@ -24,7 +24,7 @@ SOFTNESSES = ((1.0, 12), (0.2, 20), (0.04, 20), (0.01, 30), (0.01, 30))
 NEAR = 20.0
 """Options that cost so many softnesses more than the cheapest are left out of the next climb."""
 
-CLOSE = 0.005
+CLOSE = 0.001
 """A plan this near to the bound, as a fraction, is good enough."""
 
 FAR = 0.01
