@@ -114,6 +114,23 @@ class Forecast:
     failures: tuple[Failure, ...]
     tracked: Tracked
 
+    def shares_heat_with(self, other: Forecast, within_s: float) -> None:
+        """Take temperatures and ceilings over from another forecast, made a moment ago on the same readings.
+
+        They know of a failure only what it does to the supply air. What is not alike is worked out anew: the topology,
+        the weather, that air; or a forecast of long ago, since what is not known of a bias widens with time.
+        """
+        alike = (
+            other.fleet.topology is self.fleet.topology
+            and other.outdoor_c == self.outdoor_c
+            and 0.0 <= self.now_s - other.now_s <= within_s
+            and np.array_equal(other.effect.supply_rise_c, self.effect.supply_rise_c)
+        )
+        if alike:
+            known = other.__dict__
+            names = ("inlet_c", "gpu_ceiling_w", "ceiling_w")
+            self.__dict__.update({name: known[name] for name in names if name in known})
+
     @property
     def hour(self) -> int:
         """Hour of the week; the week starts with the epoch of ``now_s``, as history does."""
@@ -415,6 +432,11 @@ class Forecast:
             np.where(np.isnan(watts) | no_watts[:, None], power, watts),
             np.where(np.isnan(cfm) | no_cfm[:, None], airflow, cfm),
         )
+
+    @cached_property
+    def drawn_now(self) -> tuple[FloatArray, FloatArray]:
+        """``[server, 1]`` what servers draw now with all their VMs."""
+        return self.present_draw(frozenset())
 
     def coming_draw(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
         """``[server, 1]`` the higher of :meth:`present_draw` and the prediction for this hour and the next."""

@@ -14,6 +14,10 @@ from tapas_opt.learn.models import LearnedModels
 __all__ = ["Outlook"]
 
 
+HEAT_SHARED_S = 5.0
+"""A room's temperatures are worked out at most so often while no reading comes: failures are many, and it is slow."""
+
+
 class Outlook:
     """Makes forecasts of a fleet. Not thread-safe by itself: the controller holds a lock.
 
@@ -30,10 +34,12 @@ class Outlook:
         self.tracking = Tracking(fleet.topology, models)
         self._fleet = fleet
         self._outdoor_rise_c = outdoor_rise_c
+        self._recent: tuple[Tracking, Forecast] | None = None
 
     def observe(self, readings: Readings) -> list[Late]:
         """Take telemetry in, and compare it with what was predicted; return what of it says nothing new."""
         late = self.latest.take(readings)
+        self._recent = None
         newest_s = self.latest.newest_s
         if newest_s is not None and self.tracking.due(newest_s):
             self.tracking.follow(self._fleet.topology)
@@ -55,7 +61,12 @@ class Outlook:
         measured_c = self.latest.outdoor_c(self._fleet.topology, now_s)
         warmest_c = self.models.inlet_temperature.feature("outdoor_c").highest
         outdoor_c = warmest_c if measured_c is None else measured_c + rise_c
-        return self._forecast(now_s, outdoor_c, self._failures if failures is None else failures, lasting=False)
+        made = self._forecast(now_s, outdoor_c, self._failures if failures is None else failures, lasting=False)
+        if self._recent is not None and self._recent[0] is self.tracking:
+            made.shares_heat_with(self._recent[1], HEAT_SHARED_S)
+        if "ceiling_w" not in made.__dict__:
+            self._recent = (self.tracking, made)
+        return made
 
     def context(self, forecast: Forecast) -> Context:
         """What a decision on this forecast was made on."""

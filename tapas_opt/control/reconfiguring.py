@@ -52,7 +52,8 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
     delay, reload = _tables(actuation, options)
     hardware = topology.server_hardware[on_server]
     slowed = cappable(forecast)
-    draw = _draw(forecast, stage, frozenset(placed.vm.name for placed in (*instances, *slowed)))
+    movable = frozenset(placed.vm.name for placed in (*instances, *slowed))
+    draw = forecast.present_draw(movable) if stage is Stage.NOW else forecast.coming_draw(movable)
     tolerance_s = _tolerance_s(forecast)
     problem = ReconfigurationProblem(
         stage=stage,
@@ -80,7 +81,8 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
     if not slowed:
         return problem
     on_server = np.array([fleet.server_number(placed.server) for placed in slowed], dtype=np.int64)
-    own = _own_draw(_draw(forecast, stage, frozenset()), draw, on_server)
+    whole = forecast.drawn_now if stage is Stage.NOW else forecast.coming_draw(frozenset())
+    own = _own_draw(whole, draw, on_server)
     added = capped(forecast, slowed, own, actuation, (choices, delay, reload))
     return _with_slowed(problem, slowed, on_server, added, tolerance_s[on_server])
 
@@ -113,11 +115,6 @@ def _with_slowed(
         demand_tokens_per_s=np.append(problem.demand_tokens_per_s, 0),
         preferred_loss_permille=np.append(problem.preferred_loss_permille, 0),
     )
-
-
-def _draw(forecast: Forecast, stage: Stage, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
-    """Stage Now acts on what is drawn this second, Settled on what the coming hour may bring."""
-    return forecast.present_draw(idle) if stage is Stage.NOW else forecast.coming_draw(idle)
 
 
 def _own_draw(
@@ -225,8 +222,7 @@ def _allowed(forecast: Forecast, endpoints: Sequence[str], options: Sequence[Opt
 def _tolerance_s(forecast: Forecast) -> FloatArray:
     """``[server]`` least time for which what is above it bears present power; ``inf`` where nothing is overloaded."""
     topology = forecast.fleet.topology
-    power, airflow = forecast.present_draw(frozenset())
-    loads = budget_numbers(topology, forecast.effect, ("now",), power, airflow, {})
+    loads = budget_numbers(topology, forecast.effect, ("now",), *forecast.drawn_now, {})
     worst = np.full(len(topology.servers), np.inf)
     for family in loads.families:
         borne = _borne_s(topology, family)

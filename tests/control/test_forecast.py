@@ -281,3 +281,18 @@ def test_a_chilled_water_failure_warms_inlets_and_lowers_ceilings(fleet, forecas
     assert (warm.inlet_c > healthy.inlet_c).all()
     assert (warm.ceiling_w <= healthy.ceiling_w).all()
     assert (warm.ceiling_w < healthy.ceiling_w).any()
+
+
+def test_forecasts_of_one_moment_share_what_heat_they_can(controller):
+    """A failed UPS warms no air: ceilings are those of a moment ago. Lost water, time and new readings make new ones."""
+    controller.observe(Readings(0.0, outdoor_c={"room1": 25.0}))
+    outlook = controller.outlook
+    usual = outlook.next_hour(0.0)
+    ceilings = usual.ceiling_w
+    assert outlook.next_hour(4.0, (Failure(FailureKind.UPS, "U1"),)).ceiling_w is ceilings
+    dry = outlook.next_hour(4.0, (Failure(FailureKind.CHILLED_WATER, "room1"),))
+    assert (dry.ceiling_w < ceilings).any()
+    outlook.next_hour(0.0)
+    assert outlook.next_hour(6.0).ceiling_w is not ceilings
+    controller.observe(Readings(6.0, outdoor_c={"room1": 35.0}))
+    assert (outlook.next_hour(6.0).ceiling_w < ceilings).any()
