@@ -284,7 +284,7 @@ def test_a_chilled_water_failure_warms_inlets_and_lowers_ceilings(fleet, forecas
 
 
 def test_forecasts_of_one_moment_share_what_heat_they_can(controller):
-    """A failed UPS warms no air: ceilings are those of a moment ago. Lost water, time and new readings make new ones."""
+    """A failed UPS warms no air: ceilings are those of a moment ago. Lost water, time and readings make new ones."""
     controller.observe(Readings(0.0, outdoor_c={"room1": 25.0}))
     outlook = controller.outlook
     usual = outlook.next_hour(0.0)
