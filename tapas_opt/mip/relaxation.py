@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tapas_opt.mip import highs
 from tapas_opt.mip.model import BoolArray, FloatArray, IntArray, MipArrays
 from tapas_opt.mip.result import MipStatus
-
-if TYPE_CHECKING:
-    import highspy
 
 __all__ = ["relaxed", "row_prices"]
 
@@ -146,15 +143,14 @@ def _entries(arrays: MipArrays, rows: IntArray) -> tuple[IntArray, IntArray]:
     return start, np.repeat(arrays.start[rows] - start[:-1], count) + np.arange(start[-1])
 
 
-def _add(solver: highspy.Highs, arrays: MipArrays, rows: IntArray) -> None:
+def _add(solver: Any, arrays: MipArrays, rows: IntArray) -> None:
     start, entries = _entries(arrays, rows)
-    index: Any = arrays.index[entries].astype(np.int32)
     solver.addRows(
         len(rows),
         arrays.row_lower[rows],
         arrays.row_upper[rows],
         len(entries),
         start[:-1].astype(np.int32),
-        index,
+        arrays.index[entries].astype(np.int32),
         arrays.value[entries],
     )
