@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
 import time
 from dataclasses import replace
 
@@ -525,6 +526,46 @@ def test_a_deadline_of_nothing_is_answered_all_the_same(case):
     result = solve(problem, solver=solver, deadline_s=0.0)
     assert judged(problem, result).ok
     assert time.perf_counter() - began < 20.0
+
+
+class Untouched:
+    """A worker that must not be asked."""
+
+    def run(self, *args, **limits):
+        raise AssertionError("asked")
+
+
+@pytest.mark.parametrize("deadline_s", [0.0, 0.01])
+def test_a_tight_deadline_pays_for_no_round_trip(case, deadline_s):
+    """A solver that cannot be back in time is not even asked: its caller would only wait longer."""
+    problem, solver, _ = case
+    workers = dict.fromkeys(WORKER_OF.values(), Untouched())
+    result = solve(problem, solver=solver, deadline_s=deadline_s, workers=workers)
+    assert_greedy_stands(problem, result, f"{solver} was not asked")
+
+
+def test_a_call_that_was_cancelled_before_it_came_asks_nobody(case):
+    problem, solver, _ = case
+    cancel = threading.Event()
+    cancel.set()
+    workers = dict.fromkeys(WORKER_OF.values(), Untouched())
+    result = solve(problem, solver=solver, deadline_s=GENEROUS_S, workers=workers, cancel=cancel)
+    assert_greedy_stands(problem, result, "was cancelled")
+
+
+def test_what_was_found_until_the_cancel_stands(worker):
+    """The best plan was told of; then somebody pressed stop."""
+    problem, cancel = two_rows_that_feed_unequally(), threading.Event()
+    best = solve(problem, solver="highs", deadline_s=GENEROUS_S)
+    assert worker.wait_until_ready(60.0)
+    told = f"tell(found.News(10.0, 10.0, {pickle.dumps(best.plan)!r}))"
+    stopping = threading.Timer(1.0, cancel.set)
+    stopping.start()
+    workers = {"highs": Diverted(worker, Over(f"({told}, sleep(60))"))}
+    result = solve(problem, solver="highs", deadline_s=GENEROUS_S, workers=workers, cancel=cancel)
+    stopping.join()
+    assert (result.plan, result.solver, result.status) == (best.plan, "highs", Status.OPTIMAL)
+    assert worker.run(pow, 2, 10, deadline_s=GENEROUS_S) == 1024
 
 
 # Hopeless emergencies.

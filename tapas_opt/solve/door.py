@@ -34,11 +34,12 @@ EXPLAIN_FRAC = 0.3
 """Part of a deadline that is kept for shadow prices where they are asked for."""
 
 CHECKS_KEPT = 3.0
-"""A solver's process is ended so many of greedy's checks before the deadline: what it told of has to be judged, and the
-answer explained, which takes as long again."""
+"""A solver's process is ended so many of greedy's checks before the deadline, but never before half of what is left:
+what it told of has to be judged, and the answer explained, which takes as long again."""
 
-ROUND_TRIP_S = 0.02
-"""With less than this left, beside what greedy and its check took, no solver is asked: it could not make it."""
+ROUND_TRIP_S, MODEL_MOST_S = 0.02, 0.2
+"""With less left than a round trip and, up to the second, what greedy took, no solver is asked: its model alone would
+take as long, and it could not be back in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +188,9 @@ def _found(
     record: Record,
 ) -> tuple[Found, str]:
     """What the solver makes of it; if it does not come to an end, what it told of until then, and why it did not."""
-    left_s = limits.left_s - CHECKS_KEPT * incumbent.check_s
-    if left_s < ROUND_TRIP_S + incumbent.solve_s:
+    left_s = limits.left_s
+    left_s -= min(CHECKS_KEPT * incumbent.check_s, 0.5 * left_s) if left_s < math.inf else 0.0
+    if left_s < ROUND_TRIP_S + min(incumbent.solve_s, MODEL_MOST_S):
         return _ended(record), f"{search.engine} was not asked: {max(0.0, left_s):.3f} s were left"
     if limits.cancel is not None and limits.cancel.is_set():
         return _ended(record), f"{search.engine} was not asked: the call was cancelled"

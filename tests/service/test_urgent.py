@@ -51,7 +51,7 @@ def test_a_failure_and_the_routes_are_solved_while_a_placement_is(
     )
     instances = [VmOnServer(Vm(f"chat-{i}", VmKind.SAAS, "acme", "chat"), f"R1-K1-S{i}") for i in (1, 2)]
     controller.apply([EndpointPut(chat), VmsAdopted(tuple(instances))])
-    placed = controller.place([Vm("one", VmKind.IAAS, "acme")], (), now_s=0.0, deadline_s=0.1)
+    placed = controller.place([Vm("one", VmKind.IAAS, "acme")], (), now_s=0.0, deadline_s=4.0)
     assert "busy with another run" in placed.result.fallback
     answer = controller.report_failure(Failure(FailureKind.UPS, "U1"), now_s=0.0, deadline_s=10.0)
     assert answer.proposal.result.mode is Mode.SOLVER
