@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tapas_opt.cli import reservations
+from tapas_opt.cli import outages, reservations
 from tapas_opt.cli.output import AsJson, console, print_result
 from tapas_opt.errors import InvalidInput
 
@@ -22,6 +22,7 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Call a running server.", epilog="Example: tapas-opt client status")
 app.add_typer(reservations.app, name="reservations")
+app.add_typer(outages.app, name="outages")
 
 Address = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the server listens.")]
 Timeout = Annotated[float, typer.Option(min=0.01, metavar="SECONDS", help="How long to wait for the answer.")]

@@ -101,10 +101,10 @@ class FailureCost:
     failure: str
     room: str
     slot: str
-    cost: float
-    relief: float
-    shortfall: float
     unit: str
+    cost: float = 0.0
+    relief: float = 0.0
+    shortfall: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,16 @@ def test_parts_of_servers_are_placed_and_servers_kept_back(client):
     assert client("release", "p1", "p2").returncode == 0
 
 
+def test_outages_are_planned_listed_and_cancelled(client):
+    planned = client("outages", "schedule", "ups:U2", "--start-s", "4000000000", "--hours", "4")
+    assert planned.stdout == "planned: ups:U2 from 4000000000 s for 4 hours\n"
+    assert client("outages", "list").stdout == "ups:U2 from 4000000000 s for 4 hours\n"
+    assert client("outages", "cancel", "ups:U2").stdout == "cancelled: ups:U2\n"
+    assert client("outages", "list").stdout == "no outage is planned\n"
+    wrong = client("outages", "schedule", "U2", "--start-s", "4000000000", "--hours", "4")
+    assert (wrong.returncode, "must be a kind" in wrong.stderr) == (2, True)
+
+
 def test_json_is_one_object_and_the_same_request_id_gives_it_again(client):
     arguments = ("place", "v2", "--tenant", "acme", "--request-id", str(uuid.uuid4()), "--json")
     first, second = client(*arguments), client(*arguments)
