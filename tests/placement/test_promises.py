@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tapas_opt.budgets.classes import Classes
-from tapas_opt.budgets.numbers import BudgetNumbers
+from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Binding, Constraint, Rejection
 from tapas_opt.mip import cpsat, decomposition, highs
 from tapas_opt.mip.pyomo_solver import differences, named
@@ -86,6 +86,23 @@ def test_a_group_shares_one_rack(one_rack, solve):
 
 def test_greedy_begins_where_the_whole_group_has_room(one_rack):
     assert {*greedy(one_rack).server_of.values()} == {"S3", "S4", "S5"}
+
+
+def test_greedy_begins_where_the_whole_group_is_fed(one_rack):
+    """Both racks have servers for two members of 6 kW; K1 feeds 12 kW more, K2 only 7, a larger part of its own."""
+    feeds = BudgetFamily(
+        Constraint.RACK_POWER_BUDGET,
+        "W",
+        ("K1", "K2"),
+        np.array([[0], [0], [1], [1], [1]]),
+        np.full((5, 1), 1000),
+        np.array([[100_000], [7_000]]),
+        np.array([[88_000], [0]]),
+    )
+    pair = replace(one_rack, budgets=BudgetNumbers(("now",), (feeds,)), vm_group=np.array([0, 0, NONE]))
+    plan = greedy(pair)
+    assert {plan.server_of["V1"], plan.server_of["V2"]} == {"S1", "S2"}
+    assert plan.server_of["V3"] in {"S3", "S4", "S5"}
 
 
 @pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)

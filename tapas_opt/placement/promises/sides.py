@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
 
 __all__ = ["GroupTogether", "KeptBackSide"]
 
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
@@ -17,11 +19,12 @@ BoolArray = NDArray[np.bool_]
 class GroupTogether:
     """``group_together``: members join those that run, or the first of them that was placed.
 
-    The first one goes where servers are left for all of its group, if there is such a place.
+    The first one goes where servers are left for all of its group, and budgets that feed it, if there is such a place.
     """
 
     def __init__(self, problem: PlacementProblem, classes: PlacementClasses) -> None:
         first = classes.servers.first
+        self._problem, self._classes = problem, classes
         self._group, self._type = problem.vm_group, problem.vm_type
         self._size = np.bincount(problem.vm_group + 1, minlength=len(problem.groups) + 1)[1:]
         self._together = {g: group.together for g, group in enumerate(problem.groups) if group.together is not None}
@@ -57,7 +60,31 @@ class GroupTogether:
         of = int(self._type[v])
         could = np.where(self._eligible[of], self._left // self._gpus[of], 0)
         held = np.bincount(self._place[g], weights=could, minlength=len(self._joined[g]))
+        held = np.minimum(held, self._fed(of, g))
         return np.asarray(held >= min(float(self._size[g]), held.max(initial=0.0)))
+
+    def _fed(self, of: int, g: int) -> FloatArray:
+        """``[place]`` how many VMs of a type the budgets of its servers feed at most, before the batch.
+
+        Σ of what is left of the domains that the place draws on / what a VM draws on all of them, family by family.
+        """
+        place, first = self._place[g], self._classes.servers.first[self._eligible[of]]
+        place = place[self._eligible[of]]
+        fed = np.full(len(self._joined[g]), np.inf)
+        for family in self._classes.budgets.families:
+            draw = family.counted(self._problem.type_power_w, self._problem.type_airflow_cfm)[of].max(axis=0)
+            share = family.share_permille[first].sum(axis=1).max(initial=0)
+            if not draw.any() or not share:
+                continue
+            feeds = family.member[first]
+            pairs = np.stack([np.broadcast_to(place[:, None], feeds.shape), feeds])[:, feeds != NONE]
+            pairs = np.unique(pairs, axis=1)
+            left = np.zeros((len(fed), len(draw)))
+            np.add.at(left, pairs[0], np.maximum(0, family.room)[pairs[1]])
+            most = np.floor((left[:, draw > 0] * PERMILLE / (draw[draw > 0] * share)).min(axis=1))
+            free = np.bincount(place[(feeds == NONE).all(axis=1)], minlength=len(fed)) > 0  # no domain there can fill
+            fed = np.where(free, fed, np.minimum(fed, most))
+        return fed
 
 
 class KeptBackSide:
