@@ -89,20 +89,19 @@ def test_greedy_begins_where_the_whole_group_has_room(one_rack):
 
 
 def test_greedy_begins_where_the_whole_group_is_fed(one_rack):
-    """Both racks have servers for two members of 6 kW; K1 feeds 12 kW more, K2 only 7, a larger part of its own."""
+    """Both racks have servers for two members of 6 kW; K1 has 7 of 7 kW left for them, K2 12.5 of 100."""
     feeds = BudgetFamily(
         Constraint.RACK_POWER_BUDGET,
         "W",
         ("K1", "K2"),
         np.array([[0], [0], [1], [1], [1]]),
         np.full((5, 1), 1000),
-        np.array([[100_000], [7_000]]),
-        np.array([[88_000], [0]]),
+        np.array([[7_000], [100_000]]),
+        np.array([[0], [87_500]]),
     )
     pair = replace(one_rack, budgets=BudgetNumbers(("now",), (feeds,)), vm_group=np.array([0, 0, NONE]))
     plan = greedy(pair)
-    assert {plan.server_of["V1"], plan.server_of["V2"]} == {"S1", "S2"}
-    assert plan.server_of["V3"] in {"S3", "S4", "S5"}
+    assert {plan.server_of["V1"], plan.server_of["V2"]} < {"S3", "S4", "S5"}
 
 
 @pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
