@@ -14,6 +14,7 @@ import numpy as np
 from tapas_opt.domain.result import Constraint, Result
 from tapas_opt.errors import InvalidInput
 from tapas_opt.mip.worker import Workers
+from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.reconfiguration.problem import ReconfigurationProblem
 from tapas_opt.routing.problem import RoutingProblem
 from tapas_opt.solve import solve
@@ -23,6 +24,7 @@ __all__ = ["Worth", "stepped", "worth_of"]
 DEMANDS: Mapping[type, tuple[str, str]] = {
     RoutingProblem: ("classes", "class_tokens_per_s"),
     ReconfigurationProblem: ("endpoints", "demand_tokens_per_s"),
+    HorizonProblem: ("endpoints", "demand_tokens_per_s"),
 }
 """For each kind that serves demand: whose it is, and where it is stated."""
 
@@ -92,6 +94,8 @@ def stepped(problem: Any, constraint: Constraint, where: str, step: int) -> Any:
     InvalidInput
         The problem has no such limit.
     """
+    if isinstance(problem, HorizonProblem) and constraint is not Constraint.ENDPOINT_DEMAND:
+        return replace(problem, now=stepped(problem.now, constraint, where, step))
     if constraint is Constraint.ENDPOINT_DEMAND:
         return _with_demand(problem, where, step)
     if constraint is Constraint.CHANGE_BUDGET and getattr(problem, "change_budget", None) is not None:
@@ -109,10 +113,11 @@ def stepped(problem: Any, constraint: Constraint, where: str, step: int) -> Any:
 
 def _with_demand(problem: Any, where: str, step: int) -> Any:
     names, field = DEMANDS.get(type(problem), ("vms", ""))
-    if not field or where not in getattr(problem, names):
+    asking = getattr(getattr(problem, "now", problem), names)
+    if not field or where not in asking:
         raise InvalidInput.one("worth", "where", f"endpoint_demand at {where!r} does not exist")
     demand = getattr(problem, field).copy()
-    demand[getattr(problem, names).index(where)] += step
+    demand[asking.index(where)] += step
     return replace(problem, **{field: np.maximum(0, demand)})
 
 

@@ -20,6 +20,9 @@ _SHOWN = 12
 _OF_EACH = 4
 """Violations and shadow prices that are shown of each constraint."""
 
+_ONE = {"VMs": "VM", "servers": "server", "changes": "change", "tokens/s": "token/s"}
+"""What one of a unit is called."""
+
 Data = Mapping[str, Any]
 
 
@@ -156,7 +159,12 @@ def _prices(data: Data) -> Table | None:
         return None
     title = "Shadow prices: what one more does to the cost of the linear relaxation (small steps only; see worth)"
     headings = ("constraint", "where", "one more", "cost units per hour")
-    return _worst(title, headings, prices, lambda one: (f"1 {one['unit']}", _signed(one["price"])))
+    return _worst(title, headings, prices, _one_more)
+
+
+def _one_more(one: Data) -> tuple[str, str]:
+    unit = str(one["unit"])
+    return f"1 {_ONE.get(unit, unit)}", _signed(one["price"])
 
 
 def _too_much(one: Data) -> tuple[str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tapas_opt.domain.result import Constraint
 from tapas_opt.errors import InvalidInput
 from tapas_opt.mip.relaxation import row_prices
 from tapas_opt.reconfiguration.greedy import greedy
+from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
+from tapas_opt.reconfiguration.problem import Stage
 from tapas_opt.solve.kinds import KINDS
 from tapas_opt.solve.prices import shadow_prices
 from tapas_opt.worth import stepped, worth_of
@@ -67,3 +70,14 @@ def test_a_step_that_ends_declared_excess_has_no_price(hopeless_room):
 def test_a_limit_that_is_not_there_is_named(cold_spare):
     with pytest.raises(InvalidInput, match=r"row_power_budget at 'R1' does not exist; there are .*ups_power_capacity"):
         stepped(cold_spare, Constraint.ROW_POWER_BUDGET, "R1", 1)
+
+
+def test_a_step_over_a_horizon_is_one_of_every_slot(room):
+    """Whoever asks for 10 tokens/s more asks for them in each slot."""
+    now = room(current=[0], demand=0, limit_w=10_000, stage=Stage.SETTLED)
+    budgets = replace(now.budgets, slots=("now", "then"), families=())
+    problem = HorizonProblem(replace(now, budgets=budgets), np.array([[900, 1_500]]))
+    assert stepped(problem, Constraint.ENDPOINT_DEMAND, "chat", 10).demand_tokens_per_s.tolist() == [[910, 1_510]]
+    with pytest.raises(InvalidInput, match="does not exist"):
+        stepped(problem, Constraint.ROW_POWER_BUDGET, "R1", 10)
+    assert shadow_prices(problem, GENEROUS_S) is not None
