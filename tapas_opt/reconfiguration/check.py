@@ -60,8 +60,8 @@ def gpu_temperature_limit(judge: Judge, chosen: list[int]) -> Iterator[Violation
 
 def relief_in_time(judge: Judge, chosen: list[int]) -> Iterator[Violation]:
     """In stage Now a change acts within the tolerance, unless nothing that the instance may do does."""
-    for i, c in enumerate(chosen):
-        late = judge.late_s(i, c)
+    for i in judge.changed(chosen):
+        late = judge.late_s(i, chosen[i])
         if late > 0 and any(judge.late_s(i, other) == 0 for other in judge.eligible(i)):
             yield Violation(Constraint.RELIEF_IN_TIME, judge.problem.instances[i], late, "s")
 
@@ -70,7 +70,8 @@ def reload_limit(judge: Judge, chosen: list[int]) -> Iterator[Violation]:
     """No weights are loaded in stage Now, nor where the limit is 0; how many at once is judged wave by wave."""
     if judge.may_reload():
         return
-    for i, c in enumerate(chosen):
+    for i in judge.changed(chosen):
+        c = chosen[i]
         if judge.reloads(i, c) and judge.problem.choices.configuration[c] is not None:
             yield Violation(Constraint.RELOAD_LIMIT, judge.problem.instances[i], 1.0, "reloads")
 
@@ -107,17 +108,15 @@ def _terms(judge: Judge, plan: ReconfigurationPlan, chosen: list[int]) -> dict[s
     problem, prices = judge.problem, judge.problem.prices
     if problem.aim is Aim.EXCESS:
         return {"excess": float(sum(plan.excess.values()))}
-    quality, energy, changes, slowed = 0, 0, 0, 0
+    choice, served = np.array(chosen, dtype=np.int64), judge.served(chosen)
+    lost = problem.quality_loss_permille()[problem.instance_endpoint, choice]
+    drawn, changed = judge.draws(problem.choices.power_w, chosen), judge.changed(chosen)
     slower = problem.choices.performance_loss_permille
-    lost = problem.quality_loss_permille()
-    for i, c in enumerate(chosen):
-        goodput = judge.number(problem.choices.goodput_tokens_per_s, i, c)
-        quality += prices.quality_permille_token_per_s * int(lost[problem.instance_endpoint[i], c]) * goodput
-        drawn = judge.draw(problem.choices.power_w, i, c)
-        energy += prices.energy_w * max(0, drawn - judge.least_power_w(i))
-        slowed += prices.iaas_permille * (0 if slower is None else int(slower[c]))
-        changes += prices.change * judge.counts_as_change(i, c) + prices.reload * judge.reloads(i, c)
-    unserved = prices.unserved_token_per_s * sum(judge.short(judge.served(chosen)))
+    quality = prices.quality_permille_token_per_s * int(lost @ np.array(served, dtype=np.int64))
+    energy = prices.energy_w * int(np.maximum(0, drawn - judge.least_powers_w()).sum())
+    slowed = prices.iaas_permille * (0 if slower is None else int(slower[choice].sum()))
+    changes = prices.change * judge.changes(chosen) + prices.reload * sum(judge.reloads(i, chosen[i]) for i in changed)
+    unserved = prices.unserved_token_per_s * sum(judge.short(served))
     terms = {"unserved": unserved, "quality": quality, "energy": energy, "changes": changes}
     if slower is not None:
         terms["iaas_performance"] = slowed

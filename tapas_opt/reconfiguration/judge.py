@@ -77,6 +77,17 @@ class Judge:
             self.least_power_w_of[key] = min(self.draw(power, i, c) for c in self.eligible(i))
         return self.least_power_w_of[key]
 
+    def least_powers_w(self) -> IntArray:
+        """``[instance]`` the least that each could draw."""
+        p = self.problem
+        numbers = [p.instance_endpoint, p.current, p.instance_hardware, p.instance_tolerance_s]
+        numbers.append(p.server_ceiling_w[p.instance_server])
+        looks = zip(*(each.tolist() for each in numbers), strict=True)
+        known = self.least_power_w_of
+        return np.array(
+            [known[k] if k in known else self.least_power_w(i) for i, k in enumerate(looks)], dtype=np.int64
+        )
+
     def _alike(self, i: int) -> tuple[object, ...]:
         p = self.problem
         like = (p.instance_endpoint[i], p.current[i], p.instance_hardware[i], p.instance_tolerance_s[i])
@@ -102,29 +113,44 @@ class Judge:
         new, old = self.number(table, i, c), self.number(table, i, int(self.problem.current[i]))
         return max(new, old) if self.late_s(i, c) > 0 else new
 
+    def draws(self, table: IntArray, chosen: list[int]) -> IntArray:
+        """``[instance]`` what each counts with, as :meth:`draw` has it."""
+        p, choice = self.problem, np.array(chosen, dtype=np.int64)
+        new, old = table[p.instance_hardware, choice], table[p.instance_hardware, p.current]
+        if p.stage is not Stage.NOW:
+            return np.asarray(new)
+        late = (choice != p.current) & (p.delay_s[p.current, choice] > p.instance_tolerance_s)
+        return np.asarray(np.where(late, np.maximum(new, old), new))
+
     def server_draw(self, chosen: list[int]) -> tuple[IntArray, IntArray]:
         """``[server, slot]`` power and airflow beyond the base."""
         choices = self.problem.choices
-        power = [self.draw(choices.power_w, i, c) for i, c in enumerate(chosen)]
-        airflow = [self.draw(choices.airflow_cfm, i, c) for i, c in enumerate(chosen)]
+        power, airflow = (self.draws(table, chosen) for table in (choices.power_w, choices.airflow_cfm))
         return self.on_servers(power), self.on_servers(airflow)
 
     def served(self, chosen: list[int]) -> list[int]:
         """Goodput of each instance."""
-        return [self.number(self.problem.choices.goodput_tokens_per_s, i, c) for i, c in enumerate(chosen)]
+        p = self.problem
+        goodput = p.choices.goodput_tokens_per_s[p.instance_hardware, np.array(chosen, dtype=np.int64)]
+        return [int(tokens) for tokens in goodput]
 
     def short(self, goodput: list[int]) -> list[int]:
         """Demand of each endpoint that a goodput per instance leaves unserved."""
         left = [int(demand) for demand in self.problem.demand_tokens_per_s]
-        for i, tokens in enumerate(goodput):
-            left[self.problem.instance_endpoint[i]] -= tokens
+        for endpoint, tokens in zip(self.problem.instance_endpoint.tolist(), goodput, strict=True):
+            left[endpoint] -= tokens
         return [max(0, tokens) for tokens in left]
 
-    def on_servers(self, draw: list[int]) -> IntArray:
+    def on_servers(self, draw: list[int] | IntArray) -> IntArray:
         """``[server, slot]`` sum of a draw per instance."""
         total = np.zeros((len(self.problem.servers), len(self.problem.budgets.slots)), dtype=np.int64)
-        np.add.at(total, self.problem.instance_server, np.array(draw, dtype=np.int64)[:, None])
+        np.add.at(total, self.problem.instance_server, np.asarray(draw, dtype=np.int64)[:, None])
         return total
+
+    def changed(self, chosen: list[int]) -> list[int]:
+        """Who is to become something else."""
+        present = self.problem.current.tolist()
+        return [i for i, (old, new) in enumerate(zip(present, chosen, strict=True)) if old != new]
 
     def counts_as_change(self, i: int, c: int) -> bool:
         """Whether it is a change that nothing forces."""
@@ -133,4 +159,4 @@ class Judge:
 
     def changes(self, chosen: list[int]) -> int:
         """How many changes count against the change budget."""
-        return sum(self.counts_as_change(i, c) for i, c in enumerate(chosen))
+        return sum(self.counts_as_change(i, chosen[i]) for i in self.changed(chosen))
