@@ -1,14 +1,15 @@
-"""A whole site as one place: a bound on what any placement costs, and which VMs should go to which kind of server.
+"""A whole site as a few places: a bound on what any placement costs, and which VMs should go to which kind of server.
 
-Servers that are alike but for their domains are one, VMs that are alike but for their groups as well, and of every
-family of budgets and peaks the rows of all domains are added up, slot by slot:
+Rows of the site whose servers bear about the same heat are one *place*. Servers of a place that are alike but for their
+domains are one, VMs of a type as well, and of every family of budgets and peaks the rows of all domains of a place are
+added up, slot by slot (those of domains that reach over several places over all of them):
 
     Σ_d Σ share[s,d] · draw · x ≤ Σ_d room[d,t],      Σ_d Σ share · draw · x − (Σ_d step[d,t]) · peak ≤ Σ_d room[d,t]
 
 over the domains that a VM could come to. What all rows allow their sum allows; groups, promises and survival are left
 out, and cost nothing less than 0; of servers that are taken as one the smallest share counts: the optimum is a bound.
-The model has a hundred columns, however many servers there are. On large sites, where VMs are many and domains alike,
-its optimum is nearly what a plan costs; where single domains bind it is worth little.
+The model has some hundred columns, however many servers there are. On large sites, where VMs are many and domains of a
+place alike, its optimum is nearly what a plan costs; where single domains bind it is worth little.
 """
 
 from __future__ import annotations
@@ -31,6 +32,15 @@ __all__ = ["Aggregate", "Shares", "aggregate", "shares"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+PLACE_W = 20.0
+"""Rows whose mean ceilings round to the same multiple of this are one place."""
+
+EVERYWHERE, NOWHERE = -1, -2
+"""Of a domain that reaches over several places, and of one that no free server draws on."""
+
+WHOLE = 1e-6
+"""This little above a whole number is that number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +78,34 @@ class Aggregate:
 
 
 def aggregate(problem: PlacementProblem) -> Aggregate:
-    """State the model."""
-    vms = _alike(np.stack([problem.vm_type, problem.vm_priority, problem.is_spot], axis=1))
+    """State the model: a linear program, for whole VMs make no difference where there are many."""
+    vms = _alike(problem.vm_type[:, None])
     free = np.flatnonzero(problem.server_available)
-    looks = (problem.server_hardware, problem.server_ceiling_w, problem.gpus)
-    servers = _alike(np.stack([look[free] for look in looks], axis=1))
+    families = problem.budgets.tolerating_present_excess().families
+    place = _places(problem, free)
+    places = [_place_of_domain(family, free, place) for family in families]
+    looks = np.stack([problem.server_hardware[free], problem.server_ceiling_w[free], problem.gpus[free], place], axis=1)
+    reached = [np.append(of, NOWHERE)[f.member[free]] for f, of in zip(families, places, strict=True)]
+    servers = _alike(np.hstack([looks, *reached]))
     model, kind, first = MipModel(), problem.vm_type[vms.first], free[servers.first]
     assign = _columns(model, problem, vms, servers.size, first)
     peaks: dict[Constraint, int] = {}
-    for family in problem.budgets.tolerating_present_excess().families:
+    for family, of_domain in zip(families, places, strict=True):
         draw = family.counted(problem.type_power_w, problem.type_airflow_cfm)
-        drawn = draw[kind][:, problem.server_hardware[first]] * _least_share(family, free, servers)[:, None] / PERMILLE
-        peaks |= _family_rows(model, problem, family, free, assign, drawn)
+        by_kind = draw[kind][:, problem.server_hardware[first]]
+        peak = _peak_column(model, problem, family)
+        for number in np.unique(of_domain[of_domain != NOWHERE]):
+            domains = of_domain == number
+            drawn = by_kind * _least_share(family, domains, free, servers)[:, None] / PERMILLE
+            _rows(model, problem, family, domains, assign, drawn, peak)
+        peaks |= {} if peak is None else {family.constraint: peak}
     server_kind = np.full(len(problem.servers), NONE)
     server_kind[free] = servers.of
     return Aggregate(model.arrays(), assign, peaks, vms.of, server_kind)
 
 
 def shares(problem: PlacementProblem, *, deadline_s: float | None, seed: int = 0) -> Shares | None:
-    """Solve the model; None where no solution was found in time.
+    """Solve the model; None where that took too long. Counts are rounded up: they are advice.
 
     Parameters
     ----------
@@ -96,13 +115,13 @@ def shares(problem: PlacementProblem, *, deadline_s: float | None, seed: int = 0
     from tapas_opt.mip import highs  # noqa: PLC0415  a solver's process has it; nobody else needs it
 
     whole = aggregate(problem)
-    outcome = highs.solve(whole.arrays, deadline_s=deadline_s, gap_frac=1e-4, seed=seed)
+    outcome = highs.solve(whole.arrays, deadline_s=deadline_s, seed=seed)
     if outcome.values is None:
         return None
     most = np.zeros(whole.assign.shape, dtype=np.int64)
     stated = whole.assign != ABSENT
-    most[stated] = np.rint(outcome.values[whole.assign[stated]]).astype(np.int64)
-    rises = {constraint: int(np.rint(outcome.values[column])) for constraint, column in whole.peaks.items()}
+    most[stated] = np.ceil(outcome.values[whole.assign[stated]] - WHOLE).astype(np.int64)
+    rises = {constraint: int(np.ceil(outcome.values[column] - WHOLE)) for constraint, column in whole.peaks.items()}
     return Shares(whole.vm_kind, whole.server_kind, most, rises, outcome.bound)
 
 
@@ -122,51 +141,87 @@ def _columns(model: MipModel, problem: PlacementProblem, vms: Classes, servers: 
         where=problem.eligible(first)[kind],
         upper=np.minimum(vms.size[:, None], servers * gpus // taken),
         cost=problem.temperature_cost(first)[kind],
-        integer=True,
     )
-    unplaced = model.columns("unplaced", of_vms, upper=vms.size, cost=problem.unplaced_price(vms.first), integer=True)
+    prices, price = np.unique(problem.unplaced_price(np.arange(len(problem.vms))), return_inverse=True)
+    priced = np.zeros((vms.count, len(prices)), dtype=np.int64)
+    np.add.at(priced, (vms.of, price), 1)
+    unplaced = model.columns("unplaced", of_vms, [str(price) for price in prices], upper=priced, cost=prices)
     once = model.rows("vm_placed_once", of_vms, lower=vms.size, upper=vms.size)
     model.add(once[:, None], assign, 1.0)
-    model.add(once, unplaced, 1.0)
+    model.add(once[:, None], unplaced, 1.0)
     model.add(model.rows("server_gpu_capacity", of_servers, upper=servers * gpus), assign, taken)
     return assign
 
 
-def _least_share(family: BudgetFamily, free: IntArray, servers: Classes) -> IntArray:
-    """``[server kind]`` thousandths of a draw that fall on the family at least."""
-    share = np.where(family.member[free] != NONE, family.share_permille[free], 0).sum(axis=1)
+def _least_share(family: BudgetFamily, domains: BoolArray, free: IntArray, servers: Classes) -> IntArray:
+    """``[server kind]`` thousandths of a draw that fall on some domains at least."""
+    member = family.member[free]
+    on_these = (member != NONE) & np.append(domains, False)[member]
+    share = np.where(on_these, family.share_permille[free], 0).sum(axis=1)
     least = np.full(servers.count, np.iinfo(np.int64).max)
     np.minimum.at(least, servers.of, share)
     return least
 
 
-def _family_rows(
+def _places(problem: PlacementProblem, free: IntArray) -> IntArray:
+    """``[free server]`` which place each is in: rows of the site whose ceilings are alike on average."""
+    rows = [f for f in problem.budgets.families if f.constraint is Constraint.ROW_POWER_BUDGET]
+    if not rows:
+        return np.zeros(len(free), dtype=np.int64)
+    row, ceiling_w = rows[0].member[free, 0], problem.server_ceiling_w[free]
+    count = np.bincount(row + 1, minlength=len(rows[0].domains) + 1)
+    mean_w = np.bincount(row + 1, weights=ceiling_w, minlength=len(count)) / np.maximum(1, count)
+    return np.asarray(np.rint(mean_w / PLACE_W).astype(np.int64)[row + 1])
+
+
+def _place_of_domain(family: BudgetFamily, free: IntArray, place: IntArray) -> IntArray:
+    """``[domain]`` the place that all free servers which draw on it are in.
+
+    :data:`EVERYWHERE` where they are in several, :data:`NOWHERE` where there are none.
+    """
+    member = family.member[free]
+    inside = member != NONE
+    domain, of = member[inside], np.broadcast_to(place[:, None], member.shape)[inside]
+    least, most = (np.full(len(family.domains), end) for end in (np.iinfo(np.int64).max, np.iinfo(np.int64).min))
+    np.minimum.at(least, domain, of)
+    np.maximum.at(most, domain, of)
+    return np.where(most < least, NOWHERE, np.where(most == least, least, EVERYWHERE))
+
+
+def _peak_column(model: MipModel, problem: PlacementProblem, family: BudgetFamily) -> int | None:
+    """The column of the family's peak; None where that has no price."""
+    price = problem.prices.peak_permille.get(family.constraint, 0)
+    if not price or not family.domains:
+        return None
+    highest = int((-(-family.limit // _step(family))).max(initial=0))
+    most = max(0, highest - _present(family))
+    return int(model.columns(f"peak {family.constraint}", [""], upper=most, cost=price)[0])
+
+
+def _step(family: BudgetFamily) -> IntArray:
+    return np.asarray(np.maximum(1, family.limit // PERMILLE))
+
+
+def _present(family: BudgetFamily) -> int:
+    return int((-(-family.base // _step(family))).max(initial=0))
+
+
+def _rows(
     model: MipModel,
     problem: PlacementProblem,
     family: BudgetFamily,
-    free: IntArray,
+    domains: BoolArray,
     assign: IntArray,
     drawn: FloatArray,
-) -> dict[Constraint, int]:
-    """The rows of a family over the domains that free servers draw on, added up; the column of its peak.
-
-    ``drawn`` is ``[w, k, slot]``.
-    """
-    member = family.member[free]
-    reached = np.zeros(len(family.domains), dtype=bool)
-    reached[member[member != NONE]] = True
+    peak: int | None,
+) -> None:
+    """The rows of some domains of a family, added up; ``drawn`` is ``[w, k, slot]``."""
     slots = problem.budgets.slots
-    rows = model.rows(family.constraint, slots, upper=family.room[reached].sum(axis=0))
+    rows = model.rows(family.constraint, slots, upper=family.room[domains].sum(axis=0))
     model.add(rows, assign[:, :, None], drawn)
-    price = problem.prices.peak_permille.get(family.constraint, 0)
-    if not price or not reached.any():
-        return {}
-    step = np.maximum(1, family.limit // PERMILLE)
-    present = int((-(-family.base // step)).max(initial=0))
-    highest = int((-(-family.limit // step)).max(initial=0))
-    most = max(0, highest - present)
-    peak = model.columns(f"peak {family.constraint}", [""], upper=most, cost=price, integer=True)
-    rows = model.rows(f"peak {family.constraint}", slots, upper=(step * present - family.base)[reached].sum(axis=0))
-    model.add(rows, assign[:, :, None], drawn)
-    model.add(rows, peak, -step[reached].sum(axis=0))
-    return {family.constraint: int(peak[0])}
+    if peak is not None:
+        step = _step(family)
+        room = (step * _present(family) - family.base)[domains].sum(axis=0)
+        rows = model.rows(f"peak {family.constraint}", slots, upper=room)
+        model.add(rows, assign[:, :, None], drawn)
+        model.add(rows, np.array(peak), -step[domains].sum(axis=0))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.aggregate import Shares
+from tapas_opt.placement.evening import Evening, evened
 from tapas_opt.placement.guide import Guide
 from tapas_opt.placement.naming import named
 from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem, placement_classes
@@ -56,6 +57,8 @@ def _placed(problem: PlacementProblem, shares: Shares | None) -> tuple[Placement
         site.follow(shares, classes)
     for together in _in_order(problem, site.eligible @ classes.servers.size):
         _place_together(site, problem, together)
+    if shares is not None:
+        site.even_out(problem, shares, classes)
     return with_relief(problem, named(problem, classes, sorted(site.class_of.items()))), site
 
 
@@ -169,6 +172,27 @@ class _Site:
         for f, peak in enumerate(classes.peaks):
             self.increase[f] = min(peak.most_increase, shares.peak_increase.get(peak.family.constraint, 0))
 
+    def even_out(self, problem: PlacementProblem, shares: Shares, classes: PlacementClasses) -> None:
+        """Lower the peaks by exchanging VMs that no group binds; sides are not asked, the checker will be."""
+        movable = [v for v in self.class_of if problem.vm_group[v] == NONE]
+        of, k = self.type_of[movable], np.array([self.class_of[v] for v in movable], dtype=np.int64)
+        aim = [min(peak.most_increase, shares.peak_increase.get(peak.family.constraint, 0)) for peak in classes.peaks]
+        asked = np.unique(self.type_of)
+        state = Evening(
+            self.kind[of],
+            k,
+            shares.server_kind[classes.servers.first[k]],
+            self.eligible[asked],
+            self.cost[asked],
+            self.gpus[asked],
+            self.left,
+            self.drawn,
+            self.draw,
+            np.array(aim, dtype=np.int64),
+            self.peak_price,
+        )
+        self.class_of |= dict(zip(movable, evened(self.taps, state).tolist(), strict=True))
+
     def best_class(self, v: int) -> tuple[int, int]:
         """The server class that raises the objective least, and by how much; :data:`NONE` if no class has room."""
         of = int(self.type_of[v])
@@ -229,6 +253,10 @@ def warm_up() -> None:
     """Compile what the greedy path and the classes need, or load what was compiled before."""
     from tapas_opt.budgets import kernels as of_budgets  # noqa: PLC0415  compiled loops take long to import
     from tapas_opt.placement import kernels  # noqa: PLC0415
+    from tapas_opt.placement.survival import kernels as of_survival  # noqa: PLC0415
+    from tapas_opt.placement.survival import slot_kernels as of_slots  # noqa: PLC0415
 
     of_budgets.warm_up()
     kernels.warm_up()
+    of_survival.warm_up()
+    of_slots.warm_up()

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["best_class", "draw_on", "judge", "warm_up"]
+__all__ = ["best_class", "draw_on", "even_out", "exchange", "judge", "warm_up"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -99,6 +99,155 @@ def draw_on(
     for n in taps:
         for j in range(row_begin[domain[n]], row_begin[domain[n] + 1]):
             drawn[j] += sign * draw[look[n], slot[j]] * share[n]
+
+
+@njit(cache=True)
+def worth_of_change(
+    change: int,
+    j: int,
+    row: tuple[IntArray, IntArray, FloatArray, FloatArray],
+    drawn: IntArray,
+) -> float:
+    """What a change of one row does to its penalty; inf where there is no room for it."""
+    _, left, target, weight = row
+    if change > 0 and drawn[j] + change > left[j]:
+        return np.inf
+    if weight[j] == 0.0:
+        return 0.0
+    now, then = max(0.0, drawn[j] - target[j]), max(0.0, drawn[j] + change - target[j])
+    worth: float = weight[j] * (then * then - now * now)
+    return worth
+
+
+@njit(cache=True)
+def exchange(  # noqa: PLR0912  a loop that numba compiles as one
+    k1: int,
+    w1: int,
+    k2: int,
+    w2: int,
+    apply: bool,
+    of_class: IntArray,
+    tap: tuple[IntArray, IntArray, IntArray],
+    row_begin: IntArray,
+    row: tuple[IntArray, IntArray, FloatArray, FloatArray],
+    drawn: IntArray,
+    draw: IntArray,
+) -> float:
+    """What it does to all penalties if type w1 on class k1 and w2 (-1 for nobody) on k2 change places.
+
+    With ``apply`` the change is made.
+    """
+    domain, share, look = tap
+    slot, total = row[0], 0.0
+    for side in range(2):
+        here, there = (k1, k2) if side == 0 else (k2, k1)
+        goes, comes = (w1, w2) if side == 0 else (w2, w1)
+        for place in range(of_class.shape[1]):
+            n = of_class[here, place]
+            other = -1
+            for elsewhere in range(of_class.shape[1]):
+                if domain[of_class[there, elsewhere]] == domain[n]:
+                    other = of_class[there, elsewhere]
+            if side == 1 and other >= 0:
+                continue  # counted from the other side
+            for j in range(row_begin[domain[n]], row_begin[domain[n] + 1]):
+                change = 0
+                if comes >= 0:
+                    change += draw[comes, look[n], slot[j]] * share[n]
+                if goes >= 0:
+                    change -= draw[goes, look[n], slot[j]] * share[n]
+                if other >= 0 and comes >= 0:
+                    change -= draw[comes, look[other], slot[j]] * share[other]
+                if other >= 0 and goes >= 0:
+                    change += draw[goes, look[other], slot[j]] * share[other]
+                if apply:
+                    drawn[j] += change
+                elif change != 0:
+                    total += worth_of_change(change, j, row, drawn)
+                    if total == np.inf:
+                        return total
+    return total
+
+
+@njit(cache=True)
+def even_out(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
+    kind: IntArray,
+    class_of: IntArray,
+    bucket: tuple[IntArray, IntArray, IntArray],
+    eligible: BoolArray,
+    cost: IntArray,
+    gpus: IntArray,
+    free: IntArray,
+    of_class: IntArray,
+    tap: tuple[IntArray, IntArray, IntArray],
+    row_begin: IntArray,
+    row: tuple[IntArray, IntArray, FloatArray, FloatArray],
+    drawn: IntArray,
+    draw: IntArray,
+    limits: tuple[int, int, int],
+) -> int:
+    """Exchange VMs, or move them to free servers, while that costs less than it saves; how many changes were made.
+
+    ``kind[vm]`` and ``class_of[vm]`` are of VMs that may move; ``bucket`` says which VMs to try first as partners: the
+    bucket of each, where buckets begin, and the VMs by bucket. ``limits`` are passes, tries a VM, and a seed.
+    """
+    passes, tries, seed = limits
+    np.random.seed(seed)
+    domain, made, first_gain = tap[0], 0, 0.0
+    of_vm, begin, by_bucket = bucket
+    for _ in range(passes):
+        hot = np.zeros(len(row_begin), dtype=np.bool_)
+        for d in range(len(row_begin) - 1):
+            for j in range(row_begin[d], row_begin[d + 1]):
+                hot[d] |= row[3][j] > 0 and drawn[j] > row[2][j]
+        gain = 0.0
+        for v in range(len(kind)):
+            w1, k1 = kind[v], class_of[v]
+            concerned = False
+            for place in range(of_class.shape[1]):
+                concerned |= hot[domain[of_class[k1, place]]]
+            if not concerned:
+                continue
+            best, partner, to = -1e-6, -1, -1
+            for trial in range(tries):
+                w2, other = -1, -1
+                if trial % 4 == 3:
+                    k2 = np.random.randint(len(free))
+                    if free[k2] < gpus[w1, k2]:
+                        continue
+                else:
+                    b = of_vm[v]
+                    if trial % 4 == 2:
+                        other = np.random.randint(len(kind))
+                    else:
+                        other = by_bucket[begin[b] + np.random.randint(begin[b + 1] - begin[b])]
+                    w2, k2 = kind[other], class_of[other]
+                    if w2 == w1 or not eligible[w2, k1] or gpus[w2, k1] != gpus[w1, k1]:
+                        continue
+                    if gpus[w1, k2] != gpus[w2, k2]:
+                        continue
+                if k2 == k1 or not eligible[w1, k2]:
+                    continue
+                worth = float(cost[w1, k2] - cost[w1, k1])
+                if w2 >= 0:
+                    worth += cost[w2, k1] - cost[w2, k2]
+                worth += exchange(k1, w1, k2, w2, False, of_class, tap, row_begin, row, drawn, draw)
+                if worth < best:
+                    best, partner, to = worth, other, k2
+            if to >= 0:
+                w2 = kind[partner] if partner >= 0 else -1
+                exchange(k1, w1, to, w2, True, of_class, tap, row_begin, row, drawn, draw)
+                class_of[v] = to
+                if partner >= 0:
+                    class_of[partner] = k1
+                else:
+                    free[to] -= gpus[w1, to]
+                    free[k1] += gpus[w1, k1]
+                made, gain = made + 1, gain - best
+        first_gain = max(first_gain, gain)
+        if gain <= 0.02 * first_gain:
+            break
+    return made
 
 
 def warm_up() -> None:

@@ -41,8 +41,9 @@ class Taps:
     row_begin
         ``[domain + 1]`` rows of domain d are ``row_begin[d]:row_begin[d + 1]``: the slots in which it may be filled, or
         raise the peak.
-    row_slot, row_room, row_before, row_step
-        ``[row]`` its slot; thousandths that may be drawn in all, and before the peak rises; a step of the peak.
+    row_slot, row_room, row_before, row_step, peak_of_row
+        ``[row]`` its slot; thousandths that may be drawn in all, and before the peak rises; a step of the peak, and
+        which peak that is.
     """
 
     domain: IntArray
@@ -57,6 +58,7 @@ class Taps:
     row_room: IntArray
     row_before: IntArray
     row_step: IntArray
+    peak_of_row: IntArray
 
     @classmethod
     def of(cls, problem: PlacementProblem, classes: PlacementClasses) -> Taps:
@@ -107,9 +109,10 @@ def _stacked(families: tuple[BudgetFamily, ...], servers: IntArray) -> tuple[Int
     return np.hstack([*members, none + last]), np.hstack([*shares, none]), np.array([*units, 0])
 
 
-def _rows(classes: PlacementClasses) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray]:
-    """Where the rows of each domain begin; slot, room, room before the peak rises, and step of each row."""
+def _rows(classes: PlacementClasses) -> tuple[IntArray, ...]:
+    """Where the rows of each domain begin; slot, room, room before the peak rises, step and peak of each row."""
     peaks = {peak.family.constraint: peak for peak in classes.peaks}
+    number = {constraint: n for n, constraint in enumerate(peaks)}
     counts, parts = [np.zeros(1, dtype=np.int64)], []
     for family in classes.budgets.families:
         peak = peaks.get(family.constraint)
@@ -121,8 +124,8 @@ def _rows(classes: PlacementClasses) -> tuple[IntArray, IntArray, IntArray, IntA
         if peak is not None:
             before = np.where(peak.can_rise[rows], PERMILLE * peak.room[rows], UNLIMITED)
             step = PERMILLE * peak.step[rows]
-        parts.append((np.nonzero(rows)[1], room, before, step))
+        looked_at = np.full(len(room), number.get(family.constraint, NONE))
+        parts.append((np.nonzero(rows)[1], room, before, step, looked_at))
     begin = np.cumsum(np.concatenate([*counts, [0]]))
-    columns = zip(*parts, strict=True) if parts else ((),) * 4
-    slot, room, before, step = (np.concatenate([np.zeros(0, dtype=np.int64), *column]) for column in columns)
-    return begin, slot, room, before, step
+    columns = zip(*parts, strict=True) if parts else ((),) * 5
+    return begin, *(np.concatenate([np.zeros(0, dtype=np.int64), *column]) for column in columns)
