@@ -48,13 +48,9 @@ class FailureCost:
 
 def survival_violations(problem: PlacementProblem, plan: PlacementPlan, placed: Placed) -> Iterator[Violation]:
     """Pairs that stay above their limits, relief that nobody can give, and names that mean nothing."""
-    if problem.survival is None:
-        yield from _strangers(plan, set(), set())
-        return
-    groups = {(group, tier) for part in problem.survival.parts for group in part.groups for tier in part.tiers}
-    pairs = {pair for part in problem.survival.parts for pair in part.family.domains}
-    yield from _strangers(plan, {(*name, slot) for name in groups for slot in problem.budgets.slots}, pairs)
-    for part in problem.survival.parts:
+    parts = () if problem.survival is None else problem.survival.parts
+    yield from _strangers(problem, plan, parts)
+    for part in parts:
         yield from _relief_available(problem, plan, part, placed)
         yield from _failure_secure(problem, plan, part, placed)
 
@@ -78,12 +74,8 @@ def failure_costs(problem: PlacementProblem, plan: PlacementPlan) -> tuple[Failu
     """Each failure that the batch could matter to, in its dearest slot, dearest first."""
     if problem.survival is None:
         return ()
-    worst: dict[str, FailureCost] = {}
-    for found in _costs(problem, plan, problem.survival):
-        known = worst.get(found.failure)
-        if known is None or (found.cost, found.shortfall) > (known.cost, known.shortfall):
-            worst[found.failure] = found
-    return tuple(sorted(worst.values(), key=lambda found: (-found.shortfall, -found.cost, found.failure)))
+    found = _costs(problem, plan, problem.survival)
+    return tuple(sorted(found, key=lambda cost: (-cost.shortfall, -cost.cost, cost.failure)))
 
 
 class ReliefLeft:
@@ -112,9 +104,13 @@ class ReliefLeft:
         return self._known[key]
 
 
-def _strangers(plan: PlacementPlan, known: set[tuple[str, str, str]], pairs: set[str]) -> Iterator[Violation]:
+def _strangers(problem: PlacementProblem, plan: PlacementPlan, parts: tuple[Secured, ...]) -> Iterator[Violation]:
+    """Names that the problem does not know, and shortfalls below nothing."""
+    groups = {(group, tier) for part in parts for group in part.groups for tier in part.tiers}
+    pairs = {pair for part in parts for pair in part.family.domains}
+    slots = set(problem.budgets.slots)
     for name, amount in plan.relief.items():
-        if name not in known:
+        if name[:2] not in groups or name[2] not in slots:
             yield Violation(Constraint.RELIEF_AVAILABLE, " ".join(name), float(amount), "unknown")
     for pair, amount in plan.shortfall.items():
         if pair not in pairs or not amount >= 0:
@@ -200,22 +196,24 @@ def _declared(problem: PlacementProblem, plan: PlacementPlan, part: Secured) -> 
 
 
 def _costs(problem: PlacementProblem, plan: PlacementPlan, survival: Survival) -> Iterator[FailureCost]:
-    """Every failure in every slot that is stated."""
+    """Every failure in the dearest slot that is stated; of slots alike the one with most shortfall."""
     for part in survival.parts:
-        declared = _declared(problem, plan, part)
-        short = _present_shortfall(part)
+        declared, short = _declared(problem, plan, part), _present_shortfall(part)
         for i, failure in enumerate(part.scenarios):
             groups, pairs = np.flatnonzero(part.group_scenario == i), np.flatnonzero(part.scenario == i)
-            owned = sum(plan.shortfall.get(part.family.domains[d], 0) for d in pairs)
-            for t in np.flatnonzero(part.family.needs_row[pairs].any(axis=0)).tolist():
-                amounts = declared[groups, :, t].sum(axis=0)
+            slots = np.flatnonzero(part.family.needs_row[pairs].any(axis=0))
+            relief, missing = declared[groups].sum(axis=0), short[pairs].sum(axis=0)
+            cost = part.relief_price @ relief
+            if len(slots):
+                t = int(max(slots, key=lambda t: (cost[t], missing[t])))
+                owned = sum(plan.shortfall.get(part.family.domains[d], 0) for d in pairs)
                 yield FailureCost(
                     failure=failure,
                     room=survival.rooms[part.scenario_room[i]],
                     slot=problem.budgets.slots[t],
-                    cost=float(part.relief_price @ amounts),
-                    relief=float(amounts.sum()),
-                    shortfall=float(short[pairs, t].sum() + owned),
+                    cost=float(cost[t]),
+                    relief=float(relief[:, t].sum()),
+                    shortfall=float(missing[t] + owned),
                     unit=part.family.unit,
                 )
 
