@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.check import TOLERANCE, binding_budgets, budget_violations, loads
 from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection, Violation
+from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.check_hosts import free_part, gpus_held, more_left_over, parts_violations, spare_gpus_cost
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.check import PromiseBarriers, promise_bindings, promise_violations
@@ -215,7 +216,9 @@ class _Rejections:
     def of(self, v: int) -> Iterator[Rejection]:
         """Reasons for one VM, in the order of :class:`Constraint`."""
         p = self._problem
-        alike = (int(p.vm_type[v]), int(p.vm_priority[v]), int(p.vm_group[v]))
+        evictable = p.vm_spot is not None and bool(p.vm_spot[v])
+        tenant = NONE if p.promises is None else int(p.promises.vm_tenant[v])
+        alike = (int(p.vm_type[v]), int(p.vm_priority[v]), int(p.vm_group[v]), evictable, tenant)
         if alike not in self._answers:
             self._answers[alike] = self._reasons(v)
         for constraint in Constraint:

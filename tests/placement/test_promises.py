@@ -219,6 +219,14 @@ def test_why_not_and_binding_name_the_promise(plain_problem):
     assert why_not(buffered, plan) == (Rejection("V2", Constraint.CAPACITY_BUFFER, 1.0, "servers"),)
 
 
+def test_why_not_tells_vms_apart_by_what_they_may_use(plain_problem):
+    """Both servers are acme's: V1 may not have one; V2 of acme and V3, a spot VM, could have been placed."""
+    problem = room_of(plain_problem, 3, 2, due=2, tenant=[1], spot=[2])
+    assert why_not(problem, PlacementPlan({}, problem.vms)) == (
+        Rejection("V1", Constraint.TENANT_RESERVATION, 1.0, "servers"),
+    )
+
+
 @pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
 def test_parts_break_as_few_servers_as_they_can(plain_problem, solve):
     """Two servers of 8, one kept: four VMs of 2 GPUs that stay share the other, spot VMs of 4 have the kept one."""
