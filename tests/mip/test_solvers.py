@@ -192,3 +192,27 @@ def test_the_same_seed_gives_the_same_answer(solve, random_cover):
 def test_both_prove_the_same_optimum_on_any_number_of_threads(solve, random_cover):
     optima = {solve(random_cover(5), deadline_s=20, gap_frac=0, seed=t, threads=t).objective for t in (1, 2)}
     assert len(optima) == 1
+
+
+def test_solutions_and_bounds_are_told_as_they_come(solve, random_cover):
+    """Whoever ends the process in the middle has the last report: solutions get better, and each one is one."""
+    arrays, told = random_cover(7), []
+    found = solve(arrays, deadline_s=20, gap_frac=0.0, report=lambda *news: told.append(news))
+    objectives, bounds, values = zip(*told, strict=True)
+    assert list(objectives) == sorted(objectives, reverse=True)
+    assert list(bounds) == sorted(bounds)
+    assert objectives[-1] == pytest.approx(found.objective)
+    assert bounds[-1] <= found.objective + 1e-6
+    solutions = [(objective, x) for objective, x in zip(objectives, values, strict=True) if x is not None]
+    assert solutions
+    for objective, x in solutions:
+        assert arrays.worst_violation(x) <= 1e-6
+        assert arrays.objective(x) == objective
+
+
+def test_a_report_needs_no_search(solve, knapsack):
+    """What is solved before a search begins is told at the end alone."""
+    told = []
+    found = solve(knapsack, deadline_s=20, report=lambda *news: told.append(news))
+    assert found.objective == -220
+    assert all(objective >= -220 for objective, _, _ in told)
