@@ -74,15 +74,28 @@ class Alike:
         return values
 
 
-def alike_of(blocks: Blocks) -> Alike | None:
-    """The units of a model; None where there are not at least two, they differ, or an empty one is not free."""
-    arrays, unit_of = blocks.arrays, _units(blocks)
+def alike_of(blocks: Blocks, few_taken: float = np.inf) -> Alike | None:
+    """The units of a model; None where there are not at least two, they differ, or an empty one is not free.
+
+    Parameters
+    ----------
+    few_taken
+        None, too, where units take more than this of all blocks on average.
+    """
+    arrays, longest = blocks.arrays, int(np.diff(blocks.matrix.indptr).max(initial=0))
+    if blocks.size.sum() * longest > few_taken * arrays.columns_count:
+        return None  # a unit holds the longest row, so that there are too few units
+    unit_of = _units(blocks)
     count = int(unit_of.max(initial=-1)) + 1
-    if count < 2 or arrays.columns_count % count or (np.bincount(unit_of) != arrays.columns_count // count).any():
+    if (
+        count < 2
+        or blocks.size.sum() > few_taken * count
+        or arrays.columns_count % count
+        or (np.bincount(unit_of) != arrays.columns_count // count).any()
+    ):
         return None
     column = np.argsort(unit_of, kind="stable").reshape(count, -1)
-    block_of = np.full(arrays.columns_count, -1, dtype=np.int64)
-    block_of[blocks.column] = np.repeat(np.arange(len(blocks.size)), blocks.width)
+    block_of = blocks.block_of
     units = [blocks.by_column[members] for members in (column[0], *column[1:])]
     rows = [np.unique(unit.indices) for unit in units]
     if any(len(row) != len(rows[0]) for row in rows):

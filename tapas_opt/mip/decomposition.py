@@ -206,8 +206,8 @@ class _Search:
 
     def run(self) -> None:
         """All five steps, until the gap is small enough or the time is up."""
-        alike = alike_of(self.blocks)
-        if alike is not None and self.best is not None and alike.size.sum() <= FEW_TAKEN * len(alike.column):
+        alike = None if self.best is None else alike_of(self.blocks, FEW_TAKEN)
+        if alike is not None and self.best is not None:
             self._by_patterns(alike, self.best)
         if self.done:
             return

@@ -13,7 +13,7 @@ import numpy as np
 
 from tapas_opt.mip import highs
 from tapas_opt.mip.limits import Limits
-from tapas_opt.mip.model import BoolArray, FloatArray, MipArrays
+from tapas_opt.mip.model import FloatArray, IntArray, MipArrays
 from tapas_opt.mip.pricing import Blocks
 
 __all__ = ["bound_with_kept_rows"]
@@ -49,40 +49,41 @@ def bound_with_kept_rows(blocks: Blocks, price: FloatArray, relaxed: FloatArray,
     return bound
 
 
-def _kept(blocks: Blocks, price: FloatArray, relaxed: FloatArray) -> Iterator[tuple[int, BoolArray]]:
+def _kept(blocks: Blocks, price: FloatArray, relaxed: FloatArray) -> Iterator[tuple[int, IntArray]]:
     """Rows that share no block, those first whose price pays most for parts of choices; each with its blocks."""
     parts = np.abs(relaxed - np.rint(relaxed)) * ~blocks.is_loose
     paid = np.abs(price) * (abs(blocks.matrix) @ parts)
-    loose = abs(blocks.matrix) @ blocks.is_loose.astype(np.float64)
     taken = np.zeros(len(blocks.size), dtype=bool)
     for row in np.argsort(-paid, kind="stable"):
         if paid[row] <= 0:
             return
-        reached = np.zeros(blocks.arrays.columns_count, dtype=bool)
-        reached[blocks.matrix[[row]].indices] = True
-        inside = blocks.with_any(reached)
-        if loose[row] == 0 and not (inside & taken).any() and blocks.width[inside].sum() <= MOST_COLUMNS:
-            taken |= inside
+        inside = np.unique(blocks.block_of[blocks.entries_of(row)[0]])
+        if inside[0] >= 0 and not taken[inside].any() and blocks.width[inside].sum() <= MOST_COLUMNS:
+            taken[inside] = True
             yield int(row), inside
 
 
-def _row_alone(blocks: Blocks, row: int, inside: BoolArray, reduced: FloatArray, price: float) -> MipArrays:
+def _row_alone(blocks: Blocks, row: int, inside: IntArray, reduced: FloatArray, price: float) -> MipArrays:
     """The blocks of one row and that row, at the prices of all others."""
     width = blocks.width[inside]
-    column = blocks.column[np.repeat(inside, blocks.width)]
-    entry = np.asarray(blocks.matrix[[row]][:, column].todense()).ravel()
-    filled = np.flatnonzero(entry)
+    offset = np.concatenate([[0], np.cumsum(width)])
+    column = blocks.column[np.arange(offset[-1]) + np.repeat(blocks.start[inside] - offset[:-1], width)]
+    order = np.argsort(column)
+    index, value = blocks.entries_of(row)
+    filled = order[np.searchsorted(column, index, sorter=order)]
     arrays, at = blocks.arrays, blocks.row[row]
+    cost = reduced[column]
+    cost[filled] += price * value
     return MipArrays(
-        cost=reduced[column] + price * entry,
+        cost=cost,
         lower=arrays.lower[column],
         upper=arrays.upper[column],
         integer=arrays.integer[column],
         row_lower=np.append(blocks.size[inside], arrays.row_lower[at]),
         row_upper=np.append(blocks.size[inside], arrays.row_upper[at]),
-        start=np.concatenate([[0], np.cumsum(width), [len(column) + len(filled)]]),
+        start=np.append(offset, len(column) + len(filled)),
         index=np.concatenate([np.arange(len(column)), filled]),
-        value=np.concatenate([np.ones(len(column)), entry[filled]]),
+        value=np.concatenate([np.ones(len(column)), value]),
         column_blocks=(),
         row_blocks=(),
     )

@@ -107,6 +107,19 @@ class Blocks:
         mark[self.loose] = True
         return mark
 
+    @cached_property
+    def block_of(self) -> IntArray:
+        """``[column]`` the block that it stands in; -1 for loose ones."""
+        block = np.full(self.arrays.columns_count, -1, dtype=np.int64)
+        block[self.column] = np.repeat(np.arange(len(self.size)), self.width)
+        return block
+
+    def entries_of(self, row: int) -> tuple[IntArray, FloatArray]:
+        """Columns and coefficients of a coupling row."""
+        matrix = self.matrix
+        entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        return matrix.indices[entries], matrix.data[entries]
+
     def admissible(self, price: FloatArray) -> FloatArray:
         """Prices clipped to the signs that their rows allow."""
         return np.clip(price, *self.price_bounds)
