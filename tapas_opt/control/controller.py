@@ -356,8 +356,9 @@ class Controller:
             failures = self.arming.due(targets, version, now_s, self.settings.arm_every_s)
             if failures is None:
                 return False
-            problem, context = self._reconfiguration(Stage.NOW, failures, now_s)
-            basis = self.fleet.basis(failures)
+            forecast = self.outlook.next_hour(now_s, failures)
+            context, basis, forecast = self.outlook.context(forecast), self.fleet.basis(failures), forecast.apart()
+        problem = reconfiguration_problem(forecast, Stage.NOW, self._actuation)
         at_stake_w = float(sum(problem.present().excess.values()))
         before = self.arming.of(failures)
         if before is not None and before.fresh(version, now_s):

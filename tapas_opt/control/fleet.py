@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import singledispatchmethod
@@ -99,6 +100,14 @@ class Fleet:
     def etag(self) -> str:
         """Changes with every event; a plan made for another etag is not applied."""
         return f"{self.topology.site.name}-{self.generation}"
+
+    def copied(self) -> Fleet:
+        """As it is now, for a reader who lets go of the lock."""
+        other = copy(self)
+        for kept in ("endpoints", "groups", "reservations", "vms", "server_states", "failures", "outages"):
+            setattr(other, kept, dict(getattr(self, kept)))
+        other.silent = set(self.silent)
+        return other
 
     def server_number(self, name: str) -> int:
         """Index of a server; raises NotFound."""

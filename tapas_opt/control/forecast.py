@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -130,6 +130,12 @@ class Forecast:
             known = other.__dict__
             names = ("inlet_c", "gpu_ceiling_w", "ceiling_w")
             self.__dict__.update({name: known[name] for name in names if name in known})
+
+    def apart(self) -> Forecast:
+        """The same, of a fleet and readings that nobody changes: for whoever has time, and should not hold a lock."""
+        other = replace(self, fleet=self.fleet.copied(), latest=self.latest.copied())
+        other.shares_heat_with(self, 0.0)
+        return other
 
     @property
     def hour(self) -> int:

@@ -108,6 +108,13 @@ class Latest:
         self._seen: dict[str, dict[str, _Seen]] = {quantity: {} for quantity in (*QUANTITIES, *PER_GPU)}
         self.newest_s: float | None = None
 
+    def copied(self) -> Latest:
+        """As it is now, for a reader who lets go of the lock."""
+        other = Latest()
+        other._seen = {quantity: dict(seen) for quantity, seen in self._seen.items()}
+        other.newest_s = self.newest_s
+        return other
+
     def take(self, readings: Readings) -> list[Late]:
         """Remember a batch; return what of it says nothing new. What is no number was not measured."""
         at_s = readings.observed_at_s

@@ -1,12 +1,15 @@
 """For every listed failure a verified plan is kept ready, and is the answer as soon as the failure is reported."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from tapas_opt.control import controller as controlling
 from tapas_opt.control import events as happened
 from tapas_opt.control.arming import REMADE_AFTER_S, listed_failures
 from tapas_opt.control.events import OperatingMode, VmOnServer
+from tapas_opt.control.reconfiguring import reconfiguration_problem
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.errors import Conflict, InvalidInput, NotFound
@@ -201,6 +204,23 @@ def test_what_happened_needs_no_plan_any_more(busy):
     assert busy.arming.of([U2_LOST]) is None
     assert busy.arming.of([U1_LOST, U2_LOST]) is not None
     assert len(busy.arming.all) == 7
+
+
+def test_nobody_waits_while_a_plan_is_armed(busy, monkeypatch):
+    """Stating and solving a large site takes seconds: a failure that comes meanwhile is answered at once."""
+    free = []
+
+    def taken_and_given_back():
+        return busy.lock.acquire(timeout=5.0) and not busy.lock.release()
+
+    def stated(*arguments):
+        with ThreadPoolExecutor(1) as other:
+            free.append(other.submit(taken_and_given_back).result())
+        return reconfiguration_problem(*arguments)
+
+    monkeypatch.setattr(controlling, "reconfiguration_problem", stated)
+    assert busy.arm(0.0)
+    assert free == [True]
 
 
 def test_nothing_is_armed_where_that_was_not_wanted(make):
