@@ -1,6 +1,6 @@
-"""Public instances with best-known values, a slice of each suite: one JSON object.
+"""Public instances with best-known values, a slice of each suite: one JSON object, written anew after each row.
 
-usage: python benchmarks/public.py DATASETS [SUITE ...]   (default: every suite; progress goes to stderr)
+usage: python benchmarks/public.py DATASETS OUT.json [SUITE ...]   (default: every suite)
 
 DATASETS has the folders ``bench-mmkp``, ``bench-gap`` and ``bench-vector-packing``; docs/benchmarking.md says what they
 are. MMKP is answered by the decomposition in 6 s and by HiGHS in ten times as long.
@@ -36,11 +36,14 @@ def rows(datasets, suite):
 
 
 def main():
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    suites = sys.argv[2:] or list(SLICES)
-    found = [row for suite in suites for row in rows(Path(sys.argv[1]), suite)]
-    print(json.dumps({"rows": found, "machine": machine()}, indent=1))
+    datasets, out = map(Path, sys.argv[1:3])
+    found = []
+    for suite in sys.argv[3:] or SLICES:
+        for row in rows(datasets, suite):
+            found.append(row)
+            out.write_text(json.dumps({"rows": found, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
