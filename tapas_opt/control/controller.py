@@ -29,7 +29,7 @@ from tapas_opt.control.forecast import Forecast, Profiles
 from tapas_opt.control.horizon import horizon_problem
 from tapas_opt.control.news import News
 from tapas_opt.control.outlook import Outlook
-from tapas_opt.control.parts import alone, entries_of, on_servers
+from tapas_opt.control.parts import alone, entries_of, on_servers, without_their_gpus
 from tapas_opt.control.placing import placement_problem
 from tapas_opt.control.plans import Plans, applied, renewed
 from tapas_opt.control.reconfiguring import reconfiguration_problem
@@ -179,6 +179,9 @@ class Controller:
             gone = [label for label, outage in self.fleet.outages.items() if not _knows(topology, outage)]
             if gone:
                 raise Conflict(f"outages are planned of {', '.join(gone)}, not in the new site; cancel them first")
+            short = without_their_gpus(self.fleet, topology)
+            if short:
+                raise Conflict(f"VMs {', '.join(short[:5])} have GPUs that their servers do not have in the new site")
             homeless = [one for one in self.fleet.reservations.values() if reservation_faults(Fleet(site), one)]
             if homeless:
                 names = ", ".join(one.name for one in homeless)

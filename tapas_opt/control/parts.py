@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from tapas_opt.control.events import VmOnServer
 from tapas_opt.control.fleet import Fleet
 from tapas_opt.control.forecast import Forecast
+from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Vm
 from tapas_opt.placement.blocks import on_hosts
 from tapas_opt.placement.check_hosts import free_part
 from tapas_opt.placement.problem import PlacementPlan, PlacementPrices, PlacementProblem
 
-__all__ = ["alone", "any_part", "entries_of", "free_gpus", "on_parts", "on_servers"]
+__all__ = ["alone", "any_part", "entries_of", "free_gpus", "on_parts", "on_servers", "without_their_gpus"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -47,6 +48,14 @@ def free_gpus(fleet: Fleet) -> BoolArray:
         for placed in vms:
             free[s, list(placed.gpus) if placed.gpus else slice(None)] = False
     return np.asarray(free)
+
+
+def without_their_gpus(fleet: Fleet, topology: Topology) -> list[str]:
+    """VMs with numbers of GPUs that their servers do not have in another topology, which has these servers."""
+    number = {name: s for s, name in enumerate(topology.servers)}
+    hardware = [topology.site.hardware[name] for name in topology.hardware]
+    count = {name: hardware[topology.server_hardware[s]].gpus for name, s in number.items()}
+    return sorted(name for name, p in fleet.vms.items() if p.gpus and max(p.gpus) >= count[p.server])
 
 
 def on_servers(problem: PlacementProblem, plan: PlacementPlan, vms: Sequence[Vm]) -> tuple[VmOnServer, ...]:

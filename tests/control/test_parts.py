@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from tapas_opt.control import events as happened
 from tapas_opt.control.parts import free_gpus
 from tapas_opt.control.placing import placement_problem
 from tapas_opt.domain.workload import Group, SpreadOver
-from tapas_opt.errors import InvalidInput
+from tapas_opt.errors import Conflict, InvalidInput
 
 
 def taken(controller):
@@ -139,6 +141,16 @@ def test_what_is_wrong_with_gpus_is_said(controller, iaas, item, where, what):
     with pytest.raises(InvalidInput) as error:
         controller.adopt([happened.VmOnServer(iaas(2, **fields)[1], servers[number], gpus)])
     assert [(fault.where, what in fault.what) for fault in error.value.faults] == [(where, True)]
+
+
+def test_a_site_keeps_the_gpus_that_vms_have(controller, iaas):
+    """The same servers with four GPUs each: GPU 4 of the first is somebody's."""
+    site = controller.fleet.topology.site
+    server = controller.fleet.topology.servers[0]
+    controller.apply(controller.adopt([happened.VmOnServer(iaas(1, gpus=1)[0], server, (4,))]))
+    smaller = replace(site, hardware={name: replace(item, gpus=4) for name, item in site.hardware.items()})
+    with pytest.raises(Conflict, match="VMs i0 have GPUs that their servers do not have"):
+        controller.apply_site(smaller, None)
 
 
 def test_saas_takes_whole_servers(controller, saas):
