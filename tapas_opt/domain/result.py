@@ -155,9 +155,10 @@ class Progress:
     objective: float
     bound: float
 
-    def is_within(self, gap_frac: float) -> bool:
-        """Whether objective and bound are this near, relative to the objective; a free plan is."""
-        return self.objective < math.inf and self.objective - self.bound <= gap_frac * abs(self.objective)
+    def is_within(self, gap_frac: float, negligible: float = 0.0) -> bool:
+        """Whether objective and bound are this near, relative to the objective, or not further apart than nothing."""
+        apart = self.objective - self.bound
+        return self.objective < math.inf and (apart <= gap_frac * abs(self.objective) or 0 < apart <= negligible)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,10 @@ class Result(Generic[PlanT]):
         """Seconds until the first verified plan; ``inf`` without a trace."""
         return min((moment.at_s for moment in self.trace if moment.objective < math.inf), default=math.inf)
 
-    def within_s(self, gap_frac: float) -> float:
-        """Seconds until plan and bound known by then were within a gap; ``inf`` if they never were."""
-        return min((moment.at_s for moment in self.trace if moment.is_within(gap_frac)), default=math.inf)
+    def within_s(self, gap_frac: float, negligible: float = 0.0) -> float:
+        """Seconds until plan and bound known by then were within a gap; ``inf`` if they never were.
+
+        ``negligible`` is a difference in cost units that counts as none, however small the objective.
+        """
+        near = (moment.at_s for moment in self.trace if moment.is_within(gap_frac, negligible))
+        return min(near, default=math.inf)

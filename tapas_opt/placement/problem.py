@@ -154,6 +154,11 @@ class PlacementProblem:
         return np.asarray(price * self.vm_priority[vms])
 
     @property
+    def negligible_cost(self) -> float:
+        """A thousandth of the cheapest VM unplaced: plans no further apart than that are as good as each other."""
+        return float(self.unplaced_price(np.arange(len(self.vms))).min()) / PERMILLE if self.vms else 0.0
+
+    @property
     def gpus(self) -> IntArray:
         """``[server]`` free GPUs; 1 where VMs take whole servers."""
         return np.ones(len(self.servers), dtype=np.int64) if self.hosts is None else self.hosts.gpus

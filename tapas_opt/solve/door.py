@@ -77,7 +77,8 @@ def solve(
         Seconds for all of it. A solver that does not keep to its part is ended; then the best plan that it told of
         stands, or greedy's. Default 1, and none where ``work`` is counted.
     gap_frac
-        Gap at which the search may stop and the answer is called ``OPTIMAL``.
+        Gap at which the search may stop and the answer is called ``OPTIMAL``; one of a negligible cost (a thousandth of
+        the cheapest VM unplaced) is as good, unless the gap asked for is 0.
     work
         Stop after so many rounds of work and not by the clock: the same seed gives the same plan, however busy the
         machine. A round is a part of the decomposition, 50 nodes of a search tree, or half a deterministic second of
@@ -108,6 +109,7 @@ def solve(
     limits = _Limits(began + given_s * (1.0 - EXPLAIN_FRAC if explain else 1.0), work, cancel)
     result = _greedy(kind, problem, gap_frac, seed)
     record.note(result)
+    gap_frac = _satisfying(problem, result, gap_frac)
     if engine is not None and not (solver == "auto" and result.status is Status.OPTIMAL):
         result = _searched(kind, problem, result, Search(engine, None, gap_frac, seed, work), limits, workers, record)
         record.note(result)
@@ -121,6 +123,14 @@ def solve(
         binding=kind.check.binding(problem, result.plan),
         trace=record.trace(result),
     )
+
+
+def _satisfying(problem: Any, first: Result[Any], gap_frac: float) -> float:
+    """The gap at which the search may stop: also one of a negligible cost, unless the optimum itself is asked for."""
+    negligible = getattr(problem, "negligible_cost", 0.0)
+    if gap_frac == 0.0 or first.objective <= 0.0:
+        return gap_frac
+    return float(max(gap_frac, min(1.0, negligible / first.objective)))
 
 
 def _greedy(kind: Kind, problem: Any, gap_frac: float, seed: int) -> Result[Any]:

@@ -10,7 +10,7 @@ import pytest
 from tapas_opt.domain.result import Status
 from tapas_opt.solve import door, solve
 
-GAP_FRAC = 1e-9
+GAP_FRAC = 0.0
 
 
 @pytest.fixture(scope="module")
