@@ -45,6 +45,7 @@ UNITS: Mapping[Constraint, str] = {
     Constraint.ENDPOINT_DEMAND: "tokens/s",
     Constraint.INSTANCE_GOODPUT: "tokens/s",
     Constraint.CHANGE_BUDGET: "changes",
+    Constraint.RELOAD_LIMIT: "reloads",
     Constraint.GROUP_TOGETHER: "VMs",
     Constraint.TENANT_RESERVATION: "servers",
     Constraint.CAPACITY_BUFFER: "servers",

@@ -19,6 +19,7 @@ from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
 from tapas_opt.placement.survival.problem import Secured, Survival
+from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationPrices, ReconfigurationProblem, Stage
 from tapas_opt.routing.problem import RoutingPrices, RoutingProblem
 
@@ -338,3 +339,10 @@ def reload_limit() -> ReconfigurationProblem:
 def capping_agreed() -> ReconfigurationProblem:
     """V1 is rented by somebody who agreed to nothing: it is no instance and has no column; there is no row for that."""
     return two_instances(opaque=frozenset({"V1"}))
+
+
+def reload_limit_in_horizon() -> HorizonProblem:
+    """Before a peak in the second of two slots, one of I1 and I2 may load small; it serves nothing meanwhile."""
+    now = two_instances(reload_limit=1)
+    budgets_of_two = replace(now.budgets, slots=("s0", "s1"))
+    return HorizonProblem(replace(now, budgets=budgets_of_two), np.array([[1_000, 2_000]]))

@@ -37,7 +37,7 @@ def stories() -> dict[str, Callable[[], Any]]:
 
 def constraint_of(name: str) -> Constraint | None:
     """The constraint that a problem is called after."""
-    text = re.sub(r"_in_(placement|routing|reconfiguration)$", "", name)
+    text = re.sub(r"_in_(placement|routing|reconfiguration|horizon)$", "", name)
     return Constraint(text) if text in set(Constraint) else None
 
 

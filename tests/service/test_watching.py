@@ -12,8 +12,9 @@ from tapas_opt.control.events import OperatingMode
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.workload import Endpoint, Slo, Vm, VmKind
-from tapas_opt.errors import NotFound
+from tapas_opt.errors import InvalidInput, NotFound
 from tapas_opt.learn.models import LearnedModels
+from tapas_opt.reconfiguration.problem import Stage
 from tapas_opt.service.watching import Watch
 
 LARGE = "llama2-70b-fp16-tp8-b64-f1410"
@@ -148,6 +149,10 @@ def test_over_the_wire_plans_are_armed_and_a_watch_ends_with_the_server(start):
         assert until(lambda: any(d.acknowledged_generation == 1 for news in heard for d in news.configurations))
         assert until(lambda: len(client.armed_plans()) == 9)
         assert ("ups:U1", "ups:U2") in {plan.failures for plan in client.armed_plans()}
+        ahead = client.plan_reconfiguration(Stage.SETTLED, horizon_slots=4)
+        assert {change.slot for change in ahead.later} <= {1, 2, 3}
+        with pytest.raises(InvalidInput, match="no later slots"):
+            client.plan_reconfiguration(Stage.NOW, horizon_slots=4)
         assert server.terminate() == 0
         watching.join(10)
         assert ended.is_set()

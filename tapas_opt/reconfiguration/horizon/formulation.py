@@ -123,10 +123,11 @@ def change_budget(model: MipModel, x: Columns, problem: HorizonProblem, classes:
 def reload_limit(model: MipModel, x: Columns, problem: HorizonProblem, classes: HorizonClasses) -> None:
     """Σ_{n,c,τ: weights load in t} x_{n,c,τ} ≤ reload_limit   ∀ t."""
     if problem.now.reload_limit is not None:
-        rows = model.rows("reload_limit", problem.slots, upper=problem.now.reload_limit)
         n, c, slot, column = x.paths()
         nothing, once = np.zeros_like(column), np.ones_like(column)
         loading = problem.over_slots(nothing, nothing, once, slot, classes.reloads(n, c))
+        some = loading.any(axis=0)
+        rows = model.rows("reload_limit", problem.slots, where=some, upper=problem.now.reload_limit)
         model.add(rows, column[:, None], loading)
 
 
