@@ -1,9 +1,9 @@
 """Lower the peaks of a placement: VMs change places, or move to free servers, where that saves more than it costs.
 
 What is lowered is the cost of the VMs on their servers, and Σ weight · max(0, steps above the aim)² over all priced
-rows: a square sees every row that is above, where the peak itself sees the highest only. At first all rows of a peak
-together weigh what its rise above the aim costs. The aim is the least rise that the whole site allows
-(:mod:`tapas_opt.placement.aggregate`).
+rows: a square sees every row that is above, where the peak itself sees the highest only. At the start of each turn
+all rows of a peak together weigh a part of what its rise above the aim costs. The aim is the least rise that the whole site
+allows (:mod:`tapas_opt.placement.aggregate`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-PASSES, TRIES = 8, 24
-"""Passes over all VMs near a peak at most, and partners tried for each in a pass."""
+TURNS, PASSES, TRIES = 10, 2, 16
+"""So often weights are set anew; passes over all VMs near a peak each time; partners tried for each in a pass."""
+
+PEAKS_FRAC = 0.3
+"""All rows of a peak together weigh this part of what its rise above the aim costs: with all of it VMs went to dearer
+servers than the lower peak was worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +73,25 @@ def evened(taps: Taps, state: Evening, seed: int = 0) -> IntArray:
     _, bucket = np.unique(state.bucket, return_inverse=True)
     begin = np.concatenate([[0], np.cumsum(np.bincount(bucket))])
     buckets = (bucket.astype(np.int64), begin.astype(np.int64), np.argsort(bucket, kind="stable"))
-    kernels.even_out(
-        state.kind,
-        class_of,
-        buckets,
-        state.eligible,
-        state.cost,
-        state.gpus,
-        state.free,
-        taps.of_class,
-        taps.tap,
-        taps.row_begin,
-        _aims(taps, state),
-        state.drawn,
-        state.draw,
-        (PASSES, TRIES, seed),
-    )
+    for turn in range(TURNS):
+        made = kernels.even_out(
+            state.kind,
+            class_of,
+            buckets,
+            state.eligible,
+            state.cost,
+            state.gpus,
+            state.free,
+            taps.of_class,
+            taps.tap,
+            taps.row_begin,
+            _aims(taps, state),
+            state.drawn,
+            state.draw,
+            (PASSES, TRIES, seed + turn),
+        )
+        if not made:
+            break
     return class_of
 
 
@@ -97,6 +104,6 @@ def _aims(taps: Taps, state: Evening) -> tuple[IntArray, IntArray, FloatArray, F
         target[rows] = taps.row_before[rows] + state.aim[f] * taps.row_step[rows]
         steps = np.maximum(0.0, (state.drawn[rows] - target[rows]) / taps.row_step[rows])
         if steps.any():
-            # Σ weight · steps² = price · highest: as much as the rise above the aim costs
-            weight[rows] = price * steps.max() / (steps**2).sum() / taps.row_step[rows] ** 2.0
+            # Σ weight · steps² = PEAKS_FRAC · price · highest
+            weight[rows] = PEAKS_FRAC * price * steps.max() / (steps**2).sum() / taps.row_step[rows] ** 2.0
     return taps.row_slot, taps.row_room, target, weight

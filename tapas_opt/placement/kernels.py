@@ -188,8 +188,9 @@ def even_out(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
 ) -> int:
     """Exchange VMs, or move them to free servers, while that costs less than it saves; how many changes were made.
 
-    ``kind[vm]`` and ``class_of[vm]`` are of VMs that may move; ``bucket`` says which VMs to try first as partners: the
-    bucket of each, where buckets begin, and the VMs by bucket. ``limits`` are passes, tries a VM, and a seed.
+    ``kind[vm]`` and ``class_of[vm]`` are of VMs that may move; ``bucket`` says which VMs to try first as partners of
+    those near a peak: the bucket of each, where buckets begin, and the VMs by bucket. ``limits`` are passes, tries a
+    VM, and a seed.
     """
     passes, tries, seed = limits
     np.random.seed(seed)
@@ -206,8 +207,6 @@ def even_out(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
             concerned = False
             for place in range(of_class.shape[1]):
                 concerned |= hot[domain[of_class[k1, place]]]
-            if not concerned:
-                continue
             best, partner, to = -1e-6, -1, -1
             for trial in range(tries):
                 w2, other = -1, -1
@@ -217,7 +216,7 @@ def even_out(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
                         continue
                 else:
                     b = of_vm[v]
-                    if trial % 4 == 2:
+                    if trial % 4 == 2 or not concerned:
                         other = np.random.randint(len(kind))
                     else:
                         other = by_bucket[begin[b] + np.random.randint(begin[b + 1] - begin[b])]
@@ -231,6 +230,8 @@ def even_out(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
                 worth = float(cost[w1, k2] - cost[w1, k1])
                 if w2 >= 0:
                     worth += cost[w2, k1] - cost[w2, k2]
+                if worth >= 0.0 and not concerned:
+                    continue
                 worth += exchange(k1, w1, k2, w2, False, of_class, tap, row_begin, row, drawn, draw)
                 if worth < best:
                     best, partner, to = worth, other, k2
