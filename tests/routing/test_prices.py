@@ -32,7 +32,7 @@ def relaxation(problem) -> float:
 def test_a_limit_s_price_bounds_what_any_step_of_it_saves(random_problem):
     """z(b + δ) ≥ z(b) + price · δ for both signs of δ: budgets, and demand in tokens/s, which is 1 in its row."""
     priced = dict.fromkeys(Constraint, 0)
-    for seed in range(14):
+    for seed in range(8):
         problem = random_problem(seed)
         problem = replace(problem, prices=replace(problem.prices, peak_permille={}))
         z = relaxation(problem)
@@ -46,8 +46,8 @@ def test_a_limit_s_price_bounds_what_any_step_of_it_saves(random_problem):
                 other = stepped(problem, price.constraint, price.where, step)
                 if demand or moves(problem, other, price, step):
                     assert relaxation(other) >= z + price.price * step - 1e-6 * max(1.0, z)
-    assert priced[Constraint.ENDPOINT_DEMAND] > 8
-    assert sum(priced.values()) - priced[Constraint.ENDPOINT_DEMAND] > 8
+    assert priced[Constraint.ENDPOINT_DEMAND] > 3
+    assert sum(priced.values()) - priced[Constraint.ENDPOINT_DEMAND] > 3
 
 
 def test_a_token_that_has_to_go_to_the_second_segment_costs_what_it_costs_there(two_rows):
