@@ -2,8 +2,8 @@
 
 What is lowered is the cost of the VMs on their servers, and Σ weight · max(0, steps above the aim)² over all priced
 rows: a square sees every row that is above, where the peak itself sees the highest only. At the start of each turn
-all rows of a peak together weigh a part of what its rise above the aim costs. The aim is the least rise that the whole site
-allows (:mod:`tapas_opt.placement.aggregate`).
+all rows of a peak together weigh a part of what its rise above the aim costs. The aim is the least rise that the whole
+site allows (:mod:`tapas_opt.placement.aggregate`).
 """
 
 from __future__ import annotations
