@@ -127,8 +127,8 @@ def secured(
     only
         ``[slot]`` when the failures have to be survived; always if not given.
     forget
-        Whether failures and slots that the batch cannot touch, or that others dominate, are left out; the optimum is
-        the same.
+        Whether failures and slots that the batch cannot touch, or that others imply, are left out; for the same cost of
+        today the optimum is the same.
     """
     family, can_fill = _family(Constraint.FAILURE_SECURE, pairs, limit, draws)
     over = can_fill | (family.base > family.limit)

@@ -80,7 +80,8 @@ def test_a_plan_keeps_its_cost_as_column_values(seed, random_survival):
 def test_forgotten_failures_and_slots_change_no_optimum(seed, hours, random_survival):
     """Rows are stated only where the batch can matter and no other slot says more; all of them find the same."""
     some, everything = (random_survival(seed, vms=6, servers=7, hours=hours, forget=f) for f in (True, False))
-    assert optimum(some) == optimum(everything)
+    today = some.survival.present_cost  # chosen cheapest first, which depends on what is stated
+    assert optimum(some) == optimum(replace(everything, survival=replace(everything.survival, present_cost=today)))
 
 
 def test_slots_that_follow_from_others_have_no_rows(random_survival):
