@@ -8,6 +8,8 @@ site allows (:mod:`tapas_opt.placement.aggregate`).
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +65,11 @@ class Evening:
     price: IntArray
 
 
-def evened(taps: Taps, state: Evening, seed: int = 0) -> IntArray:
-    """``[vm]`` server class of each VM afterwards. The same seed gives the same exchanges."""
+def evened(taps: Taps, state: Evening, *, seed: int = 0, until: float = math.inf) -> IntArray:
+    """``[vm]`` server class of each VM afterwards. The same seed gives the same exchanges.
+
+    ``until`` is a `time.perf_counter` that is looked at before each turn.
+    """
     from tapas_opt.placement import kernels  # noqa: PLC0415  compiled loops take long to import
 
     class_of = state.class_of.copy()
@@ -90,7 +95,7 @@ def evened(taps: Taps, state: Evening, seed: int = 0) -> IntArray:
             state.draw,
             (PASSES, TRIES, seed + turn),
         )
-        if not made:
+        if not made or time.perf_counter() > until:
             break
     return class_of
 

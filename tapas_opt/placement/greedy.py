@@ -5,6 +5,7 @@ Budgets, temperature and peaks are judged here; every other constraint is a side
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -27,7 +28,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
-def greedy(problem: PlacementProblem, shares: Shares | None = None) -> PlacementPlan:
+def greedy(problem: PlacementProblem, shares: Shares | None = None, *, until: float = math.inf) -> PlacementPlan:
     """Place VMs by priority, the hardest first; ties go where most headroom is left.
 
     A VM stays unplaced where no server may take it, or where taking it costs more than leaving it. A group that must
@@ -38,19 +39,21 @@ def greedy(problem: PlacementProblem, shares: Shares | None = None) -> Placement
     shares
         Which kind of server each kind of VM should go to, where one of them has room
         (:mod:`tapas_opt.placement.aggregate`).
+    until
+        A `time.perf_counter` after which peaks are evened out no further.
     """
-    return _placed(problem, shares)[0]
+    return _placed(problem, shares, until)[0]
 
 
 def bounded(problem: PlacementProblem) -> tuple[PlacementPlan, float]:
     """As :func:`greedy`, and what no plan costs less than: every VM on the cheapest server that it could have alone."""
-    plan, site = _placed(problem, None)
+    plan, site = _placed(problem, None, math.inf)
     none = np.iinfo(np.int64).max
     alone = np.where(site.eligible, site.cost, none).min(axis=1, initial=none)[problem.vm_type]
     return plan, float(np.minimum(alone, problem.unplaced_price(np.arange(len(problem.vms)))).sum())
 
 
-def _placed(problem: PlacementProblem, shares: Shares | None) -> tuple[PlacementPlan, _Site]:
+def _placed(problem: PlacementProblem, shares: Shares | None, until: float) -> tuple[PlacementPlan, _Site]:
     classes = placement_classes(problem)
     site = _Site.of(problem, classes)
     if shares is not None:
@@ -58,7 +61,7 @@ def _placed(problem: PlacementProblem, shares: Shares | None) -> tuple[Placement
     for together in _in_order(problem, site.eligible @ classes.servers.size):
         _place_together(site, problem, together)
     if shares is not None:
-        site.even_out(problem, shares, classes)
+        site.even_out(problem, shares, classes, until)
     return with_relief(problem, named(problem, classes, sorted(site.class_of.items()))), site
 
 
@@ -172,7 +175,7 @@ class _Site:
         for f, peak in enumerate(classes.peaks):
             self.increase[f] = min(peak.most_increase, shares.peak_increase.get(peak.family.constraint, 0))
 
-    def even_out(self, problem: PlacementProblem, shares: Shares, classes: PlacementClasses) -> None:
+    def even_out(self, problem: PlacementProblem, shares: Shares, classes: PlacementClasses, until: float) -> None:
         """Lower the peaks by exchanging VMs that no group binds; sides are not asked, the checker will be."""
         movable = [v for v in self.class_of if problem.vm_group[v] == NONE]
         of, k = self.type_of[movable], np.array([self.class_of[v] for v in movable], dtype=np.int64)
@@ -191,7 +194,7 @@ class _Site:
             np.array(aim, dtype=np.int64),
             self.peak_price,
         )
-        self.class_of |= dict(zip(movable, evened(self.taps, state).tolist(), strict=True))
+        self.class_of |= dict(zip(movable, evened(self.taps, state, until=until).tolist(), strict=True))
 
     def best_class(self, v: int) -> tuple[int, int]:
         """The server class that raises the objective least, and by how much; :data:`NONE` if no class has room."""

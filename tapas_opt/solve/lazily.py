@@ -52,7 +52,7 @@ def solved_lazily(
     began = time.perf_counter()
     until = math.inf if search.deadline_s is None else began + search.deadline_s
     known = _Known(start, check(problem, start).objective)
-    _as_one_place(problem, search, known)
+    _as_one_place(problem, search, known, tell)
     if known.bound > -math.inf:
         tell(News(known.cost, known.bound, pickle.dumps(known.plan, pickle.HIGHEST_PROTOCOL)))
     rows, build_s, last = first_rows(problem, classes, start), 0.0, False
@@ -74,15 +74,17 @@ def solved_lazily(
     return Found(known.plan, known.bound, status, build_s, time.perf_counter() - began - build_s)
 
 
-def _as_one_place(problem: PlacementProblem, search: Search, known: _Known) -> None:
+def _as_one_place(problem: PlacementProblem, search: Search, known: _Known, tell: Tell) -> None:
     """Take the bound of the whole site as one place, and the greedy plan that follows its advice if that is better."""
-    limit_s = None if search.deadline_s is None else SHARE * search.deadline_s
+    began, limit_s = time.perf_counter(), None if search.deadline_s is None else SHARE * search.deadline_s
     advice = shares(problem, deadline_s=limit_s, seed=search.seed)
     if advice is None:
         return
     known.bound = max(known.bound, advice.bound)
+    tell(News(known.cost, known.bound, None))
     if not known.near_enough(search.gap_frac):
-        plan = greedy(problem, advice)
+        until = math.inf if limit_s is None else began + limit_s
+        plan = greedy(problem, advice, until=until)
         report = check(problem, plan)
         if report.ok and report.objective < known.cost:
             known.plan, known.cost = plan, report.objective
