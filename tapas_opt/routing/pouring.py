@@ -40,7 +40,9 @@ class Pouring:
         s = self._segments
         flat = Prices(np.zeros(len(s.demand)), np.zeros(len(s.limit_room)), np.zeros(len(s.peak_price)), 0.0)
         used, cost = self._poured(flat, 0.0)
-        bound = 0.0
+        bound = self._without_domains(flat)
+        if cost - bound <= CLOSE * cost:
+            return self._plan(used), bound
         for prices in climbed(self._problem, s):
             bound = max(bound, prices.bound)
             for part, paying in product(PEAKS, (True, False)):
@@ -66,6 +68,17 @@ class Pouring:
             kernels.poured(order, s.work, s.power, s.airflow, s.most, s.endpoint, *s.drawing, room, demand, used)
             room[:-1] += s.limit_room[:-1] - begin[:-1]
         return used, self._cost(used, demand)
+
+    def _without_domains(self, flat: Prices) -> float:
+        """A bound: the cost if domains had no limits. Then the cheapest segments are best, if serving always pays."""
+        s, p = self._segments, self._problem
+        room, demand, used = np.full(len(s.limit_room), np.inf), s.demand.copy(), np.zeros(s.work.shape)
+        order = self._order(flat, paying=False)
+        kernels.poured(order, s.work, s.power, s.airflow, s.most, s.endpoint, *s.drawing, room, demand, used)
+        lost = p.prices.unserved_tokens_per_s * p.class_tokens_per_s
+        worth = (lost / np.maximum(1e-9, p.class_work)).min(where=p.class_work > 0, initial=np.inf)
+        dearest = (s.cost / np.where(s.work > 0, s.work, 1.0)).max(where=used > 0, initial=0.0)
+        return float((used * s.cost).sum() + unserved_frac(p, demand) @ lost) if dearest <= worth else 0.0
 
     def _order(self, prices: Prices, *, paying: bool) -> IntArray:
         """Numbers of segments, cheapest a token first; ties keep an instance's own order."""
