@@ -45,7 +45,7 @@ class ToleranceCurve:
         return np.where(load <= 1.0, np.inf, np.where(load > loads[-1], 0.0, borne))
 
     def borne_frac(self, seconds: float) -> float:
-        """The highest load, as a fraction of the rating, that is borne for ``seconds`` from a fresh start; at least 1."""
+        """The highest load, as a fraction of the rating, that a fresh element bears for ``seconds``; 1 or more."""
         loads, times = np.array(self.points).T
         if seconds > times[0]:
             return 1.0

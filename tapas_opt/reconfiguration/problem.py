@@ -56,8 +56,8 @@ class Choices:
     names
         Such as ``llama2-70b-fp16-tp8-b64-f1410@0.5``, and ``parked``; exactly one choice has no configuration.
     runs_on
-        ``[hardware, choice]`` whether the hardware (or hardware and draw of an opaque VM) can run it: memory, GPU count,
-        and a profile of it.
+        ``[hardware, choice]`` whether the hardware (or hardware and draw of an opaque VM) can run it: memory, GPU
+        count, and a profile of it.
     goodput_tokens_per_s
         ``[hardware, choice]`` goodput of the configuration × load level, rounded down.
     power_w, airflow_cfm
