@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tapas_opt.client import Plan
 from tapas_opt.control import events as happened
@@ -11,6 +12,7 @@ from tapas_opt.domain.result import Mode
 from tapas_opt.domain.workload import Group, Vm
 from tapas_opt.placement import check as placement_check
 from tapas_opt.placement.problem import PlacementPlan
+from tapas_opt.placement.survival.greedy import with_relief
 from tapas_opt.reconfiguration import check as reconfiguration_check
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan
 
@@ -30,10 +32,11 @@ class Audit:
         return otherwise_s if newest_s is None else newest_s
 
     def placed(self, vms: Sequence[Vm], groups: Sequence[Group], server_of: Mapping[str, str], now_s: float) -> None:
-        """Judge a placement by the checker, then take it over."""
+        """Judge a placement by the checker, then take it over; after every failure some relief must be enough."""
         problem = self.mirror.placement_problem(vms, groups, now_s=self.now_s(now_s))
         unplaced = tuple(vm.name for vm in vms if vm.name not in server_of)
-        self._judge(placement_check.check(problem, PlacementPlan(dict(server_of), unplaced)).violations)
+        plan = with_relief(problem, PlacementPlan(dict(server_of), unplaced))
+        self._judge(placement_check.check(problem, replace(plan, shortfall={})).violations)
         self.adopted([(vm, server_of[vm.name]) for vm in vms if vm.name in server_of], groups)
 
     def adopted(self, vms: Sequence[tuple[Vm, str]], groups: Sequence[Group]) -> None:

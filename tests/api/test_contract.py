@@ -42,6 +42,7 @@ QUERIES = {
     "RankServers",
     "ListConfigurations",
     "ListArmedPlans",
+    "ListReservations",
     "WatchConfigurations",
     "Route",
     "GetRoutingTable",
