@@ -17,6 +17,7 @@ from tapas_opt.domain.result import Result
 from tapas_opt.errors import TapasError
 from tapas_opt.mip.worker import Worker
 from tapas_opt.solve import WORKER_OF, solve, solver_workers
+from tapas_opt.solve.warm import warm_up_loops
 
 __all__ = ["Case", "cases_of", "run_case", "run_cases"]
 
@@ -71,6 +72,7 @@ def run_case(case: Case) -> SolverRow:
     began = time.perf_counter()
     problem = instance(case.instance, case.making)
     state_s = time.perf_counter() - began
+    warm_up_loops()  # as the service has, before it serves
     with solver_workers() as workers:
         engine = "decomposition" if case.solver == "auto" else case.solver
         if engine in WORKER_OF:
