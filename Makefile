@@ -39,8 +39,8 @@ models: setup  ## learn models/ again from a generated history of the demo site
 	$(BIN)/tapas-opt fit --history runs/history --models models/demo --force
 
 bench: setup  ## figures, not verdicts: see docs/benchmarking.md
-	$(BIN)/python benchmarks/decisions.py
-	$(BIN)/python benchmarks/tight_rooms.py
+	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/armed_plans.py
 	$(BIN)/python benchmarks/route_pick.py
 
 lock: setup  ## pin requirements.lock anew from the floors in pyproject.toml

@@ -2,7 +2,7 @@
 
 usage: python benchmarks/armed_plans.py [SERVERS ...]      (default: 80 1000)
 
-The sites are those of `decisions.py`, so full that the loss of a UPS needs a plan. Without an armed plan, greedy is
+The sites are filled to seven tenths and so busy that the loss of a UPS needs a plan. Without an armed plan, greedy is
 timed by itself and with the solver behind it, which has its usual 0.3 s. Each figure is the least of five.
 """
 
@@ -11,8 +11,9 @@ import sys
 import time
 from dataclasses import replace
 
-from decisions import PEAK_S, controller_of, machine
-
+from tapas_opt.bench.instances import PEAK_S, Making, filled_site
+from tapas_opt.cli.bench_answer import machine
+from tapas_opt.cli.paths import demo_data, demo_models
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.mip.worker import Workers
@@ -23,7 +24,8 @@ WATTS = 5_400.0
 
 
 def busy(servers, workers):
-    controller = controller_of(servers, workers)
+    making = Making(servers, 1, demo_models(), demo_data() / "profiles.csv")
+    controller = filled_site(making, 0.7, workers=workers)
     watts = {placed.server: WATTS for placed in controller.fleet.vms.values()}
     controller.observe(Readings(PEAK_S, outdoor_c={"room1": 28.0}, server_power_w=watts))
     return controller

@@ -10,9 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from decisions import machine
-
 from tapas_opt.bench.public.runs import run
+from tapas_opt.cli.bench_answer import machine
 
 MMKP = ("a_07", "a_13", "b_07", "b_13", "c_22", "c_30", "d_39", "d_87", "d_117", "d_183")
 PACKING = (

@@ -1,6 +1,6 @@
 """Run the suites of suites.toml, each by ``tapas-opt bench``, into results/.
 
-usage: python benchmarks/run.py [NAME ...] [--data DIR]      (default: all; public data sets beside the checkout)
+usage: python benchmarks/run.py [NAME ...]      (default: all)
 """
 
 import argparse
@@ -10,29 +10,19 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-DATA = HERE.parents[1] / "shared" / "datasets"
 
 
-def command(name, suite, data):
+def command(name, suite):
     words = [sys.executable, "-m", "tapas_opt", "bench", "--out", str(HERE / "results"), "--name", name]
-    options = dict(suite)
-    if "data" in options:
-        options["path"] = str(data / options.pop("data"))
-    return words + [word for option, value in options.items() for word in (f"--{option}", str(value))]
+    return words + [word for option, value in suite.items() for word in (f"--{option}", str(value))]
 
 
 def main():
     suites = tomllib.loads((HERE / "suites.toml").read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=list(suites), choices=list(suites), metavar="NAME")
-    parser.add_argument("--data", type=Path, default=DATA)
-    asked = parser.parse_args()
-    for name in asked.names:
-        folder = suites[name].get("data")
-        if folder is not None and not (asked.data / folder).exists():
-            print(f"{name}: left out, {asked.data / folder} is not there")
-            continue
-        subprocess.run(command(name, suites[name], asked.data), check=True)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(suites))
+    for name in parser.parse_args().names or suites:
+        subprocess.run(command(name, suites[name]), check=True)
 
 
 if __name__ == "__main__":

@@ -27,12 +27,13 @@ from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint, Group, Reservation, Slo, SpreadOver, Vm, VmKind
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
+from tapas_opt.mip.worker import Workers
 from tapas_opt.placement.problem import PlacementProblem
 from tapas_opt.plant.workload import ENDPOINTS, Workload
 from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage
 from tapas_opt.routing.problem import RoutingProblem
 
-__all__ = ["INSTANCES", "PROBLEMS", "Making", "instance", "instances_of"]
+__all__ = ["INSTANCES", "PEAK_S", "PROBLEMS", "Making", "filled_site", "instance", "instances_of"]
 
 IntArray = NDArray[np.int64]
 
@@ -105,11 +106,13 @@ def instances_of(problems: list[str]) -> list[str]:
     return list(dict.fromkeys(made for name in problems for made in known[name]))
 
 
-def _controller(making: Making, filled_frac: float, settings: Settings | None = None) -> Controller:
+def filled_site(
+    making: Making, filled_frac: float, settings: Settings | None = None, workers: Workers | None = None
+) -> Controller:
     """A generated site with its endpoints, filled evenly with VMs."""
     profiles = Profiles(read_profiles(making.profiles))
     controller = Controller(
-        generate_site(making.servers), LearnedModels.load(making.models), profiles, settings=settings
+        generate_site(making.servers), LearnedModels.load(making.models), profiles, settings=settings, workers=workers
     )
     for name, configuration in ENDPOINTS.items():
         controller.apply(controller.put_endpoint(Endpoint(name, Slo(5.0, 0.5), configuration)))
@@ -123,12 +126,12 @@ def _controller(making: Making, filled_frac: float, settings: Settings | None = 
 
 def _placement_batch(making: Making) -> PlacementProblem:
     """A batch of 32 VMs onto a site filled to seven tenths, all hours of the week."""
-    return _placement(_controller(making, FILLED_FRAC, Settings(week=True)), making, BATCH)
+    return _placement(filled_site(making, FILLED_FRAC, Settings(week=True)), making, BATCH)
 
 
 def _placement_site(making: Making) -> PlacementProblem:
     """VMs for eight tenths of an empty site, the hours of the day."""
-    return _placement(_controller(making, 0.0), making, int(SITE_FILLED_FRAC * making.servers))
+    return _placement(filled_site(making, 0.0), making, int(SITE_FILLED_FRAC * making.servers))
 
 
 def _placement(controller: Controller, making: Making, count: int) -> PlacementProblem:
@@ -172,13 +175,13 @@ def _reservations(topology: Topology) -> list[Reservation]:
 
 def _routing(making: Making) -> RoutingProblem:
     """The routing plan of a site filled to seven tenths at its peak."""
-    controller = _controller(making, FILLED_FRAC)
+    controller = filled_site(making, FILLED_FRAC)
     return controller.router.problem(controller.forecast_next_hour(now_s=PEAK_S))
 
 
 def _reconfiguration(stage: Stage) -> Callable[[Making], ReconfigurationProblem]:
     def made(making: Making) -> ReconfigurationProblem:
-        controller = _controller(making, FILLED_FRAC)
+        controller = filled_site(making, FILLED_FRAC)
         failed = [Failure(FailureKind.UPS, controller.fleet.topology.upses[1])]
         return _tightened(controller.reconfiguration_problem(stage, failed, now_s=PEAK_S), making.seed)
 
