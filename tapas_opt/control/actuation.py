@@ -60,9 +60,9 @@ class Actuation:
         """Detection, decision and the fast knobs: so long every overload has to be borne."""
         return self.detect_s + self.decide_s + max(self.clock_s, self.evict_s)
 
-    def is_in_time(self, knob_s: float) -> bool:
-        """Whether a knob acts within the reaction time."""
-        return self.detect_s + self.decide_s + knob_s <= self.reaction_s
+    def is_in_time(self, knob_s: float, within_s: float) -> bool:
+        """Whether a knob acts within a time from the failure."""
+        return self.detect_s + self.decide_s + knob_s <= within_s
 
     def delay_s(self, now: Option, then: Option) -> float:
         """Detection, decision, and the slowest knob that the change needs; 0 for no change."""

@@ -13,6 +13,7 @@ from tapas_opt.budgets.numbers import BudgetFamily, Margins
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.fleet import FleetVm, VmState
 from tapas_opt.control.forecast import HOURS, Forecast, choice_name
+from tapas_opt.control.reconfiguring import AISLE_TOLERANCE_S
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.result import Constraint
@@ -31,10 +32,11 @@ BoolArray = NDArray[np.bool_]
 
 HOUR_S = 3600.0
 
-TIERS = ("slowed", "evicted", "capped")
-"""Knobs of relief, cheapest first: a SaaS instance at a lower clock, a spot VM gone, a VM slowed that agreed to it."""
+TIERS = ("slowed", "evicted", "drained", "capped")
+"""Knobs of relief, cheapest first: a SaaS instance at a lower clock, a spot VM gone, a SaaS instance whose requests go
+elsewhere, a VM slowed that agreed to it."""
 
-PRICE_PER_W = np.array([1, 2, 4])
+PRICE_PER_W = np.array([1, 2, 3, 4])
 """Cost units for each watt relieved, by tier."""
 
 SHORTFALL_PER_W = 1_000
@@ -294,30 +296,42 @@ class _Knobs:
         return np.tensordot(counts, power, axes=1), np.tensordot(counts, airflow, axes=1)
 
     def _relief(self, placed: FleetVm, hardware: int) -> tuple[IntArray, IntArray]:
-        """``[tier, slot]`` W and CFM: each knob takes what the ones before it have left above its cap."""
+        """``[tier, slot]`` W and CFM: each knob takes what the ones before it have left above its cap.
+
+        Breakers and batteries bear an overload for seconds, an aisle bears short air for longer: what is too late for
+        power may be in time for air.
+        """
+        power, _ = self._steps(placed, hardware, self._actuation.reaction_s)
+        _, airflow = self._steps(placed, hardware, AISLE_TOLERANCE_S)
+        return np.maximum(0, power[:-1] - power[1:]), np.maximum(0, airflow[:-1] - airflow[1:])
+
+    def _steps(self, placed: FleetVm, hardware: int, within_s: float) -> tuple[IntArray, IntArray]:
+        """``[tiers + 1, slot]`` W and CFM beyond idle, before any relief and after each knob that acts in time."""
         name = self._forecast.fleet.topology.hardware[hardware]
         levels = [self._forecast.gpu_power_w(placed, name, self._hours)]
         for tier in TIERS:
-            levels.append(np.minimum(levels[-1], self._cap_w(placed, name, tier)))
+            levels.append(np.minimum(levels[-1], self._cap_w(placed, name, tier, within_s)))
         idle_w, part = self._forecast.idle_gpu_power_w(name), self._forecast.gpus_frac(placed.vm, name)
         mean_w = idle_w + part * (np.concatenate(levels) - idle_w)  # over all GPUs of the server
-        drawn = self._forecast.further_draw(name, mean_w, self._warmest_c[hardware])
-        power, airflow = (amount.reshape(len(levels), -1) for amount in drawn)
-        return np.maximum(0, power[:-1] - power[1:]), np.maximum(0, airflow[:-1] - airflow[1:])
+        power, airflow = self._forecast.further_draw(name, mean_w, self._warmest_c[hardware])
+        return power.reshape(len(levels), -1), airflow.reshape(len(levels), -1)
 
-    def _cap_w(self, placed: FleetVm, hardware: str, tier: str) -> float:
+    def _cap_w(self, placed: FleetVm, hardware: str, tier: str, within_s: float) -> float:
         """Mean GPU power that a knob holds a VM to in time; infinite where it may not or cannot be used."""
         vm, actuation, site = placed.vm, self._actuation, self._forecast.fleet.topology.site
-        if tier == "evicted":
-            in_time = vm.spot and actuation.is_in_time(actuation.evict_s)
-            return self._forecast.idle_gpu_power_w(hardware) if in_time else np.inf
-        if tier == "capped":
-            agreed = vm.kind is VmKind.IAAS and vm.capping_agreed and actuation.is_in_time(actuation.out_of_band_s)
-            return CAPPED_FRAC * site.hardware[hardware].gpu_max_power_w if agreed else np.inf
         profile, level = self._forecast.running(placed, hardware)
-        if vm.kind is not VmKind.SAAS or profile is None:
-            return np.inf
-        return self._slowed_w(profile, level, hardware)
+        serves = vm.kind is VmKind.SAAS and profile is not None
+        knob_s, may, cap_w = {
+            "slowed": (0.0, serves, np.inf if profile is None else self._slowed_w(profile, level, hardware)),
+            "evicted": (actuation.evict_s, vm.spot, self._forecast.idle_gpu_power_w(hardware)),
+            "drained": (actuation.drain_s, serves, self._forecast.idle_gpu_power_w(hardware)),
+            "capped": (
+                actuation.out_of_band_s,
+                vm.kind is VmKind.IAAS and vm.capping_agreed,
+                CAPPED_FRAC * site.hardware[hardware].gpu_max_power_w,
+            ),
+        }[tier]
+        return cap_w if may and actuation.is_in_time(knob_s, within_s) else np.inf
 
     def _slowed_w(self, profile: Profile, level: float, hardware: str) -> float:
         """Least power at full load of a configuration that differs by no more than its clock."""
