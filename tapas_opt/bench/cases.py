@@ -7,16 +7,17 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from tapas_opt.bench.instances import Making, instance
+from tapas_opt.bench.plain import PLAIN, plain
 from tapas_opt.bench.rows import SolverRow
 from tapas_opt.domain.result import Result
 from tapas_opt.errors import TapasError
 from tapas_opt.mip.worker import Worker
-from tapas_opt.solve import WORKER_OF, solve, solver_workers
+from tapas_opt.solve import KINDS, WORKER_OF, solve, solver_workers
 from tapas_opt.solve.warm import warm_up_loops
 
 __all__ = ["Case", "cases_of", "run_case", "run_cases"]
@@ -64,7 +65,7 @@ def run_cases(cases: Sequence[Case], progress: Progress) -> Iterator[SolverRow]:
             try:
                 yield worker.run(run_case, case, deadline_s=limit_s)
             except TapasError as error:
-                yield _failed(case, error)
+                yield _failed(case, str(error))
 
 
 def run_case(case: Case) -> SolverRow:
@@ -72,6 +73,8 @@ def run_case(case: Case) -> SolverRow:
     began = time.perf_counter()
     problem = instance(case.instance, case.making)
     state_s = time.perf_counter() - began
+    if case.solver in PLAIN:
+        return _plain_row(case, problem, state_s)
     warm_up_loops()  # as the service has, before it serves
     with solver_workers() as workers:
         engine = "decomposition" if case.solver == "auto" else case.solver
@@ -88,6 +91,39 @@ def run_case(case: Case) -> SolverRow:
         )
         total_s = time.perf_counter() - began
     return _row(case, problem, result, state_s, total_s)
+
+
+def _plain_row(case: Case, problem: Any, state_s: float) -> SolverRow:
+    """A general solver by itself."""
+    warm_up_loops()
+    began = time.perf_counter()
+    answer = plain(problem, case.solver, case.deadline_s, case.gap_frac, case.making.seed)
+    total_s = time.perf_counter() - began
+    row = _failed(case, str(answer.outcome.status))
+    if answer.plan is not None:
+        report = KINDS[type(problem)].check.check(problem, answer.plan)
+        negligible = getattr(problem, "negligible_cost", 0.0)
+        row = replace(
+            row,
+            answered_by=case.solver,
+            objective=report.objective,
+            gap_frac=(report.objective - answer.outcome.bound) / max(1e-9, abs(report.objective)),
+            checker="ok" if report.ok else str(report.violations[0]),
+            first_feasible_s=_known(answer.first_feasible_s),
+            within_1pct_s=_known(answer.within_s(0.01, negligible)),
+            note="",
+        )
+    return replace(
+        row,
+        status=answer.outcome.status,
+        bound=answer.outcome.bound,
+        state_s=state_s,
+        build_s=answer.build_s,
+        solve_s=answer.outcome.solve_s,
+        total_s=total_s,
+        overrun_s=max(0.0, total_s - case.deadline_s),
+        peak_rss_mb=_peak_rss_mb(),
+    )
 
 
 def _row(case: Case, problem: Any, result: Result[Any], state_s: float, total_s: float) -> SolverRow:
@@ -117,7 +153,7 @@ def _row(case: Case, problem: Any, result: Result[Any], state_s: float, total_s:
     )
 
 
-def _failed(case: Case, error: TapasError) -> SolverRow:
+def _failed(case: Case, note: str) -> SolverRow:
     return SolverRow(
         problem=case.instance,
         instance=f"{case.instance}/{case.making.servers}/{case.making.seed}",
@@ -132,7 +168,7 @@ def _failed(case: Case, error: TapasError) -> SolverRow:
         bound=None,
         gap_frac=None,
         checker="no plan",
-        note=str(error),
+        note=note,
     )
 
 

@@ -171,13 +171,15 @@ def _suite_faults(suite: str, path: Path | None) -> Iterator[Fault]:
 
 
 def _solver_faults(solvers: Sequence[str]) -> Iterator[Fault]:
+    from tapas_opt.bench.plain import PLAIN
     from tapas_opt.solve import SOLVERS
 
+    known = (*SOLVERS, *PLAIN)
     if not solvers:
-        yield Fault("solver", f"none is named; there are {', '.join(SOLVERS)}")
+        yield Fault("solver", f"none is named; there are {', '.join(known)}")
     for name in solvers:
-        if name not in SOLVERS:
-            yield Fault("solver", f"{name!r} does not exist; there are {', '.join(SOLVERS)}")
+        if name not in known:
+            yield Fault("solver", f"{name!r} does not exist; there are {', '.join(known)}")
 
 
 def _size_faults(servers: Sequence[str]) -> Iterator[Fault]:

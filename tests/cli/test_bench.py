@@ -93,6 +93,17 @@ def test_solvers_are_compared_on_generated_problems_with_bound_and_checker_besid
     assert names == {f"routing-reconfiguration-now.{kind}" for kind in ("json", "csv", "html")}
 
 
+def test_a_general_solver_by_itself_gets_neither_plan_nor_bound(tapas):
+    code, out, _ = tapas(
+        *("bench", "--problem", "reconfiguration-now", "--servers", "40", "--solver", "plain-highs", "--json")
+    )
+    assert code == 0
+    (row,) = json.loads(out)["rows"]
+    assert (row["answered_by"], row["checker"]) == ("plain-highs", "ok")
+    assert row["bound"] <= row["objective"]
+    assert row["first_feasible_s"] <= row["within_1pct_s"] <= row["total_s"]
+
+
 def test_a_person_sees_one_line_a_case(tapas):
     code, out, _ = tapas("bench", "--problem", "routing", "--servers", "40", "--solver", "greedy", "--deadline", "5")
     assert code == 0
