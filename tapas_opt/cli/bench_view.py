@@ -33,6 +33,10 @@ _SOLVERS = (
 """Columns shown of solvers, and their headings."""
 
 
+_WIDE = 1e9
+"""Objectives from here on are shown by their leading figures: the table has to fit a page."""
+
+
 def show_solvers(data: Mapping[str, Any]) -> None:
     """One line a row: never a time without the gap and the checker's word beside it."""
     from rich.box import SIMPLE
@@ -55,7 +59,7 @@ def _solver_cell(name: str, value: object) -> str:
     if name.endswith("_frac") and isinstance(value, float):
         return f"{value:.3%}"
     if name == "objective" and isinstance(value, float):
-        return f"{value:,.0f}"
+        return f"{value:,.0f}" if abs(value) < _WIDE else f"{value:.5e}"
     if name == "peak_rss_mb" and isinstance(value, float):
         return f"{value:,.0f}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
