@@ -83,8 +83,9 @@ def solver_headline(rows: Sequence[Row]) -> str:
         f"{solver} on {sum(row['within_1pct_s'] is not None for row in own)} of {len(own)}"
         for solver, own in _by_solver(rows).items()
     ]
-    refused = [row for row in rows if row["checker"] != "ok"]
-    checked = "the checker accepted every plan" if not refused else f"the checker refused {len(refused)} plans"
+    refused = sum(row["objective"] is not None and row["checker"] != "ok" for row in rows)
+    plans = "1 plan" if refused == 1 else f"{refused} plans"
+    checked = f"the checker refused {plans}" if refused else "the checker accepted every plan"
     return f"Within 1 % of its bound: {listed(near)}; {checked}."
 
 
@@ -128,7 +129,7 @@ def _steps(curves: Mapping[str, Sequence[float]], least: float) -> Any:
         reached = sorted(value for value in values if math.isfinite(value))
         x = [least, *reached, most]
         y = [0.0, *((i + 1) / len(values) for i in range(len(reached))), len(reached) / len(values)]
-        line = {"shape": "hv", "color": _COLOURS.get(solver, _OTHER), "width": 2}
+        line = {"shape": "hv", "color": _COLOURS.get(solver.removeprefix("plain-"), _OTHER), "width": 2}
         figure.add_scatter(x=x, y=y, mode="lines", name=plain(solver), line=line, hovertemplate="%{y:.0%}")
     figure.update_yaxes(range=[0, 1.03], tickformat=".0%", title_text="share of instances")
     return figure

@@ -49,7 +49,7 @@ def test_the_headline_counts_and_names_refused_plans():
     assert solver_headline(ROWS) == (
         "Within 1 % of its bound: auto on 2 of 2 and highs on 1 of 2; the checker accepted every plan."
     )
-    assert "refused 1 plans" in solver_headline([row("a", "auto", 0.5, checker="row 1: 3 W too much")])
+    assert "refused 1 plan." in solver_headline([row("a", "auto", 0.5, checker="row 1: 3 W too much")])
 
 
 def test_a_page_is_drawn_by_a_browser_and_names_cannot_act(tmp_path, drawn):
