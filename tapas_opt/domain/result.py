@@ -33,6 +33,7 @@ class Constraint(StrEnum):
     UPS_POWER_CAPACITY = "ups_power_capacity"
     AISLE_AIRFLOW_CAPACITY = "aisle_airflow_capacity"
     AISLE_HEAT_CAPACITY = "aisle_heat_capacity"
+    CVAR_BUDGET = "cvar_budget"
     VM_PLACED_ONCE = "vm_placed_once"
     SERVER_GPU_CAPACITY = "server_gpu_capacity"
     GPU_TEMPERATURE_LIMIT = "gpu_temperature_limit"

@@ -6,8 +6,8 @@ added up, slot by slot (those of domains that reach over several places over all
 
     Σ_d Σ share[s,d] · draw · x ≤ Σ_d room[d,t],      Σ_d Σ share · draw · x − (Σ_d step[d,t]) · peak ≤ Σ_d room[d,t]
 
-over the domains that a VM could come to. What all rows allow their sum allows; groups, promises and survival are left
-out, and cost nothing less than 0; of servers that are taken as one the smallest share counts: the optimum is a bound.
+over the domains that a VM could come to. What all rows allow their sum allows; groups, promises, survival and CVaR are
+left out, and cost nothing less than 0; of servers that are taken as one the smallest share counts: this is a bound.
 The model has some hundred columns, however many servers there are. On large sites, where VMs are many and domains of a
 place alike, its optimum is nearly what a plan costs; where single domains bind it is worth little.
 """
@@ -194,7 +194,7 @@ def _peak_column(model: MipModel, problem: PlacementProblem, family: BudgetFamil
     if not price or not family.domains:
         return None
     highest = int((-(-family.limit // _step(family))).max(initial=0))
-    most = max(0, highest - _present(family))
+    most = np.inf if family.constraint in problem.judged_by_days else max(0, highest - _present(family))
     return int(model.columns(f"peak {family.constraint}", [""], upper=most, cost=price)[0])
 
 
@@ -217,8 +217,9 @@ def _rows(
 ) -> None:
     """The rows of some domains of a family, added up; ``drawn`` is ``[w, k, slot]``."""
     slots = problem.budgets.slots
-    rows = model.rows(family.constraint, slots, upper=family.room[domains].sum(axis=0))
-    model.add(rows, assign[:, :, None], drawn)
+    if family.constraint not in problem.judged_by_days:
+        rows = model.rows(family.constraint, slots, upper=family.room[domains].sum(axis=0))
+        model.add(rows, assign[:, :, None], drawn)
     if peak is not None:
         step = _step(family)
         room = (step * _present(family) - family.base)[domains].sum(axis=0)

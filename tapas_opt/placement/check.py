@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.check_hosts import free_part, gpus_held, more_left_over, parts_violations, spare_gpus_cost
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.check import PromiseBarriers, promise_bindings, promise_violations
+from tapas_opt.placement.scenarios.check import DayBarriers, cvar_bindings, cvar_violations
 from tapas_opt.placement.survival.check import ReliefLeft, survival_terms, survival_violations
 
 __all__ = ["binding", "check", "why_not"]
@@ -42,6 +44,7 @@ def check(problem: PlacementProblem, plan: PlacementPlan) -> CheckReport:
         *_group_all_or_nothing(problem, placed),
         *promise_violations(problem, placed),
         *_budget_violations(problem, placed),
+        *cvar_violations(problem, placed),
         *survival_violations(problem, plan, placed),
     ]
     return CheckReport(tuple(violations), _terms(problem, placed) | survival_terms(problem, plan))
@@ -51,7 +54,12 @@ def binding(problem: PlacementProblem, plan: PlacementPlan) -> tuple[Binding, ..
     """Budgets with little left, negative where running VMs alone are over, and places where a group is full."""
     placed = _placed(problem, plan)
     servers, power_w, airflow_cfm = _draws(problem, placed)
-    return (*binding_budgets(problem.budgets, power_w, airflow_cfm, servers), *_full_places(problem, placed))
+    stated = [family for family in problem.budgets.families if family.constraint not in problem.judged_by_days]
+    return (
+        *binding_budgets(replace(problem.budgets, families=tuple(stated)), power_w, airflow_cfm, servers),
+        *cvar_bindings(problem, placed),
+        *_full_places(problem, placed),
+    )
 
 
 def why_not(problem: PlacementProblem, plan: PlacementPlan) -> tuple[Rejection, ...]:
@@ -83,7 +91,7 @@ def _draws(problem: PlacementProblem, placed: Placed) -> tuple[IntArray, IntArra
 
 def _budget_violations(problem: PlacementProblem, placed: Placed) -> Iterator[Violation]:
     servers, power_w, airflow_cfm = _draws(problem, placed)
-    yield from budget_violations(problem.budgets.tolerating_present_excess(), power_w, airflow_cfm, servers=servers)
+    yield from budget_violations(problem.judged_by_slots, power_w, airflow_cfm, servers=servers)
 
 
 def _vm_placed_once(problem: PlacementProblem, plan: PlacementPlan) -> Iterator[Violation]:
@@ -211,6 +219,7 @@ class _Rejections:
         self._families = problem.budgets.tolerating_present_excess().families
         self._room = [f.limit - loads(f, f.counted(power_w, airflow_cfm), servers) for f in self._families]
         self._relief = ReliefLeft(problem, self._placed)
+        self._days = DayBarriers(problem, self._placed)
         self._answers: dict[tuple[int, ...], Reasons] = {}
 
     def of(self, v: int) -> Iterator[Rejection]:
@@ -265,6 +274,8 @@ class _Rejections:
                 at_none = (np.zeros(len(servers)), unit)
                 found.setdefault(constraint, at_none)[0][n] = missing
         for f, family in enumerate(self._families):
+            if family.constraint in p.judged_by_days:
+                continue
             found[family.constraint] = (self._shortfall(kind, servers, f), family.unit)
         return found
 
@@ -274,6 +285,9 @@ class _Rejections:
         missing, unit = self._relief.missing(v, s)
         if missing > 0:
             found[Constraint.FAILURE_SECURE] = (missing, unit)
+        over, unit = self._days.missing(v, s)
+        if over > 0:
+            found[Constraint.CVAR_BUDGET] = (over, unit)
         return found
 
     def _shortfall(self, kind: int, servers: IntArray, f: int) -> FloatArray:

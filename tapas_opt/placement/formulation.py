@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.formulation import Draw, add_budgets, add_draw
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
+from tapas_opt.domain.topology import NONE
 from tapas_opt.mip.model import ABSENT, MipArrays, MipModel
 from tapas_opt.placement.naming import named
 from tapas_opt.placement.problem import Peak, PlacementClasses, PlacementPlan, PlacementProblem
@@ -24,6 +25,7 @@ from tapas_opt.placement.promises.formulation import (
     promise_columns,
     set_promises,
 )
+from tapas_opt.placement.scenarios.formulation import TailColumns, add_tails, set_tails, tail_columns
 from tapas_opt.placement.spare import SpareColumns, server_gpu_capacity, set_spare, spare_columns
 from tapas_opt.placement.survival.formulation import (
     SurvivalColumns,
@@ -47,6 +49,7 @@ def formulate(problem: PlacementProblem, classes: PlacementClasses) -> MipArrays
     _vm_placed_once(model, x, classes)
     server_gpu_capacity(model, x.spare, x.assign, problem, classes)
     add_budgets(model, classes.budgets, draw)
+    add_tails(model, x.tails, problem.scenarios, classes.tails, classes.budgets.slots, draw)
     _group_spread(model, x, problem, classes)
     _group_all_or_nothing(model, x, problem, classes)
     add_promises(model, x.promises, x.assign, problem, classes)
@@ -83,6 +86,7 @@ def encode(problem: PlacementProblem, classes: PlacementClasses, plan: Placement
     set_spare(x.spare, problem, classes, plan, values)
     set_promises(x.promises, problem, classes, plan, values)
     set_declared(problem, x.survival, plan, classes.budgets.slots, values)
+    set_tails(x.tails, classes.tails, _drawn_by_day(problem, classes, placed, servers), values)
     return values
 
 
@@ -90,7 +94,7 @@ def encode(problem: PlacementProblem, classes: PlacementClasses, plan: Placement
 class _Columns:
     """Column numbers: ``assign[w, k]`` and ``unplaced[w]`` of VM and server classes, and one each peak and group.
 
-    ``survival`` are those of failures, where they are to be survived.
+    ``survival`` are those of failures, where they are to be survived; ``tails`` those of budgets judged by days.
     """
 
     assign: IntArray
@@ -100,6 +104,7 @@ class _Columns:
     spare: SpareColumns
     promises: PromiseColumns
     survival: SurvivalColumns | None
+    tails: tuple[TailColumns, ...]
 
 
 def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClasses) -> _Columns:
@@ -141,6 +146,7 @@ def _columns(model: MipModel, problem: PlacementProblem, classes: PlacementClass
         spare=spare_columns(model, problem, classes, eligible),
         promises=promise_columns(model, problem, classes),
         survival=survival_columns(model, problem, classes, eligible),
+        tails=tail_columns(model, problem.scenarios, classes.tails, classes.budgets.slots),
     )
 
 
@@ -212,6 +218,25 @@ def _increase(problem: PlacementProblem, peak: Peak, placed: IntArray, servers: 
     np.add.at(draw, servers, by_unit[problem.vm_type[placed], problem.server_hardware[servers]])
     over = peak.family.drawn_permille(draw) - PERMILLE * peak.room
     return int((-(-over // (PERMILLE * peak.step))).max(initial=0))
+
+
+def _drawn_by_day(
+    problem: PlacementProblem, classes: PlacementClasses, placed: IntArray, servers: IntArray
+) -> tuple[IntArray, ...]:
+    """``[domain, day · slot]`` thousandths that VMs ``placed`` on ``servers`` draw, for each family judged by days."""
+    if problem.scenarios is None:
+        return ()
+    power, airflow = problem.scenarios.type_power_w, problem.scenarios.type_airflow_cfm
+    kind, hardware = problem.vm_type[placed], problem.server_hardware[servers]
+    found = []
+    for tail in classes.tails:
+        by_vm = tail.family.counted(power, airflow)[kind, hardware].reshape(len(placed), tail.family.base.shape[1])
+        drawn = np.zeros_like(tail.family.base)
+        for member, share in zip(tail.family.member[servers].T, tail.family.share_permille[servers].T, strict=True):
+            inside = member != NONE
+            np.add.at(drawn, member[inside], by_vm[inside] * share[inside, None])
+        found.append(drawn)
+    return tuple(found)
 
 
 def _members(problem: PlacementProblem, classes: PlacementClasses, group: int) -> IntArray:

@@ -60,7 +60,8 @@ def _placed(problem: PlacementProblem, shares: Shares | None, until: float) -> t
         site.follow(shares, classes)
     for together in _in_order(problem, site.eligible @ classes.servers.size):
         _place_together(site, problem, together)
-    bound_by_others = problem.promises is not None or (problem.survival is not None and problem.survival.parts)
+    failures = problem.survival is not None and problem.survival.parts
+    bound_by_others = problem.promises is not None or failures or problem.scenarios is not None
     if shares is not None and not bound_by_others:
         site.even_out(problem, shares, classes, until)
     return with_relief(problem, named(problem, classes, sorted(site.class_of.items()))), site
@@ -177,7 +178,7 @@ class _Site:
             self.increase[f] = min(peak.most_increase, shares.peak_increase.get(peak.family.constraint, 0))
 
     def even_out(self, problem: PlacementProblem, shares: Shares, classes: PlacementClasses, until: float) -> None:
-        """Lower the peaks by exchanging VMs that no group binds. Sides are not asked: not for promises or survival."""
+        """Lower the peaks by exchanging VMs that no group binds. Sides are not asked."""
         movable = [v for v in self.class_of if problem.vm_group[v] == NONE]
         of, k = self.type_of[movable], np.array([self.class_of[v] for v in movable], dtype=np.int64)
         aim = [min(peak.most_increase, shares.peak_increase.get(peak.family.constraint, 0)) for peak in classes.peaks]

@@ -36,16 +36,19 @@ class Rows:
         Per family of the classes' budgets, and per peak, ``[domain, slot]``.
     survival
         Per part ``[failure, slot]``.
+    tails
+        Per family judged by days ``[domain, slot]``: the row of the worst days and those of all days.
     """
 
     budgets: tuple[BoolArray, ...]
     peaks: tuple[BoolArray, ...]
     survival: tuple[BoolArray, ...]
+    tails: tuple[BoolArray, ...]
 
     @property
     def count(self) -> int:
-        """How many rows, those of a failure counted as one a slot."""
-        return int(sum(kept.sum() for kept in (*self.budgets, *self.peaks, *self.survival)))
+        """How many rows, those of a failure, or of all days, counted as one a slot."""
+        return int(sum(kept.sum() for kept in (*self.budgets, *self.peaks, *self.survival, *self.tails)))
 
     def joined(self, other: Rows) -> Rows:
         """The rows of both."""
@@ -53,6 +56,7 @@ class Rows:
             tuple(a | b for a, b in zip(self.budgets, other.budgets, strict=True)),
             tuple(a | b for a, b in zip(self.peaks, other.peaks, strict=True)),
             tuple(a | b for a, b in zip(self.survival, other.survival, strict=True)),
+            tuple(a | b for a, b in zip(self.tails, other.tails, strict=True)),
         )
 
 
@@ -63,6 +67,7 @@ def first_rows(problem: PlacementProblem, classes: PlacementClasses, plan: Place
         tuple(_tightest(f.needs_row, placed.drawn(f) - PERMILLE * f.room) for f in classes.budgets.families),
         tuple(_tightest(peak.can_rise, _steps(peak, placed)) for peak in classes.peaks),
         tuple(_tightest(part.stated, _need(part, placed)) for part in _parts(problem)),
+        tuple(_tightest(tail.can_bind, tail.excess(placed.drawn_by_day(tail.family))) for tail in classes.tails),
     )
 
 
@@ -77,7 +82,10 @@ def thinned(
     peaks = tuple(
         replace(peak, can_rise=peak.can_rise & kept) for peak, kept in zip(classes.peaks, rows.peaks, strict=True)
     )
-    thin = replace(classes, budgets=replace(classes.budgets, families=families), peaks=peaks)
+    tails = tuple(
+        replace(tail, can_bind=tail.can_bind & kept) for tail, kept in zip(classes.tails, rows.tails, strict=True)
+    )
+    thin = replace(classes, budgets=replace(classes.budgets, families=families), peaks=peaks, tails=tails)
     if problem.survival is None:
         return problem, thin
     parts = tuple(
@@ -105,7 +113,7 @@ def more_rows(problem: PlacementProblem, classes: PlacementClasses, rows: Rows, 
     Where the plan is within all rows and costs what the stated ones say, there are none: ``count`` is 0.
     """
     placed = _Placed.of(problem, plan)
-    budgets, peaks, survival = [], [], []
+    budgets, peaks, survival, tails = [], [], [], []
     for family, kept in zip(classes.budgets.families, rows.budgets, strict=True):
         over = placed.drawn(family) - PERMILLE * family.room
         budgets.append(_tightest(family.needs_row & ~kept & (over > 0), over))
@@ -115,7 +123,10 @@ def more_rows(problem: PlacementProblem, classes: PlacementClasses, rows: Rows, 
         peaks.append(_tightest(peak.can_rise & ~kept & (steps > known), steps))
     for part, kept in zip(_parts(problem), rows.survival, strict=True):
         survival.append(_dearer(problem, part, kept, placed))
-    return Rows(tuple(budgets), tuple(peaks), tuple(survival))
+    for tail, kept in zip(classes.tails, rows.tails, strict=True):
+        over = tail.excess(placed.drawn_by_day(tail.family))
+        tails.append(_tightest(tail.can_bind & ~kept & (over > 0), over))
+    return Rows(tuple(budgets), tuple(peaks), tuple(survival), tuple(tails))
 
 
 def _parts(problem: PlacementProblem) -> tuple[Secured, ...]:
@@ -209,8 +220,18 @@ class _Placed:
 
     def drawn(self, family: BudgetFamily, look: IntArray | None = None) -> IntArray:
         """``[domain, slot]`` thousandths drawn by placed VMs; ``look`` is ``[server]`` where members are by look."""
-        by_type = family.counted(self.problem.type_power_w, self.problem.type_airflow_cfm)
-        by_kind = by_type.reshape(-1, by_type.shape[-1])
+        return self._summed(family, family.counted(self.problem.type_power_w, self.problem.type_airflow_cfm), look)
+
+    def drawn_by_day(self, family: BudgetFamily) -> IntArray:
+        """``[domain, day · slot]`` thousandths, as :meth:`drawn`, for a family that is judged by days."""
+        days = self.problem.scenarios
+        by_type = (
+            self.problem.type_power_w if days is None else family.counted(days.type_power_w, days.type_airflow_cfm)
+        )
+        return self._summed(family, by_type, None)
+
+    def _summed(self, family: BudgetFamily, by_type: IntArray, look: IntArray | None) -> IntArray:
+        by_kind = by_type.reshape(-1, family.base.shape[1])
         on = self.server if look is None else look[self.server]
         count = np.zeros((len(family.domains), len(by_kind)))
         for member, share in zip(family.member[on].T, family.share_permille[on].T, strict=True):

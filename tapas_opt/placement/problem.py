@@ -16,6 +16,7 @@ from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.hosts import Hosts
 from tapas_opt.placement.promises.numbers import Promises, TogetherIn
+from tapas_opt.placement.scenarios.problem import Scenarios, Tail, tails
 from tapas_opt.placement.survival.problem import Survival
 
 __all__ = [
@@ -120,6 +121,8 @@ class PlacementProblem:
         Servers that are kept back for tenants and for failover.
     survival
         What each failure asks for, where that is to be secured.
+    scenarios
+        Recent days, of which the worst have to keep some of the budgets instead of every slot by itself.
     """
 
     vms: tuple[str, ...]
@@ -141,6 +144,18 @@ class PlacementProblem:
     vm_spot: BoolArray | None = None
     promises: Promises | None = None
     survival: Survival | None = None
+    scenarios: Scenarios | None = None
+
+    @property
+    def judged_by_days(self) -> frozenset[Constraint]:
+        """Budgets that stand by CVaR; the others stand by their quantile, slot by slot."""
+        return frozenset() if self.scenarios is None else self.scenarios.constraints
+
+    @property
+    def judged_by_slots(self) -> BudgetNumbers:
+        """The other budgets, in which present excess is tolerated."""
+        by_slots = [family for family in self.budgets.families if family.constraint not in self.judged_by_days]
+        return replace(self.budgets, families=tuple(by_slots)).tolerating_present_excess()
 
     @property
     def is_spot(self) -> BoolArray:
@@ -248,7 +263,8 @@ class PlacementClasses:
 
     ``budgets`` tolerates present excess, forgets domains that this batch can neither fill nor bring to the peak, so
     that more servers are alike, and has rows only for slots that no other slot implies; ``peaks`` are its priced
-    families; ``promises`` forgets places that the batch cannot bring short. A class is named after its first member.
+    families, and ``tails`` those judged by days, which have no other rows; ``promises`` forgets places that the batch
+    cannot bring short. A class is named after its first member.
     """
 
     vms: Classes
@@ -258,6 +274,7 @@ class PlacementClasses:
     budgets: BudgetNumbers
     peaks: tuple[Peak, ...]
     promises: Promises
+    tails: tuple[Tail, ...] = ()
 
 
 def placement_classes(problem: PlacementProblem) -> PlacementClasses:
@@ -266,12 +283,16 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
     tolerant = problem.budgets.tolerating_present_excess()
     draws = _draws(problem)
     peaks = [
-        _peak(f, most, f.counted(*draws), problem.prices)
+        _peak(f, most, f.counted(*draws), problem.prices, within_limit=f.constraint not in problem.judged_by_days)
         for f in tolerant.families
         if problem.prices.peak_permille.get(f.constraint)
     ]
+    found = tails(problem.scenarios, problem.budgets.families, _most_drawn_by_day(problem))
     watched = {peak.family.constraint: np.asarray(peak.can_rise.any(axis=1)) for peak in peaks}
-    budgets = without_dominated(tolerant.without_slack(most, watched), *draws)
+    for tail in found:
+        name = tail.family.constraint
+        watched[name] = np.asarray(watched.get(name, False) | tail.can_bind.any(axis=1))
+    budgets = without_dominated(_by_slots(problem, tolerant.without_slack(most, watched)), *draws)
     families = {family.constraint: family for family in budgets.families}
     promises = _promises(problem)
     vm_keys = [problem.vm_type, problem.vm_priority, problem.vm_group, problem.is_spot, promises.vm_tenant]
@@ -285,12 +306,26 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
         budgets=budgets,
         peaks=tuple(replace(peak, family=families[peak.family.constraint]) for peak in peaks),
         promises=promises,
+        tails=tuple(replace(tail, family=_drawn_on_by(families, tail.family)) for tail in found),
     )
 
 
 def coolest_first(problem: PlacementProblem, servers: IntArray) -> list[int]:
     """The servers by falling ceiling, then in file order."""
     return [int(s) for s in servers[np.argsort(-problem.server_ceiling_w[servers], kind="stable")]]
+
+
+def _by_slots(problem: PlacementProblem, budgets: BudgetNumbers) -> BudgetNumbers:
+    """Budgets that are judged by days have no rows slot by slot."""
+    by_days = problem.judged_by_days
+    families = (replace(f, can_bind=f.needs_row & (f.constraint not in by_days)) for f in budgets.families)
+    return replace(budgets, families=tuple(families)) if by_days else budgets
+
+
+def _drawn_on_by(families: Mapping[Constraint, BudgetFamily], family: BudgetFamily) -> BudgetFamily:
+    """With the domains forgotten that are forgotten there."""
+    of = families[family.constraint]
+    return replace(family, member=of.member, share_permille=of.share_permille)
 
 
 def _promises(problem: PlacementProblem) -> Promises:
@@ -325,6 +360,15 @@ def _draws(problem: PlacementProblem) -> tuple[IntArray, IntArray]:
     return problem.type_power_w[asked][fits], problem.type_airflow_cfm[asked][fits]
 
 
+def _most_drawn_by_day(problem: PlacementProblem) -> MostDrawn | None:
+    """As :func:`_most_drawn`, the slots of one day after those of another; None where nothing is judged by days."""
+    if problem.scenarios is None:
+        return None
+    power, airflow = problem.scenarios.type_power_w, problem.scenarios.type_airflow_cfm
+    flat = (*problem.type_fits.shape, -1)
+    return _most_drawn(replace(problem, type_power_w=power.reshape(flat), type_airflow_cfm=airflow.reshape(flat)))
+
+
 def _most_drawn(problem: PlacementProblem) -> MostDrawn:
     """The most that VMs could make each available server draw, by kinds of servers, and the whole batch together."""
     asked = np.bincount(problem.vm_type, minlength=len(problem.type_fits))
@@ -351,10 +395,13 @@ def _most_by_kind(problem: PlacementProblem, draw: IntArray, servers: IntArray) 
     return most
 
 
-def _peak(family: BudgetFamily, most: MostDrawn, draw: IntArray, prices: PlacementPrices) -> Peak:
+def _peak(
+    family: BudgetFamily, most: MostDrawn, draw: IntArray, prices: PlacementPrices, *, within_limit: bool
+) -> Peak:
     step = np.maximum(1, family.limit // PERMILLE)
     present = int((-(-family.base // step)).max(initial=0))
-    highest = int((-(-family.limit // step)).max(initial=0))
+    most_load = family.limit if within_limit else family.base - (-most.on(family) // PERMILLE)
+    highest = int((-(-most_load // step)).max(initial=0))
     room = step * present - family.base
     can_rise = undominated(np.asarray(most.on(family) > PERMILLE * room), room, draw, step)
     price = prices.peak_permille[family.constraint]

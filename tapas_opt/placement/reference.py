@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tapas_opt.budgets.reference import Term, add_budgets, drawn
 from tapas_opt.placement.problem import Peak, PlacementClasses, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.reference import Taking, add_promises, may_join
+from tapas_opt.placement.scenarios.reference import Share, add_tails
 from tapas_opt.placement.survival.reference import Candidate, add_survival
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def reference(problem: PlacementProblem, classes: PlacementClasses) -> pyo.Concr
     _vm_placed_once(m, i)
     _server_gpu_capacity(m, i)
     add_budgets(m, classes.budgets, terms)
+    add_tails(m, problem.scenarios, classes.tails, classes.budgets.slots, _shares(m, i, problem))
     _group_spread(m, i)
     _group_all_or_nothing(m, i)
     add_promises(m, problem, classes, _takings(m, i), i.vms_alike)
@@ -123,6 +125,14 @@ def _terms(m: Any, i: _Sets, problem: PlacementProblem) -> list[Term]:
         power, airflow = problem.type_power_w[kind, hardware], problem.type_airflow_cfm[kind, hardware]
         terms.append(Term(m.assign[w, k], i.servers[k], power.tolist(), airflow.tolist()))
     return terms
+
+
+def _shares(m: Any, i: _Sets, problem: PlacementProblem) -> list[Share]:
+    """Whose draw is known day by day."""
+    return [
+        Share(m.assign[w, k], i.servers[k], int(problem.vm_type[i.vms[w]]), int(problem.server_hardware[i.servers[k]]))
+        for w, k in i.pairs
+    ]
 
 
 def _candidates(m: Any, i: _Sets, problem: PlacementProblem) -> list[Candidate]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
 from tapas_opt.placement.promises.sides import GroupTogether, KeptBackSide
+from tapas_opt.placement.scenarios.sides import CvarSide
 from tapas_opt.placement.spare import SpareGpus
 from tapas_opt.placement.survival.greedy import SurvivalSide
 
@@ -56,6 +57,8 @@ def side_limits(problem: PlacementProblem, classes: PlacementClasses) -> tuple[S
         sides.append(KeptBackSide(problem, classes))
     if problem.survival is not None and problem.survival.parts:
         sides.append(SurvivalSide(problem, classes, problem.survival))
+    if problem.scenarios is not None and classes.tails:
+        sides.append(CvarSide(problem, classes, problem.scenarios))
     return tuple(sides)
 
 

@@ -20,6 +20,7 @@ from tapas_opt.errors import Fault
 from tapas_opt.placement.hosts import Hosts
 from tapas_opt.placement.problem import PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
+from tapas_opt.placement.scenarios.problem import DayLoads, Scenarios
 from tapas_opt.placement.survival.problem import Secured, Survival
 from tapas_opt.problem_file.codec import FAULTS_NAMED, hints_of
 from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
@@ -74,6 +75,13 @@ AXES: Mapping[type, Mapping[str, str]] = {
         "available": "relief_group tier slot",
         "type_relief": "type hardware tier slot",
     },
+    Scenarios: {
+        "days": "day",
+        "families": "judged_by_days",
+        "type_power_w": "type hardware day slot",
+        "type_airflow_cfm": "type hardware day slot",
+    },
+    DayLoads: {"domains": "domain", "base": "domain day slot"},
     Survival: {"rooms": "room", "present_cost": "room"},
     Reservation: {"level": "-> level", "within": "level"},
     SpreadGroup: {"places": "place", "place_of": "server -> place", "present": "place"},

@@ -21,6 +21,7 @@ from tapas_opt.errors import DeadlinePassed, InvalidInput, WorkerFailed
 from tapas_opt.mip.model import Block, MipArrays
 from tapas_opt.mip.relaxation import row_prices
 from tapas_opt.mip.worker import Workers
+from tapas_opt.placement.scenarios.problem import WORST
 from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.routing.problem import RoutingProblem
 from tapas_opt.solve.exact import excess_of
@@ -37,6 +38,7 @@ UNITS: Mapping[Constraint, str] = {
     Constraint.UPS_POWER_CAPACITY: "W",
     Constraint.AISLE_AIRFLOW_CAPACITY: "CFM",
     Constraint.AISLE_HEAT_CAPACITY: "W",
+    Constraint.CVAR_BUDGET: "W",
     Constraint.VM_PLACED_ONCE: "VMs",
     Constraint.SERVER_GPU_CAPACITY: "servers",
     Constraint.GPU_TEMPERATURE_LIMIT: "W",
@@ -159,4 +161,8 @@ def _per_unit(problem: Any, constraint: Constraint, labels: tuple[str, ...]) -> 
     if isinstance(problem, RoutingProblem) and constraint is Constraint.ENDPOINT_DEMAND:
         demand = int(problem.class_tokens_per_s[problem.classes.index(labels[0])])
         return demand or np.inf
+    if (
+        constraint is Constraint.CVAR_BUDGET
+    ):  # the row of the worst days adds them up; those of days only say what columns mean
+        return 1.0 / problem.scenarios.tail if labels[2] == WORST else np.inf
     return 1.0

@@ -18,6 +18,7 @@ from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
+from tapas_opt.placement.scenarios.problem import DayLoads, Scenarios
 from tapas_opt.placement.survival.problem import Secured, Survival
 from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationPrices, ReconfigurationProblem, Stage
@@ -87,6 +88,14 @@ def aisle_airflow_capacity() -> PlacementProblem:
 def aisle_heat_capacity() -> PlacementProblem:
     """V1 (6 kW) and V2 (4 kW) on S1 and S2 in aisle A1, whose coils take 9.5 kW away."""
     return two_vms(budgets(Constraint.AISLE_HEAT_CAPACITY, {"A1": 9_500}, [[0], [0]]))
+
+
+def cvar_budget() -> PlacementProblem:
+    """Row R1 feeds 6.5 kW; V1 (6 kW) and V2 (4 kW) peak on different days, else they draw 1 kW; one day counts."""
+    row = budgets(Constraint.ROW_POWER_BUDGET, {"R1": 6_500}, [[0], [0]])
+    power = np.array([[[[6_000], [1_000]]], [[[1_000], [4_000]]]])
+    loads = DayLoads(Constraint.ROW_POWER_BUDGET, ("R1",), np.zeros((1, 2, 1), dtype=np.int64))
+    return two_vms(row, scenarios=Scenarios(("Mon", "Tue"), 1, (loads,), power, np.zeros_like(power)))
 
 
 def vm_placed_once() -> PlacementProblem:
