@@ -577,7 +577,9 @@ class Controller:
     def _placement(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> tuple[PlacementProblem, Context]:
         forecast = self.outlook.for_life(now_s)
         securing = self._securing if self.settings.secure else None
-        problem = placement_problem(forecast, vms, groups, week=self.settings.week, securing=securing)
+        problem = placement_problem(
+            forecast, vms, groups, week=self.settings.week, securing=securing, risk=self.settings.risk
+        )
         return problem, self.outlook.context(forecast)
 
     def _placed(

@@ -103,6 +103,8 @@ class Forecast:
         What is taken to have failed.
     tracked
         What readings have shown to be missing from the models' predictions.
+    by_day
+        Whether hours count those of scenario days, one day after the other, and not those of the week.
     """
 
     fleet: Fleet
@@ -113,6 +115,7 @@ class Forecast:
     outdoor_c: float
     failures: tuple[Failure, ...]
     tracked: Tracked
+    by_day: bool = False
 
     def shares_heat_with(self, other: Forecast, within_s: float) -> None:
         """Take temperatures and ceilings over from another forecast, made a moment ago on the same readings.
@@ -134,6 +137,12 @@ class Forecast:
     def apart(self) -> Forecast:
         """The same, of a fleet and readings that nobody changes: for whoever has time, and should not hold a lock."""
         other = replace(self, fleet=self.fleet.copied(), latest=self.latest.copied())
+        other.shares_heat_with(self, 0.0)
+        return other
+
+    def over_days(self) -> Forecast:
+        """The same over scenario days; see :attr:`by_day`."""
+        other = replace(self, by_day=True)
         other.shares_heat_with(self, 0.0)
         return other
 
@@ -260,6 +269,12 @@ class Forecast:
         names = tuple(f"d{int(hour) // DAY_HOURS}h{int(hour) % DAY_HOURS:02d}" for hour in hours[:, 0])
         return hours, names
 
+    def hours_of_days(self, newest: int) -> IntArray:
+        """``[slot, 1]`` on the newest of the scenario days, one after the other, the hours of :meth:`hours_of_day`."""
+        known = self.models.load_scenarios("").shape[0]
+        of_day = (self.hour + np.arange(DAY_HOURS)) % DAY_HOURS
+        return np.asarray((DAY_HOURS * np.arange(known - newest, known)[:, None] + of_day).reshape(-1, 1))
+
     def next_hour(self) -> IntArray:
         """``[slot, hour]`` one slot that covers this hour and the next."""
         return np.array([[self.hour, (self.hour + 1) % HOURS]])
@@ -268,7 +283,9 @@ class Forecast:
 
     def gpu_power_w(self, placed: FleetVm, hardware: str, hours: IntArray) -> FloatArray:
         """``[slot]`` central mean GPU power of a VM, the highest of each slot's hours."""
-        load = self.models.load_central_frac(placed.vm.template, placed.vm.name)[hours].max(axis=1)
+        vm, models = placed.vm, self.models
+        loads = models.load_scenarios if self.by_day else models.load_central_frac
+        load = loads(vm.template, vm.name).ravel()[hours].max(axis=1)
         return self._gpu_power_at(placed, hardware, load)
 
     def peak_gpu_power_w(self, vm: Vm, hardware: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,10 @@ from tapas_opt.control.securing import Batch, Securing, by_units
 from tapas_opt.domain.failure import Effect, effect_of
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.domain.workload import Group, SpreadOver, Vm
+from tapas_opt.errors import InvalidInput
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.numbers import TogetherIn
+from tapas_opt.placement.scenarios.problem import DayLoads, Scenarios
 
 __all__ = ["placement_problem"]
 
@@ -29,6 +32,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 SLOTS_AT_ONCE = 24
+
+ONE_IN = 10
+"""Of so many days the worst one counts: CVaR at the level 0.9."""
 
 IDLE = np.zeros((0, 0), dtype=np.int64)
 """What nobody asks for."""
@@ -41,24 +47,34 @@ def placement_problem(
     *,
     week: bool = False,
     securing: Securing | None = None,
+    risk: Literal["quantile", "cvar"] = "quantile",
 ) -> PlacementProblem:
     """State the placement of ``vms`` on top of what runs, over the 24 hours of the day, each at its worst weekday.
 
     ``groups`` come with the batch; those that the fleet knows already need not. ``week`` takes all 168 hours of the
     week instead: what peaks on other days then shares a budget. With ``securing`` the plan has to survive failures.
+    With the ``risk`` ``cvar`` the six budgets are judged by the worst tenth of recent days.
+
+    Raises
+    ------
+    InvalidInput
+        ``cvar`` together with ``week``, or where fewer than ten days are known.
     """
+    if risk == "cvar" and week:
+        raise InvalidInput.one("placement", "risk", "cvar looks at days and not at a week: leave week off")
     fleet = forecast.fleet
     topology = fleet.topology
     hours, slots = forecast.hours_of_week() if week else forecast.hours_of_day()
     failures = None if securing is None else securing.failures(topology)
     numbers, by_unit = _budgets(forecast, hours, slots, failures)
     types = _types(forecast, vms)
-    power, airflow, gpu_power, fits = _type_arrays(forecast, [vm for _, vm in types.values()], hours)
+    examples = [vm for _, vm in types.values()]
+    power, airflow, gpu_power, fits = _type_arrays(forecast, examples, hours)
     vm_type = np.array([types[_type_key(forecast, vm)][0] for vm in vms], dtype=np.int64)
     available = _available(forecast, vms)
     survives = None
     if securing is not None:
-        batch = Batch([vm for _, vm in types.values()], vm_type, available, power, airflow)
+        batch = Batch(examples, vm_type, available, power, airflow)
         survives = securing.secured(forecast, batch, hours, *by_unit)
         numbers = replace(numbers, families=(*numbers.families, *survives.budgets))
     spread = _groups(fleet, vms, groups)
@@ -77,12 +93,14 @@ def placement_problem(
         server_available=available,
         server_ceiling_w=_useful_ceiling_w(forecast),
         groups=spread,
-        budgets=numbers.tolerating_present_excess(),
+        # days have an excess of their own to tolerate, not that of the worst weekday
+        budgets=numbers if risk == "cvar" else numbers.tolerating_present_excess(),
         vm_spot=np.array([vm.spot for vm in vms], dtype=bool),
         promises=promises(fleet, vms, _in_service(forecast)),
         survival=None if survives is None else survives.survival,
+        scenarios=_scenarios(forecast, examples, slots) if risk == "cvar" else None,
     )
-    return on_parts(problem, forecast, [vm for _, vm in types.values()]) if any_part(vms) else problem
+    return on_parts(problem, forecast, examples) if any_part(vms) else problem
 
 
 def _budgets(
@@ -102,6 +120,28 @@ def _budgets(
             by_unit.append(tuple(by_units(np.ceil(amount).astype(np.int64), failures) for amount in draw))
     power, airflow = (np.hstack([each[i] for each in by_unit]) if by_unit else IDLE for i in range(2))
     return joined(parts), (power, airflow)
+
+
+def _scenarios(forecast: Forecast, examples: Sequence[Vm], slots: tuple[str, ...]) -> Scenarios:
+    """The newest scenario days, as many as are a multiple of ten, so that the worst tenth are whole days."""
+    known = len(forecast.models.load_scenarios(""))
+    count = known // ONE_IN * ONE_IN
+    if not count:
+        raise InvalidInput.one("placement", "risk", f"cvar needs {ONE_IN} scenario days; the models know of {known}")
+    by_day, hours = forecast.over_days(), forecast.hours_of_days(count)
+    names = tuple(f"{known - count + day} {slot}" for day in range(count) for slot in slots)
+    numbers, _ = _budgets(by_day, hours, names, None)
+    power, airflow, _, _ = _type_arrays(by_day, examples, hours)
+    over = (count, len(slots))
+    return Scenarios(
+        days=tuple(f"day {known - count + day}" for day in range(count)),
+        tail=count // ONE_IN,
+        families=tuple(
+            DayLoads(f.constraint, f.domains, f.base.reshape(len(f.domains), *over)) for f in numbers.families
+        ),
+        type_power_w=power.reshape(*power.shape[:2], *over),
+        type_airflow_cfm=airflow.reshape(*airflow.shape[:2], *over),
+    )
 
 
 def _lasting(forecast: Forecast) -> Effect:

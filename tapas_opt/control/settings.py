@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = ["Settings"]
 
@@ -27,6 +28,9 @@ class Settings:
     week
         Whether placement looks at each of the 168 hours of the week, and not at the 24 of a day, each at its worst
         weekday: what peaks on different days then shares a budget, for more work.
+    risk
+        Whether a placement keeps its budgets in every hour by itself (``quantile``), or on average over the worst tenth
+        of recent days (``cvar``), which sees that peaks do not coincide; then ``week`` has to be off.
     arm_every_s
         How often each armed plan is held against what is so by then; 0 keeps none.
     arm_for
@@ -51,6 +55,7 @@ class Settings:
     outdoor_rise_c: float = 2.0
     gain_frac: float = 0.01
     week: bool = False
+    risk: Literal["quantile", "cvar"] = "quantile"
     arm_every_s: float = 30.0
     arm_for: tuple[tuple[str, ...], ...] = ()
     secure: bool = True

@@ -317,12 +317,14 @@ class LearnedModels:
         own = self._own_load(template, vm)
         return self._load(template).upper(level) if own is None else own.upper(self._load(template), level)
 
-    def load_scenarios(self, template: str) -> FloatArray:
+    def load_scenarios(self, template: str, vm: str | None = None) -> FloatArray:
         """``[day, 24]`` mean load of a template's VMs in each hour of recent days; the same days for all templates.
 
-        An unknown template has those of all. Sums over templates on one day keep what loads have in common.
+        An unknown template has those of all, and a VM with a load of its own lies as far from its template's as on
+        average. Sums over templates on one day keep what loads have in common.
         """
-        return np.array(self._load(template).day_frac)
+        days, own = np.array(self._load(template).day_frac), self._own_load(template, vm)
+        return days if own is None else np.clip(days + np.array(own.offset_frac), 0.0, 1.0)
 
     def has_own_load(self, template: str, vm: str) -> bool:
         """Whether the VM has a load of its own beside its template's."""
