@@ -21,6 +21,7 @@ from tapas_opt.placement.lazy import first_rows, more_rows, thinned
 from tapas_opt.placement.problem import PlacementPlan, placement_classes
 from tapas_opt.placement.reference import reference
 from tapas_opt.problem_file.files import problem_from, problem_text
+from tapas_opt.solve import solve
 
 SOLVERS = {"highs": highs.solve, "cpsat": cpsat.solve}
 
@@ -65,6 +66,18 @@ def test_no_plan_is_better_than_the_optimum_of_either_solver(seed, random_days):
     reports = (check(problem, plan) for plan in all_plans(problem))
     best = min(report.objective for report in reports if report.ok)
     assert {name: optimum(problem, solve=solve) for name, solve in SOLVERS.items()} == dict.fromkeys(SOLVERS, best)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_solver_behind_the_door_finds_the_same(seed, random_days):
+    """The default as well, which begins with the site as a few places and adds rows as they are broken."""
+    problem = random_days(seed, vms=5, servers=6)
+    best = optimum(problem)
+    for solver in ("auto", "highs", "cpsat", "scip", "pyomo-highs"):
+        result = solve(problem, solver=solver, deadline_s=20.0, gap_frac=0.0)
+        assert result.checked.ok
+        assert result.objective == pytest.approx(best), solver
+        assert result.bound <= best + 1e-6
 
 
 @pytest.mark.parametrize("seed", range(40))
