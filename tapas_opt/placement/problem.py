@@ -14,6 +14,7 @@ from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, MostDrawn
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
+from tapas_opt.errors import InvalidInput
 from tapas_opt.placement.hosts import Hosts
 from tapas_opt.placement.promises.numbers import Promises, TogetherIn
 from tapas_opt.placement.scenarios.problem import Scenarios, Tail, tails
@@ -145,6 +146,11 @@ class PlacementProblem:
     promises: Promises | None = None
     survival: Survival | None = None
     scenarios: Scenarios | None = None
+
+    def __post_init__(self) -> None:
+        faults = [] if self.scenarios is None else list(self.scenarios.faults(self.budgets.families))
+        if faults:
+            raise InvalidInput("placement problem", faults)
 
     @property
     def judged_by_days(self) -> frozenset[Constraint]:

@@ -7,7 +7,7 @@ A quantile looks at each slot of each template by itself; days see which peaks c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.numbers import BudgetFamily, MostDrawn
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
+from tapas_opt.errors import Fault
 
 __all__ = ["WORST", "DayLoads", "Scenarios", "Tail", "over_days", "tails", "worst_days"]
 
@@ -59,6 +60,15 @@ class Scenarios:
     def constraints(self) -> frozenset[Constraint]:
         """Budgets that are judged by days."""
         return frozenset(loads.constraint for loads in self.families)
+
+    def faults(self, families: Iterable[BudgetFamily]) -> Iterator[Fault]:
+        """What does not fit the budgets of a problem, or counts more days than there are."""
+        if not 1 <= self.tail <= len(self.days):
+            yield Fault("scenarios.tail", f"{self.tail}: must be 1 to {len(self.days)}, the number of days")
+        domains = {family.constraint: family.domains for family in families}
+        for n, loads in enumerate(self.families):
+            if domains.get(loads.constraint) != loads.domains:
+                yield Fault(f"scenarios.families[{n}]", f"{loads.constraint} with these domains is none of the budgets")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tapas_opt.budgets.classes import Classes
+from tapas_opt.errors import InvalidInput
 from tapas_opt.mip import cpsat, decomposition, highs
 from tapas_opt.mip.pyomo_solver import differences
 from tapas_opt.mip.result import MipStatus
@@ -145,6 +146,19 @@ def test_forgotten_rows_change_no_optimum(seed, random_days):
     singly = replace(classes, servers=servers, server_names=problem.servers, tails=tuple(everywhere))
     stated = formulate(problem, singly)
     assert highs.solve(stated, deadline_s=20.0, gap_frac=0.0, threads=1).objective == pytest.approx(optimum(problem))
+
+
+def test_days_that_fit_no_budget_and_tails_longer_than_the_days_are_refused(random_days):
+    """All that is wrong, in one answer, with its place in the file."""
+    raw = json.loads(problem_text(random_days(0)))
+    raw["problem"]["scenarios"]["tail"] = 9
+    raw["problem"]["scenarios"]["families"][0]["domains"][0] = "nowhere"
+    with pytest.raises(InvalidInput) as refused:
+        problem_from(raw, "test")
+    assert [fault.where.removeprefix("problem.") for fault in refused.value.faults] == [
+        "scenarios.tail",
+        "scenarios.families[0]",
+    ]
 
 
 @pytest.mark.parametrize("seed", range(10))
