@@ -46,13 +46,15 @@ def solved_lazily(
 ) -> Found:
     """Solve over some rows, complete the plan, add the rows that it breaks or that make it dearer, and again.
 
-    Before that the site as one place gives a bound and advice, which on large sites is often all it takes. The bound
+    Before that the site as one place gives a bound and advice, which on large sites is often all it takes, and VMs
+    trade places where failures are to be survived. The bound
     of every such model is one of the problem; a plan counts once it keeps all rows.
     """
     began = time.perf_counter()
     until = math.inf if search.deadline_s is None else began + search.deadline_s
     known = _Known(start, check(problem, start).objective)
     _as_one_place(problem, search, known, tell)
+    _traded(problem, classes, search, known, until)
     if known.bound > -math.inf:
         tell(News(known.cost, known.bound, pickle.dumps(known.plan, pickle.HIGHEST_PROTOCOL)))
     rows, build_s, last = first_rows(problem, classes, start), 0.0, False
@@ -88,6 +90,21 @@ def _as_one_place(problem: PlacementProblem, search: Search, known: _Known, tell
         report = check(problem, plan)
         if report.ok and report.objective < known.cost:
             known.plan, known.cost = plan, report.objective
+
+
+def _traded(
+    problem: PlacementProblem, classes: PlacementClasses, search: Search, known: _Known, until: float
+) -> None:
+    """Let VMs trade places, where failures are to be survived; half of the time that is left is for the model."""
+    if problem.survival is None or known.near_enough(search.gap_frac):
+        return
+    from tapas_opt.placement.trading import traded  # noqa: PLC0415  compiled loops take long to import
+
+    now = time.perf_counter()
+    plan = traded(problem, classes, known.plan, seed=search.seed, until=now + SHARE * (until - now))
+    report = check(problem, plan)
+    if report.ok and report.objective < known.cost:
+        known.plan, known.cost = plan, report.objective
 
 
 def _judged(

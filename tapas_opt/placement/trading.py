@@ -1,0 +1,74 @@
+"""Lower what a placement costs, its worst failures included: VMs change places, move, come in and drop out.
+
+Where failures are to be survived, the dearest of them counts, and it is dearest because of what happens to be beside
+one another: a question of balance, which exchanging VMs answers well and branching does not. Changes are drawn at
+random and taken if they cost less, or, rarely, a little more (Metropolis et al. 1953). All limits are asked of every
+change: budgets, GPUs, failures with everything relieved, groups, and servers that are kept back. Relief is priced pair
+by pair, cheapest first: exact where no group lies on several pairs, as with air, and an estimate elsewhere; the checker
+says what a plan costs.
+
+VMs to which servers are promised stay where they are; members of a group that has to be together stay in its place, and
+those of one that is placed as a whole are neither taken in nor dropped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.domain.topology import NONE
+from tapas_opt.placement.check import check
+from tapas_opt.placement.naming import named
+from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
+from tapas_opt.placement.survival.greedy import with_relief
+from tapas_opt.placement.trading_kernels import trade
+from tapas_opt.placement.trading_numbers import booked, terms_of
+
+__all__ = ["class_of_plan", "traded"]
+
+IntArray = NDArray[np.int64]
+
+TRIES, TURNS, IDLE_TURNS = 20_000, 60, 3
+"""Changes tried in a turn, turns at most, and turns in a row that may gain less than is worth telling."""
+
+WORTH_FRAC = 1e-4
+HEAT_FRAC = 0.005
+"""Of what a VM costs on average. Ten or a hundred times as warm, and cooling, found plans no better, and later."""
+
+
+def traded(
+    problem: PlacementProblem, classes: PlacementClasses, plan: PlacementPlan, *, seed: int = 0, until: float = math.inf
+) -> PlacementPlan:
+    """The best plan that trading leads to from one that keeps all limits, or that one itself. One seed, one plan.
+
+    ``until`` is a `time.perf_counter` that is looked at before each turn.
+    """
+    survival = problem.survival
+    if survival is None or not survival.parts or not plan.server_of:
+        return plan
+    terms, empty = terms_of(problem, classes, survival)
+    cost, idle = check(problem, plan).objective, 0
+    heat = HEAT_FRAC * cost / len(problem.vms)
+    for turn in range(TURNS):
+        if not len(terms.mobile) or heat <= 0 or idle == IDLE_TURNS or time.perf_counter() > until:
+            break
+        book = booked(terms, empty, class_of_plan(problem, classes, plan))
+        class_of, _ = trade(terms, book, TRIES, heat, seed + turn)
+        placed = [(v, k) for v, k in enumerate(class_of.tolist()) if k < len(classes.servers.first)]
+        better = with_relief(problem, named(problem, classes, placed))
+        report = check(problem, better)
+        gained = cost - report.objective if report.ok else 0.0
+        idle = 0 if gained > WORTH_FRAC * cost else idle + 1
+        if gained > 0:
+            plan, cost = better, report.objective
+    return plan
+
+
+def class_of_plan(problem: PlacementProblem, classes: PlacementClasses, plan: PlacementPlan) -> IntArray:
+    """``[vm]`` server class, the one after the last for those that have none."""
+    number = {name: s for s, name in enumerate(problem.servers)}
+    on = [number[plan.server_of[vm]] if vm in plan.server_of else NONE for vm in problem.vms]
+    return np.append(classes.servers.of, len(classes.servers.first))[np.array(on, dtype=np.int64)]

@@ -1,0 +1,411 @@
+"""The compiled loop of :mod:`tapas_opt.placement.trading`, which says what it does.
+
+Rows of budgets are those of :class:`~tapas_opt.placement.taps.Taps`. A *survival row* is a pair in a slot that is
+stated, a *cell* a failure in such a slot; cells of a failure lie together. The class after the last one is nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["Book", "Terms", "draw_on", "settle", "trade"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+PERMILLE = 1000.0
+DOUBLINGS = 5
+"""A smooth maximum is the norm of the 2^5th power."""
+
+SOFT_FRAC = 0.2
+"""So much of the smooth maximum counts beside the maximum, which says nothing of any failure but the dearest."""
+
+OUTSIDE, LOOKS = 4, 32
+"""Every so many tries begin with a VM that has no server, if so many looks find one."""
+
+RECOUNT = 4096
+"""After so many tries peaks are counted anew: a change only raises them."""
+
+
+class Terms(NamedTuple):
+    """What stays as it is while VMs trade places.
+
+    Attributes
+    ----------
+    kind, group, stays, unplaced_price
+        ``[vm]`` number of its type, group or -1, whether its server counts as taken, and what it costs to have none.
+    bound, mobile
+        ``[vm]`` whether it has to stay placed, or unplaced; and the VMs that may move.
+    eligible, cost, gpus
+        ``[kind, class]``.
+    gpus_of_class, spare_gpu
+        ``[class]`` GPUs of one of its servers; price of a GPU that is left over.
+    of_class, domain, share, look, row_begin, slot, room
+        Taps of classes, and rows; ``room[row]`` in thousandths.
+    before, step, peak_of_row, peak_price
+        ``[row]`` thousandths before the peak rises, and a step of it; ``[peak]`` price of a step.
+    draw, relief
+        ``[kind, look, slot]`` and ``[kind, look, tier, slot]``; look is 2 · hardware, and 1 more for CFM.
+    pair, pair_share, pair_look
+        ``[class, place]``; pair -1 where there is none.
+    pair_begin, pair_slot, cell, tier_price
+        Survival rows of a pair, ``[survival row]`` slot and cell, and ``[survival row, tier]`` price.
+    failure_begin, failure_begin_of_room, present
+        Cells of a failure; failures of a room; ``[room]`` what its worst failure costs anyway.
+    room_of_class, alike
+        ``[class]`` room whose failures matter there, or -1; number of those that failures do not tell apart.
+    group_place, together_place, group_most
+        ``[group, class]`` place of the spread, and place in which members are together; ``[group]`` most a place.
+    kept_place
+        ``[level, class]`` place in which servers are kept back, or -1.
+    """
+
+    kind: IntArray
+    group: IntArray
+    stays: BoolArray
+    unplaced_price: IntArray
+    bound: BoolArray
+    mobile: IntArray
+    eligible: BoolArray
+    cost: IntArray
+    gpus: IntArray
+    gpus_of_class: IntArray
+    spare_gpu: int
+    of_class: IntArray
+    domain: IntArray
+    share: IntArray
+    look: IntArray
+    row_begin: IntArray
+    slot: IntArray
+    room: IntArray
+    before: IntArray
+    step: IntArray
+    peak_of_row: IntArray
+    peak_price: IntArray
+    draw: IntArray
+    relief: IntArray
+    pair: IntArray
+    pair_share: IntArray
+    pair_look: IntArray
+    pair_begin: IntArray
+    pair_slot: IntArray
+    cell: IntArray
+    tier_price: IntArray
+    failure_begin: IntArray
+    failure_begin_of_room: IntArray
+    present: IntArray
+    room_of_class: IntArray
+    alike: IntArray
+    group_place: IntArray
+    together_place: IntArray
+    group_most: IntArray
+    kept_place: IntArray
+
+
+class Book(NamedTuple):
+    """What changes while VMs trade places.
+
+    Attributes
+    ----------
+    class_of, left, drawn
+        ``[vm]``, ``[class]`` free GPUs, and ``[row]``.
+    spare, given, row_cost
+        ``[survival row]`` thousandths until relief is needed, ``[survival row, tier]`` those that may be relieved, and
+        what the relief costs, in thousandths.
+    cell_cost, failure_cost
+        ``[cell]`` in thousandths, and ``[failure]`` the dearest of its cells.
+    held, kept, used
+        ``[group, place]`` members, ``[level, place]`` servers that may still be taken, ``[class]`` GPUs of VMs that
+        stay.
+    peak
+        ``[peak]`` steps above today's.
+    room_cost
+        ``[room]`` what its worst failure costs beyond today's, and the same with a smooth maximum.
+    """
+
+    class_of: IntArray
+    left: IntArray
+    drawn: IntArray
+    spare: IntArray
+    given: IntArray
+    row_cost: IntArray
+    cell_cost: IntArray
+    failure_cost: IntArray
+    held: IntArray
+    kept: IntArray
+    used: IntArray
+    peak: IntArray
+    room_cost: FloatArray
+
+
+@njit(cache=True)
+def settle(j: int, terms: Terms, book: Book) -> None:
+    """Work out what relief a survival row needs, cheapest first, and book it to its cell."""
+    need, cost = -book.spare[j], np.int64(0)
+    for tier in range(book.given.shape[1]):
+        if need <= 0:
+            break
+        taken = min(need, book.given[j, tier])
+        cost += taken * terms.tier_price[j, tier]
+        need -= taken
+    book.cell_cost[terms.cell[j]] += cost - book.row_cost[j]
+    book.row_cost[j] = cost
+
+
+@njit(cache=True)
+def draw_on(v: int, k: int, sign: int, terms: Terms, book: Book) -> None:
+    """Put a VM on a server of class ``k``, or take it away where ``sign`` is -1: all but the failures."""
+    if k == len(book.left):
+        return
+    w = terms.kind[v]
+    book.left[k] -= sign * terms.gpus[w, k]
+    for n in terms.of_class[k]:
+        for j in range(terms.row_begin[terms.domain[n]], terms.row_begin[terms.domain[n] + 1]):
+            book.drawn[j] += sign * terms.draw[w, terms.look[n], terms.slot[j]] * terms.share[n]
+    if terms.group[v] >= 0:
+        book.held[terms.group[v], terms.group_place[terms.group[v], k]] += sign
+    if terms.stays[v]:
+        whole = terms.gpus_of_class[k]
+        taken = -(-book.used[k] // whole)
+        book.used[k] += sign * terms.gpus[w, k]
+        taken -= -(-book.used[k] // whole)
+        for level in range(terms.kept_place.shape[0]):
+            if terms.kept_place[level, k] >= 0:
+                book.kept[level, terms.kept_place[level, k]] += taken
+
+
+@njit(cache=True)
+def fail_on(v: int, k: int, sign: int, terms: Terms, book: Book) -> None:
+    """Count what a VM on a server of class ``k`` draws and gives after failures."""
+    if k == len(book.left):
+        return
+    w = terms.kind[v]
+    for p in range(terms.pair.shape[1]):
+        d = terms.pair[k, p]
+        if d < 0:
+            continue
+        share, look = sign * terms.pair_share[k, p], terms.pair_look[k, p]
+        for j in range(terms.pair_begin[d], terms.pair_begin[d + 1]):
+            book.spare[j] -= share * terms.draw[w, look, terms.pair_slot[j]]
+            for tier in range(book.given.shape[1]):
+                book.given[j, tier] += share * terms.relief[w, look, tier, terms.pair_slot[j]]
+            settle(j, terms, book)
+
+
+@njit(cache=True)
+def may_go(v: int, k: int, terms: Terms, book: Book) -> bool:
+    """Whether what can be said at once does not speak against a VM on class ``k``."""
+    here, g = book.class_of[v], terms.group[v]
+    if k == len(book.left) or here == len(book.left):
+        if terms.bound[v]:
+            return False
+        return k == len(book.left) or bool(terms.eligible[terms.kind[v], k])
+    if g >= 0 and terms.together_place[g, k] != terms.together_place[g, here]:
+        return False
+    return bool(terms.eligible[terms.kind[v], k])
+
+
+@njit(cache=True)
+def holds(v: int, k: int, terms: Terms, book: Book) -> bool:
+    """Whether all limits of class ``k`` hold, where ``v`` came: all but those of failures."""
+    if k == len(book.left):
+        return True
+    if book.left[k] < 0:
+        return False
+    g = terms.group[v]
+    if g >= 0 and book.held[g, terms.group_place[g, k]] > terms.group_most[g]:
+        return False
+    for level in range(terms.kept_place.shape[0]):
+        if terms.kept_place[level, k] >= 0 and book.kept[level, terms.kept_place[level, k]] < 0:
+            return False
+    for n in terms.of_class[k]:
+        for j in range(terms.row_begin[terms.domain[n]], terms.row_begin[terms.domain[n] + 1]):
+            if book.drawn[j] > terms.room[j]:
+                return False
+    return True
+
+
+@njit(cache=True)
+def bears(k: int, terms: Terms, book: Book) -> bool:
+    """Whether everything that may be relieved suffices after each failure that matters to class ``k``."""
+    if k == len(book.left):
+        return True
+    for p in range(terms.pair.shape[1]):
+        d = terms.pair[k, p]
+        if d >= 0:
+            for j in range(terms.pair_begin[d], terms.pair_begin[d + 1]):
+                if book.spare[j] < 0 and book.spare[j] + book.given[j].sum() < 0:
+                    return False
+    return True
+
+
+@njit(cache=True)
+def worst_of(r: int, terms: Terms, book: Book) -> FloatArray:
+    """What the worst failure of a room costs beyond today's, and the same with a smooth maximum."""
+    costs = np.zeros(2)
+    if r < 0:
+        return costs
+    begin, end = terms.failure_begin_of_room[r], terms.failure_begin_of_room[r + 1]
+    worst, total = 0.0, 0.0
+    for i in range(begin, end):
+        highest = np.int64(0)
+        for c in range(terms.failure_begin[i], terms.failure_begin[i + 1]):
+            highest = max(highest, book.cell_cost[c])
+        book.failure_cost[i] = highest
+        worst = max(worst, float(highest))
+    for i in range(begin, end):
+        part = book.failure_cost[i] / max(1.0, worst)
+        for _ in range(DOUBLINGS):
+            part *= part
+        total += part
+    for _ in range(DOUBLINGS):
+        total = np.sqrt(total)
+    present = float(terms.present[r])
+    costs[0] = max(0.0, worst / PERMILLE - present)
+    costs[1] = max(0.0, worst * total / PERMILLE - present)
+    return costs
+
+
+@njit(cache=True)
+def own_cost(v: int, k: int, terms: Terms, book: Book) -> float:
+    """What a VM costs on class ``k`` by itself."""
+    if k == len(book.left):
+        return float(terms.unplaced_price[v])
+    return float(terms.cost[terms.kind[v], k])
+
+
+@njit(cache=True)
+def left_over(k: int, terms: Terms, book: Book) -> float:
+    """What the GPUs cost that are left over of servers that were begun."""
+    if k == len(book.left):
+        return 0.0
+    return float(terms.spare_gpu * (book.left[k] % terms.gpus_of_class[k]))
+
+
+@njit(cache=True)
+def peak_rise(k: int, peak: IntArray, terms: Terms, book: Book) -> None:
+    """Raise ``peak`` to what the rows of class ``k`` ask."""
+    if k == len(book.left):
+        return
+    for n in terms.of_class[k]:
+        for j in range(terms.row_begin[terms.domain[n]], terms.row_begin[terms.domain[n] + 1]):
+            f = terms.peak_of_row[j]
+            if f >= 0 and book.drawn[j] > terms.before[j]:
+                peak[f] = max(peak[f], -(-(book.drawn[j] - terms.before[j]) // terms.step[j]))
+
+
+@njit(cache=True)
+def move(v: int, here: int, there: int, terms: Terms, book: Book) -> None:
+    """Take a VM from one class to another."""
+    draw_on(v, here, -1, terms, book)
+    draw_on(v, there, 1, terms, book)
+
+
+@njit(cache=True)
+def fail(v: int, u: int, here: int, there: int, terms: Terms, book: Book) -> None:
+    """Let failures know that ``v`` went from here to there, and ``u``, if it is anybody, the other way."""
+    fail_on(v, here, -1, terms, book)
+    fail_on(v, there, 1, terms, book)
+    if u >= 0:
+        fail_on(u, there, -1, terms, book)
+        fail_on(u, here, 1, terms, book)
+
+
+@njit(cache=True)
+def trade(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
+    terms: Terms, book: Book, tries: int, heat: float, seed: int
+) -> tuple[IntArray, float]:
+    """``class_of`` of the best that was met, and by how much it costs less than the beginning.
+
+    A change that costs ``heat`` more is taken every third time or so.
+    """
+    np.random.seed(seed)
+    nowhere, best_of = len(book.left), book.class_of.copy()
+    saved, most_saved = 0.0, 0.0
+    peak, then = book.peak.copy(), np.zeros((2, 2))
+    for r in range(len(book.room_cost)):
+        book.room_cost[r] = worst_of(r, terms, book)
+    for n in range(tries):
+        if n % RECOUNT == 0:
+            peak[:] = 0
+            for j in range(len(book.drawn)):
+                f = terms.peak_of_row[j]
+                if f >= 0 and book.drawn[j] > terms.before[j]:
+                    peak[f] = max(peak[f], -(-(book.drawn[j] - terms.before[j]) // terms.step[j]))
+            saved += float(((book.peak - peak) * terms.peak_price).sum())
+            book.peak[:] = peak
+        v = terms.mobile[np.random.randint(len(terms.mobile))]
+        if n % OUTSIDE == 0:
+            for _ in range(LOOKS):
+                if book.class_of[v] == nowhere:
+                    break
+                v = terms.mobile[np.random.randint(len(terms.mobile))]
+        u, k1 = -1, book.class_of[v]
+        if np.random.random() < 0.5:
+            u = terms.mobile[np.random.randint(len(terms.mobile))]
+            k2 = book.class_of[u]
+            if terms.kind[u] == terms.kind[v] and nowhere not in (k1, k2):
+                continue
+        else:
+            k2 = np.random.randint(nowhere + 1)
+            if k2 < nowhere and book.left[k2] < terms.gpus[terms.kind[v], k2]:
+                continue
+        if k1 == k2 or not may_go(v, k2, terms, book) or (u >= 0 and not may_go(u, k1, terms, book)):
+            continue
+        worth = own_cost(v, k2, terms, book) - own_cost(v, k1, terms, book)
+        worth -= left_over(k1, terms, book) + left_over(k2, terms, book)
+        move(v, k1, k2, terms, book)
+        fits = holds(v, k2, terms, book)
+        if u >= 0:
+            worth += own_cost(u, k1, terms, book) - own_cost(u, k2, terms, book)
+            move(u, k2, k1, terms, book)
+            fits = holds(u, k1, terms, book) and holds(v, k2, terms, book)
+        if not fits:
+            move(v, k2, k1, terms, book)
+            if u >= 0:
+                move(u, k1, k2, terms, book)
+            continue
+        worth += left_over(k1, terms, book) + left_over(k2, terms, book)
+        peak[:] = book.peak
+        peak_rise(k1, peak, terms, book)
+        peak_rise(k2, peak, terms, book)
+        worth += float(((peak - book.peak) * terms.peak_price).sum())
+        felt = worth
+        r1, r2, alike = terms.room_of_class[k1], terms.room_of_class[k2], terms.alike[k1] == terms.alike[k2]
+        if not alike:
+            fail(v, u, k1, k2, terms, book)
+            fits = bears(k1, terms, book) and bears(k2, terms, book)
+        if fits and not alike:
+            then[0], then[1] = worst_of(r1, terms, book), worst_of(r2, terms, book)
+            for side in range(2):
+                r = r1 if side == 0 else r2
+                if r >= 0 and (side == 0 or r1 != r2):
+                    worth += then[side, 0] - book.room_cost[r, 0]
+                    felt += then[side, 0] - book.room_cost[r, 0]
+                    felt += SOFT_FRAC * (then[side, 1] - book.room_cost[r, 1])
+        if not fits or (felt > 0.0 and np.random.random() >= np.exp(-felt / heat)):
+            if not alike:
+                fail(v, u, k2, k1, terms, book)
+            move(v, k2, k1, terms, book)
+            if u >= 0:
+                move(u, k1, k2, terms, book)
+            continue
+        if not alike:
+            for side in range(2):
+                r = r1 if side == 0 else r2
+                if r >= 0:
+                    book.room_cost[r] = then[side]
+        book.class_of[v] = k2
+        if u >= 0:
+            book.class_of[u] = k1
+        book.peak[:] = peak
+        saved -= worth
+        if saved > most_saved + 0.5:
+            most_saved = saved
+            best_of[:] = book.class_of
+    return best_of, most_saved
