@@ -255,13 +255,17 @@ class _Site:
 
 
 def warm_up() -> None:
-    """Compile what the greedy path and the classes need, or load what was compiled before."""
+    """Compile what the greedy path, the classes and trading need, or load what was compiled before."""
     from tapas_opt.budgets import kernels as of_budgets  # noqa: PLC0415  compiled loops take long to import
-    from tapas_opt.placement import kernels  # noqa: PLC0415
+    from tapas_opt.placement import (  # noqa: PLC0415
+        kernels,
+        trading_kernels,
+    )
     from tapas_opt.placement.survival import kernels as of_survival  # noqa: PLC0415
     from tapas_opt.placement.survival import slot_kernels as of_slots  # noqa: PLC0415
 
     of_budgets.warm_up()
     kernels.warm_up()
+    trading_kernels.warm_up()
     of_survival.warm_up()
     of_slots.warm_up()

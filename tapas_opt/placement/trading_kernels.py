@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Book", "Terms", "draw_on", "settle", "trade"]
+__all__ = ["Book", "Terms", "draw_on", "fail_on", "settle", "trade", "warm_up"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -409,3 +409,23 @@ def trade(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
             most_saved = saved
             best_of[:] = book.class_of
     return best_of, most_saved
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled before."""
+    of = (np.zeros((1,) * n, dtype=np.int64) for n in range(5))
+    _, one, table, cube, fourfold = of
+    ends, no = np.array([0, 1]), np.zeros(1, dtype=np.bool_)
+    terms = Terms(
+        *(one, one - 1, no, one, ~no, one, table > 0, table, table, one + 1, 0),
+        *(table, one, one, one, ends, one, one, one, one + 1, one - 1, one, cube, fourfold),
+        *(table, table, table, ends, one, one, table, ends, ends, one, ends - ends, ends, table, table, one, table),
+    )
+    book = Book(
+        *(one.copy(), one.copy(), one.copy(), one.copy(), table.copy(), one.copy(), one.copy(), one.copy()),
+        *(table.copy(), table.copy(), one.copy(), one.copy(), np.zeros((1, 2))),
+    )
+    settle(0, terms, book)
+    draw_on(0, 0, 1, terms, book)
+    fail_on(0, 0, 1, terms, book)
+    trade(terms, book, 1, 1.0, 0)

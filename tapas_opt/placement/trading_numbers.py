@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,12 @@ def terms_of(problem: PlacementProblem, classes: PlacementClasses, survival: Sur
         peak=np.zeros(len(classes.peaks), dtype=np.int64),
         room_cost=np.zeros((len(survival.rooms), 2)),
     )
-    return terms, empty
+    return terms._replace(**_plain(terms)), empty._replace(**_plain(empty))
+
+
+def _plain(entries: Terms | Book) -> dict[str, Any]:
+    """Arrays of one layout, so that the loop is compiled once."""
+    return {name: np.array(of, order="C") for name, of in entries._asdict().items() if isinstance(of, np.ndarray)}
 
 
 def booked(terms: Terms, empty: Book, class_of: IntArray) -> Book:

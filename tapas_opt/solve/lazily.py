@@ -92,9 +92,7 @@ def _as_one_place(problem: PlacementProblem, search: Search, known: _Known, tell
             known.plan, known.cost = plan, report.objective
 
 
-def _traded(
-    problem: PlacementProblem, classes: PlacementClasses, search: Search, known: _Known, until: float
-) -> None:
+def _traded(problem: PlacementProblem, classes: PlacementClasses, search: Search, known: _Known, until: float) -> None:
     """Let VMs trade places, where failures are to be survived; half of the time that is left is for the model."""
     if problem.survival is None or known.near_enough(search.gap_frac):
         return
