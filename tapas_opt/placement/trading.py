@@ -7,6 +7,9 @@ change: budgets, GPUs, failures with everything relieved, groups, and servers th
 by pair, cheapest first: exact where no group lies on several pairs, as with air, and an estimate elsewhere; the checker
 says what a plan costs.
 
+A VM that has no server is felt to cost more the larger it is: leaving out the large ones would save the most relief,
+but what is left of the site takes small ones only.
+
 VMs to which servers are promised stay where they are; members of a group that has to be together stay in its place, and
 those of one that is placed as a whole are neither taken in nor dropped.
 """
@@ -31,12 +34,12 @@ __all__ = ["class_of_plan", "traded"]
 
 IntArray = NDArray[np.int64]
 
-TRIES, TURNS, IDLE_TURNS = 20_000, 60, 3
+TRIES, TURNS, IDLE_TURNS = 20_000, 60, 5
 """Changes tried in a turn, turns at most, and turns in a row that may gain less than is worth telling."""
 
 WORTH_FRAC = 1e-4
-HEAT_FRAC = 0.005
-"""Of what a VM costs on average. Ten or a hundred times as warm, and cooling, found plans no better, and later."""
+HEAT_FRAC = 0.02
+"""Of what a VM costs on average: ten times as warm finds plans no better."""
 
 
 def traded(

@@ -37,8 +37,9 @@ class Terms(NamedTuple):
 
     Attributes
     ----------
-    kind, group, stays, unplaced_price
-        ``[vm]`` number of its type, group or -1, whether its server counts as taken, and what it costs to have none.
+    kind, group, stays, unplaced_price, size
+        ``[vm]`` number of its type, group or -1, whether its server counts as taken, what it costs to have none, and
+        how hard it is to place: it is felt as a cost, so that of two VMs the smaller one stays without a server.
     bound, mobile
         ``[vm]`` whether it has to stay placed, or unplaced; and the VMs that may move.
     eligible, cost, gpus
@@ -69,6 +70,7 @@ class Terms(NamedTuple):
     group: IntArray
     stays: BoolArray
     unplaced_price: IntArray
+    size: IntArray
     bound: BoolArray
     mobile: IntArray
     eligible: BoolArray
@@ -376,6 +378,9 @@ def trade(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
         peak_rise(k2, peak, terms, book)
         worth += float(((peak - book.peak) * terms.peak_price).sum())
         felt = worth
+        for one, here, there in ((v, k1, k2), (u, k2, k1)):
+            if one >= 0:
+                felt += terms.size[one] * (int(there == nowhere) - int(here == nowhere))
         r1, r2, alike = terms.room_of_class[k1], terms.room_of_class[k2], terms.alike[k1] == terms.alike[k2]
         if not alike:
             fail(v, u, k1, k2, terms, book)
@@ -417,7 +422,7 @@ def warm_up() -> None:
     _, one, table, cube, fourfold = of
     ends, no = np.array([0, 1]), np.zeros(1, dtype=np.bool_)
     terms = Terms(
-        *(one, one - 1, no, one, ~no, one, table > 0, table, table, one + 1, 0),
+        *(one, one - 1, no, one, one, ~no, one, table > 0, table, table, one + 1, 0),
         *(table, one, one, one, ends, one, one, one, one + 1, one - 1, one, cube, fourfold),
         *(table, table, table, ends, one, one, table, ends, ends, one, ends - ends, ends, table, table, one, table),
     )

@@ -34,6 +34,7 @@ def terms_of(problem: PlacementProblem, classes: PlacementClasses, survival: Sur
         group=problem.vm_group,
         stays=~problem.is_spot,
         unplaced_price=problem.unplaced_price(np.arange(len(problem.vms))),
+        size=_size(problem, survival)[problem.vm_type],
         bound=np.array([*whole, False])[problem.vm_group],
         mobile=np.flatnonzero((classes.promises.vm_tenant == NONE) | problem.is_spot),
         eligible=problem.eligible(first)[asked],
@@ -122,6 +123,15 @@ def _relief(problem: PlacementProblem, survival: Survival, asked: IntArray) -> I
     for part in survival.parts:
         relief[:, _unit(part) :: 2, : len(part.tiers)] = part.type_relief[asked]
     return relief
+
+
+def _size(problem: PlacementProblem, survival: Survival) -> IntArray:
+    """``[type]`` what it would cost to relieve all that a VM draws, by the dearest knob: in W or CFM, what is more."""
+    size = np.zeros(len(problem.type_fits), dtype=np.int64)
+    for part in survival.parts:
+        draw = part.family.counted(problem.type_power_w, problem.type_airflow_cfm)
+        size = np.maximum(size, int(part.relief_price[-1]) * draw.max(axis=(1, 2), initial=0))
+    return size
 
 
 def _unit(part: Secured) -> int:
