@@ -34,8 +34,11 @@ __all__ = ["class_of_plan", "traded"]
 
 IntArray = NDArray[np.int64]
 
-TRIES, TURNS, IDLE_TURNS = 20_000, 60, 5
-"""Changes tried in a turn, turns at most, and turns in a row that may gain less than is worth telling."""
+LEAST_TRIES, TRIES_OF_VM, MOST_TRIES = 20_000, 10, 80_000
+"""Changes tried in a turn: so many for each VM of the batch, but no fewer and no more."""
+
+TURNS, IDLE_TURNS = 60, 5
+"""Turns at most, and turns in a row that may gain less than is worth telling."""
 
 WORTH_FRAC = 1e-4
 HEAT_FRAC = 0.02
@@ -47,7 +50,7 @@ def traded(
 ) -> PlacementPlan:
     """The best plan that trading leads to from one that keeps all limits, or that one itself. One seed, one plan.
 
-    ``until`` is a `time.perf_counter` that is looked at before each turn.
+    ``until`` is a `time.perf_counter`: no turn begins that would not end by then if it took as long as the last one.
     """
     survival = problem.survival
     if survival is None or not survival.parts or not plan.server_of:
@@ -55,11 +58,13 @@ def traded(
     terms, empty = terms_of(problem, classes, survival)
     cost, idle = check(problem, plan).objective, 0
     heat = HEAT_FRAC * cost / len(problem.vms)
+    tries = min(MOST_TRIES, max(LEAST_TRIES, TRIES_OF_VM * len(problem.vms)))
+    began, took_s = time.perf_counter(), 0.0
     for turn in range(TURNS):
-        if not len(terms.mobile) or heat <= 0 or idle == IDLE_TURNS or time.perf_counter() > until:
+        if not len(terms.mobile) or heat <= 0 or idle == IDLE_TURNS or began + took_s > until:
             break
         book = booked(terms, empty, class_of_plan(problem, classes, plan))
-        class_of, _ = trade(terms, book, TRIES, heat, seed + turn)
+        class_of, _ = trade(terms, book, tries, heat, seed + turn)
         placed = [(v, k) for v, k in enumerate(class_of.tolist()) if k < len(classes.servers.first)]
         better = with_relief(problem, named(problem, classes, placed))
         report = check(problem, better)
@@ -67,6 +72,8 @@ def traded(
         idle = 0 if gained > WORTH_FRAC * cost else idle + 1
         if gained > 0:
             plan, cost = better, report.objective
+        now = time.perf_counter()
+        began, took_s = now, now - began
     return plan
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Book", "Terms", "draw_on", "fail_on", "settle", "trade", "warm_up"]
+__all__ = ["Book", "Terms", "place", "trade", "warm_up"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -302,6 +302,17 @@ def peak_rise(k: int, peak: IntArray, terms: Terms, book: Book) -> None:
 
 
 @njit(cache=True)
+def place(class_of: IntArray, terms: Terms, book: Book) -> None:
+    """Book a whole placement where nothing is placed yet."""
+    for j in range(len(terms.pair_slot)):
+        settle(j, terms, book)
+    for v in range(len(class_of)):
+        draw_on(v, class_of[v], 1, terms, book)
+        fail_on(v, class_of[v], 1, terms, book)
+    book.class_of[:] = class_of
+
+
+@njit(cache=True)
 def move(v: int, here: int, there: int, terms: Terms, book: Book) -> None:
     """Take a VM from one class to another."""
     draw_on(v, here, -1, terms, book)
@@ -430,7 +441,5 @@ def warm_up() -> None:
         *(one.copy(), one.copy(), one.copy(), one.copy(), table.copy(), one.copy(), one.copy(), one.copy()),
         *(table.copy(), table.copy(), one.copy(), one.copy(), np.zeros((1, 2))),
     )
-    settle(0, terms, book)
-    draw_on(0, 0, 1, terms, book)
-    fail_on(0, 0, 1, terms, book)
+    place(one, terms, book)
     trade(terms, book, 1, 1.0, 0)

@@ -13,7 +13,7 @@ from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
 from tapas_opt.placement.survival.problem import Secured, Survival
 from tapas_opt.placement.taps import Taps
-from tapas_opt.placement.trading_kernels import Book, Terms, draw_on, fail_on, settle
+from tapas_opt.placement.trading_kernels import Book, Terms, place
 
 __all__ = ["booked", "terms_of"]
 
@@ -98,12 +98,7 @@ def _plain(entries: Terms | Book) -> dict[str, Any]:
 def booked(terms: Terms, empty: Book, class_of: IntArray) -> Book:
     """The book of a placement; ``empty`` is left as it is."""
     book = empty._replace(**{name: entry.copy() for name, entry in empty._asdict().items()})
-    for j in range(len(terms.pair_slot)):
-        settle(j, terms, book)
-    for v, k in enumerate(class_of.tolist()):
-        draw_on(v, k, 1, terms, book)
-        fail_on(v, k, 1, terms, book)
-    book.class_of[:] = class_of
+    place(class_of, terms, book)
     for f in range(len(book.peak)):
         rows = np.flatnonzero(terms.peak_of_row == f)
         steps = -((terms.before[rows] - book.drawn[rows]) // terms.step[rows])

@@ -17,7 +17,7 @@ FEW = 300
 
 @pytest.fixture(autouse=True)
 def _few_tries(monkeypatch):
-    monkeypatch.setattr(trading, "TRIES", FEW)
+    monkeypatch.setattr(trading, "LEAST_TRIES", FEW)
 
 
 @pytest.mark.parametrize("seed", range(25))
