@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +11,8 @@ from typing import Any
 
 from tapas_opt.bench.instances import Making, instance
 from tapas_opt.bench.plain import PLAIN, plain
-from tapas_opt.bench.rows import SolverRow
-from tapas_opt.domain.result import Result
+from tapas_opt.bench.rows import SolverRow, peak_rss_mb
+from tapas_opt.domain.result import Result, first_feasible_s, within_s
 from tapas_opt.errors import TapasError
 from tapas_opt.mip.worker import Worker
 from tapas_opt.solve import KINDS, WORKER_OF, solve, solver_workers
@@ -65,7 +63,7 @@ def run_cases(cases: Sequence[Case], progress: Progress) -> Iterator[SolverRow]:
             try:
                 yield worker.run(run_case, case, deadline_s=limit_s)
             except TapasError as error:
-                yield _failed(case, str(error))
+                yield _unanswered(case, str(error))
 
 
 def run_case(case: Case) -> SolverRow:
@@ -99,7 +97,7 @@ def _plain_row(case: Case, problem: Any, state_s: float) -> SolverRow:
     began = time.perf_counter()
     answer = plain(problem, case.solver, case.deadline_s, case.gap_frac, case.making.seed)
     total_s = time.perf_counter() - began
-    row = _failed(case, str(answer.outcome.status))
+    row = _unanswered(case, str(answer.outcome.status))
     if answer.plan is not None:
         report = KINDS[type(problem)].check.check(problem, answer.plan)
         negligible = getattr(problem, "negligible_cost", 0.0)
@@ -109,8 +107,8 @@ def _plain_row(case: Case, problem: Any, state_s: float) -> SolverRow:
             objective=report.objective,
             gap_frac=(report.objective - answer.outcome.bound) / max(1e-9, abs(report.objective)),
             checker="ok" if report.ok else str(report.violations[0]),
-            first_feasible_s=_known(answer.first_feasible_s),
-            within_1pct_s=_known(answer.within_s(0.01, negligible)),
+            first_feasible_s=_known(first_feasible_s(answer.trace)),
+            within_1pct_s=_known(within_s(answer.trace, 0.01, negligible)),
             note="",
         )
     return replace(
@@ -122,18 +120,13 @@ def _plain_row(case: Case, problem: Any, state_s: float) -> SolverRow:
         solve_s=answer.outcome.solve_s,
         total_s=total_s,
         overrun_s=max(0.0, total_s - case.deadline_s),
-        peak_rss_mb=_peak_rss_mb(),
+        peak_rss_mb=peak_rss_mb(),
     )
 
 
 def _row(case: Case, problem: Any, result: Result[Any], state_s: float, total_s: float) -> SolverRow:
-    return SolverRow(
-        problem=case.instance,
-        instance=f"{case.instance}/{case.making.servers}/{case.making.seed}",
-        servers=case.making.servers,
-        solver=case.solver,
-        seed=case.making.seed,
-        deadline_s=case.deadline_s,
+    return replace(
+        _unanswered(case, result.fallback),
         status=result.status,
         mode=result.mode,
         answered_by=result.solver,
@@ -148,12 +141,11 @@ def _row(case: Case, problem: Any, result: Result[Any], state_s: float, total_s:
         first_feasible_s=_known(result.first_feasible_s),
         within_1pct_s=_known(result.within_s(0.01, getattr(problem, "negligible_cost", 0.0))),
         overrun_s=max(0.0, total_s - case.deadline_s),
-        peak_rss_mb=_peak_rss_mb(),
-        note=result.fallback,
+        peak_rss_mb=peak_rss_mb(),
     )
 
 
-def _failed(case: Case, note: str) -> SolverRow:
+def _unanswered(case: Case, note: str) -> SolverRow:
     return SolverRow(
         problem=case.instance,
         instance=f"{case.instance}/{case.making.servers}/{case.making.seed}",
@@ -174,10 +166,3 @@ def _failed(case: Case, note: str) -> SolverRow:
 
 def _known(seconds: float) -> float | None:
     return seconds if math.isfinite(seconds) else None
-
-
-def _peak_rss_mb() -> float:
-    """Of this process and of the largest of its workers, which have ended by now."""
-    per_mb = 1024.0 if sys.platform == "linux" else 1024.0**2
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return sum(resource.getrusage(who).ru_maxrss for who in whose) / per_mb

@@ -38,16 +38,6 @@ class PlainAnswer:
     build_s: float
     trace: tuple[Progress, ...]
 
-    @property
-    def first_feasible_s(self) -> float:
-        """Seconds until its first solution; ``inf`` for never."""
-        return min((moment.at_s for moment in self.trace if moment.objective < math.inf), default=math.inf)
-
-    def within_s(self, gap_frac: float, negligible: float) -> float:
-        """Seconds until its solution and bound were this near; ``inf`` for never."""
-        near = (moment.at_s for moment in self.trace if moment.is_within(gap_frac, negligible))
-        return min(near, default=math.inf)
-
 
 def plain(problem: Any, solver: str, deadline_s: float, gap_frac: float, seed: int) -> PlainAnswer:
     """Build the whole model and solve it; ``solver`` is one of `PLAIN`."""

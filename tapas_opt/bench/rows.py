@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import resource
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-__all__ = ["SolverRow", "beside_best"]
+__all__ = ["SolverRow", "beside_best", "peak_rss_mb"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,13 @@ class SolverRow:
     def to_json(self) -> dict[str, Any]:
         """One flat object; what is not finite is null."""
         return {field.name: _finite(getattr(self, field.name)) for field in fields(self)}
+
+
+def peak_rss_mb() -> float:
+    """Largest resident memory of this process, and of the largest of its children that have ended by now."""
+    per_mb = 1024.0 if sys.platform == "linux" else 1024.0**2
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(who).ru_maxrss for who in whose) / per_mb
 
 
 def beside_best(rows: Sequence[SolverRow]) -> list[SolverRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -19,6 +19,8 @@ __all__ = [
     "ShadowPrice",
     "Status",
     "Violation",
+    "first_feasible_s",
+    "within_s",
 ]
 
 PlanT = TypeVar("PlanT")
@@ -162,6 +164,17 @@ class Progress:
         return self.objective < math.inf and (apart <= gap_frac * abs(self.objective) or 0 < apart <= negligible)
 
 
+def first_feasible_s(trace: Iterable[Progress]) -> float:
+    """Seconds until a trace has its first plan; ``inf`` for never."""
+    return min((moment.at_s for moment in trace if moment.objective < math.inf), default=math.inf)
+
+
+def within_s(trace: Iterable[Progress], gap_frac: float, negligible: float = 0.0) -> float:
+    """Seconds until plan and bound of a trace are this near (:meth:`Progress.is_within`); ``inf`` for never."""
+    near = (moment.at_s for moment in trace if moment.is_within(gap_frac, negligible))
+    return min(near, default=math.inf)
+
+
 @dataclass(frozen=True, slots=True)
 class Result(Generic[PlanT]):
     """A plan and everything known about it.
@@ -212,12 +225,11 @@ class Result(Generic[PlanT]):
     @property
     def first_feasible_s(self) -> float:
         """Seconds until the first verified plan; ``inf`` without a trace."""
-        return min((moment.at_s for moment in self.trace if moment.objective < math.inf), default=math.inf)
+        return first_feasible_s(self.trace)
 
     def within_s(self, gap_frac: float, negligible: float = 0.0) -> float:
         """Seconds until plan and bound known by then were within a gap; ``inf`` if they never were.
 
         ``negligible`` is a difference in cost units that counts as none, however small the objective.
         """
-        near = (moment.at_s for moment in self.trace if moment.is_within(gap_frac, negligible))
-        return min(near, default=math.inf)
+        return within_s(self.trace, gap_frac, negligible)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +13,7 @@ from typing import Any
 
 from tapas_opt.bench.public import gap, mmkp, vector_packing
 from tapas_opt.bench.public.instance import FloatArray, PublicInstance
-from tapas_opt.bench.rows import SolverRow, beside_best
+from tapas_opt.bench.rows import SolverRow, beside_best, peak_rss_mb
 from tapas_opt.errors import Fault, InvalidInput, TapasError
 from tapas_opt.mip import cpsat, decomposition, highs
 from tapas_opt.mip.result import MipResult
@@ -201,7 +199,7 @@ def _answered(instance: PublicInstance, solver: str, seed: int, deadline_s: floa
             "report": report,
         }
         result = _solver(solver)(arrays, **common)
-    return _Answer(result, build_s, tuple(trace), _peak_rss_mb())
+    return _Answer(result, build_s, tuple(trace), peak_rss_mb())
 
 
 def _solver(name: str) -> Callable[..., MipResult]:
@@ -218,8 +216,3 @@ def _gap(objective: float, bound: float) -> float:
 
 def _gap_to(objective: float, best_known: float) -> float:
     return (objective - best_known) / abs(best_known) if best_known else objective - best_known
-
-
-def _peak_rss_mb() -> float:
-    per_mb = 1024.0 if sys.platform == "linux" else 1024.0**2
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / per_mb
