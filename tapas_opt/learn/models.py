@@ -178,29 +178,6 @@ class LearnedModels:
         rise = np.asarray(supply_rise_c, dtype=np.float64)[topology.server_room]
         return np.asarray(self._inlet.central_c(number, outdoor, load) + rise)
 
-    def gpu_power_ceiling_w(
-        self,
-        topology: Topology,
-        outdoor_c: float,
-        room_load_frac: ArrayLike,
-        supply_rise_c: ArrayLike,
-        *,
-        inlet_more_c: ArrayLike = 0.0,
-        gpu_more_c: ArrayLike = 0.0,
-        gpu_memory_more_c: ArrayLike = 0.0,
-    ) -> IntArray:
-        """``[server]`` power that none of its GPUs may exceed: the least of :meth:`gpu_power_ceilings_w`."""
-        ceilings = self.gpu_power_ceilings_w(
-            topology,
-            outdoor_c,
-            room_load_frac,
-            supply_rise_c,
-            inlet_more_c=inlet_more_c,
-            gpu_more_c=gpu_more_c,
-            gpu_memory_more_c=gpu_memory_more_c,
-        )
-        return np.asarray(ceilings.min(axis=1))
-
     def gpu_power_ceilings_w(
         self,
         topology: Topology,

@@ -53,7 +53,7 @@ def test_importing_the_models_needs_neither_scikit_learn_nor_pandas():
 
 
 def test_a_gpu_at_its_ceiling_is_within_its_limit_and_one_step_more_is_not(learned, topology):
-    ceiling = learned.gpu_power_ceiling_w(topology, **WARM_DAY)
+    ceiling = learned.gpu_power_ceilings_w(topology, **WARM_DAY).min(axis=1)
     assert (ceiling % CEILING_STEP_W == 0).all()
     assert (ceiling > 0).all()
     assert (hottest_upper_c(learned, topology, ceiling) <= 1e-9).all()
@@ -75,19 +75,22 @@ def test_the_ceiling_of_a_hand_written_gpu_is_the_formula(learned, topology):
     models = replace(learned, gpu_temperature=replace(learned.gpu_temperature, entries={"S1": gpu}))
     effective = (85.0 - 2.0 - 0.5 * inlet - 20.0) / 0.1
     expected = 300.0 + (effective - 250.0) / (EXTRAPOLATION * 0.5)
-    assert models.gpu_power_ceiling_w(topology, **WARM_DAY)[0] == expected // 10 * 10
+    assert models.gpu_power_ceilings_w(topology, **WARM_DAY).min(axis=1)[0] == expected // 10 * 10
 
 
 def test_a_server_too_hot_at_any_power_has_a_ceiling_of_zero(learned, topology):
     scorching = WARM_DAY | {"supply_rise_c": [120.0]}
-    assert (learned.gpu_power_ceiling_w(topology, **scorching) == 0).all()
+    assert (learned.gpu_power_ceilings_w(topology, **scorching).min(axis=1) == 0).all()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_warmer_air_never_raises_a_ceiling(learned, topology, seed):
     rng = np.random.default_rng(seed)
     conditions = np.sort(rng.uniform([0, 0.1, 0], [45, 1, 15], (2, 3)), axis=0)
-    cool, hot = (learned.gpu_power_ceiling_w(topology, outdoor, [load], [rise]) for outdoor, load, rise in conditions)
+    cool, hot = (
+        learned.gpu_power_ceilings_w(topology, outdoor, [load], [rise]).min(axis=1)
+        for outdoor, load, rise in conditions
+    )
     assert (hot <= cool).all()
 
 
@@ -160,7 +163,7 @@ def test_a_new_server_takes_the_pooled_model_and_is_named(learned, topology, two
     newcomer = topology_of(renamed(two_rows, "S2", "S77"))
     assert learned.check_covers(topology) == ()
     assert learned.check_covers(newcomer) == ("S77",)
-    known, pooled = (learned.gpu_power_ceiling_w(site, **WARM_DAY)[1] for site in (topology, newcomer))
+    known, pooled = (learned.gpu_power_ceilings_w(site, **WARM_DAY).min(axis=1)[1] for site in (topology, newcomer))
     assert 0 < pooled < known
 
 
