@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.numbers import BudgetFamily
+from tapas_opt.budgets.numbers import BudgetNumbers
 from tapas_opt.control.controller import Controller, Settings
 from tapas_opt.control.events import VmOnServer, VmsAdopted
 from tapas_opt.control.forecast import Profiles
@@ -59,6 +60,12 @@ TIGHT_SHARE: Mapping[Constraint, float] = {
     Constraint.AISLE_HEAT_CAPACITY: 0.05,
 }
 """Share of the domains of a family that are made tight."""
+
+ASKED_FRAC = (0.75, 1.05)
+HEADROOMS_W = (100, 150, 200, 260, 300)
+LOAD_ALLOWED_FRAC = (0.5, 0.9)
+"""Of a tight routing plan: demand of an endpoint by its goodput, watts below GPUs' ceilings, and what tight domains are
+allowed of what full load would draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +186,35 @@ def _routing(making: Making) -> RoutingProblem:
     return controller.router.problem(controller.forecast_next_hour(now_s=PEAK_S))
 
 
+def _routing_tight(making: Making) -> RoutingProblem:
+    """The same with twelve endpoints, hot servers and domains that are allowed less than all their load would draw."""
+    problem = _routing(making)
+    random = np.random.default_rng([making.seed, 3])
+    several = ENDPOINTS_COUNT // len(problem.endpoints)
+    endpoint = problem.instance_endpoint * several + random.integers(0, several, len(problem.instances))
+    goodput = np.bincount(endpoint, problem.instance_goodput, ENDPOINTS_COUNT)
+    names = tuple(f"endpoint{e:02d}" for e in range(ENDPOINTS_COUNT))
+    sizes = [name.rpartition("/")[2] for name in problem.classes[: len(problem.classes) // len(problem.endpoints)]]
+    share = random.uniform(*ASKED_FRAC, ENDPOINTS_COUNT)[:, None] * random.dirichlet(np.ones(len(sizes)), len(names))
+    return replace(
+        problem,
+        instance_endpoint=endpoint,
+        endpoints=names,
+        classes=tuple(f"{name}/{size}" for name in names for size in sizes),
+        class_endpoint=np.repeat(np.arange(ENDPOINTS_COUNT), len(sizes)),
+        class_tokens_per_s=np.ceil(share * goodput[:, None]).astype(np.int64).ravel(),
+        class_work_permille=np.tile(problem.class_work_permille[: len(sizes)], ENDPOINTS_COUNT),
+        gpu_headroom_w=random.choice(HEADROOMS_W, len(problem.instances)),
+        budgets=_tight_budgets(problem.budgets, partial(_drawn_by_load, problem), random, LOAD_ALLOWED_FRAC),
+    )
+
+
+def _drawn_by_load(problem: RoutingProblem, unit: str) -> IntArray:
+    """``[server]`` what all instances add at full load."""
+    added = problem.power_w if unit == "W" else problem.airflow_cfm
+    return np.bincount(problem.instance_server, added.sum(axis=1), len(problem.servers)).astype(np.int64)
+
+
 def _reconfiguration(stage: Stage) -> Callable[[Making], ReconfigurationProblem]:
     def made(making: Making) -> ReconfigurationProblem:
         controller = filled_site(making, FILLED_FRAC)
@@ -204,20 +240,33 @@ def _tightened(problem: ReconfigurationProblem, seed: int) -> ReconfigurationPro
         preferred_loss_permille=None if preferred is None else np.repeat(preferred, several),
         server_ceiling_w=np.minimum(problem.server_ceiling_w, random.choice(CEILINGS_W, len(problem.servers))),
         demand_tokens_per_s=np.ceil(share * np.bincount(endpoint, served, ENDPOINTS_COUNT)).astype(np.int64),
-        budgets=replace(
-            problem.budgets, families=tuple(_tighter(problem, family, random) for family in problem.budgets.families)
-        ),
+        budgets=_tight_budgets(problem.budgets, partial(_drawn_now, problem), random, ALLOWED_FRAC),
     )
 
 
-def _tighter(problem: ReconfigurationProblem, family: BudgetFamily, random: np.random.Generator) -> BudgetFamily:
-    """The family with some of its domains allowed less than they draw now."""
-    drawn = np.zeros((len(problem.servers), 1), dtype=np.int64)
-    np.add.at(drawn[:, 0], problem.instance_server, problem.counted(problem.current, family.unit))
-    now = family.drawn_permille(np.repeat(drawn, len(problem.budgets.slots), axis=1)) // PERMILLE
-    tight = random.random(len(family.domains))[:, None] < TIGHT_SHARE.get(family.constraint, 0.0)
-    allowed = family.base + np.ceil(now * random.uniform(*ALLOWED_FRAC, (len(family.domains), 1))).astype(np.int64)
-    return replace(family, limit=np.where(tight & (now > 0), allowed, family.limit))
+def _drawn_now(problem: ReconfigurationProblem, unit: str) -> IntArray:
+    """``[server]`` what all instances draw as they are."""
+    drawn = np.zeros(len(problem.servers), dtype=np.int64)
+    np.add.at(drawn, problem.instance_server, problem.counted(problem.current, unit))
+    return drawn
+
+
+def _tight_budgets(
+    budgets: BudgetNumbers,
+    drawn: Callable[[str], IntArray],
+    random: np.random.Generator,
+    allowed_frac: tuple[float, float],
+) -> BudgetNumbers:
+    """Some domains of each family are allowed less than servers draw on them; ``drawn(unit)`` is ``[server]``."""
+    families = []
+    for family in budgets.families:
+        by_slot = np.repeat(drawn(family.unit)[:, None], len(budgets.slots), axis=1)
+        on_domain = family.drawn_permille(by_slot) // PERMILLE
+        tight = random.random(len(family.domains))[:, None] < TIGHT_SHARE.get(family.constraint, 0.0)
+        part = random.uniform(*allowed_frac, (len(family.domains), 1))
+        allowed = family.base + np.ceil(on_domain * part).astype(np.int64)
+        families.append(replace(family, limit=np.where(tight & (on_domain > 0), allowed, family.limit)))
+    return replace(budgets, families=tuple(families))
 
 
 INSTANCES: Mapping[str, Callable[[Making], Any]] = {
@@ -225,13 +274,14 @@ INSTANCES: Mapping[str, Callable[[Making], Any]] = {
     "reconfiguration-settled": _reconfiguration(Stage.SETTLED),
     "placement-batch": _placement_batch,
     "placement-site": _placement_site,
-    "routing": _routing,
+    "routing-calm": _routing,
+    "routing-tight": _routing_tight,
 }
 """Every instance by its name."""
 
 PROBLEMS: Mapping[str, tuple[str, ...]] = {
     "reconfiguration": ("reconfiguration-now", "reconfiguration-settled"),
     "placement": ("placement-batch", "placement-site"),
-    "routing": ("routing",),
+    "routing": ("routing-calm", "routing-tight"),
 }
 """The instances of each problem."""

@@ -71,14 +71,14 @@ def test_bad_input_is_said_in_one_message_and_ends_with_2(tapas, folder, tmp_pat
 
 def test_solvers_are_compared_on_generated_problems_with_bound_and_checker_beside_every_time(tapas, tmp_path):
     code, out, _ = tapas(
-        *("bench", "--problem", "routing,reconfiguration-now", "--servers", "40", "--solver", "greedy,auto"),
+        *("bench", "--problem", "routing-tight,reconfiguration-now", "--servers", "40", "--solver", "greedy,auto"),
         *("--deadline", "5", "--gap", "0.01", "--out", tmp_path, "--json"),
     )
     assert code == 0
     answer = json.loads(out)
     assert [(row["problem"], row["solver"]) for row in answer["rows"]] == [
-        ("routing", "greedy"),
-        ("routing", "auto"),
+        ("routing-tight", "greedy"),
+        ("routing-tight", "auto"),
         ("reconfiguration-now", "greedy"),
         ("reconfiguration-now", "auto"),
     ]
@@ -90,7 +90,7 @@ def test_solvers_are_compared_on_generated_problems_with_bound_and_checker_besid
         assert row["peak_rss_mb"] > 0
     assert answer["machine"]["cores"] >= 1
     names = {file.name for file in tmp_path.iterdir()}
-    assert names == {f"routing-reconfiguration-now.{kind}" for kind in ("json", "csv", "html")}
+    assert names == {f"routing-tight-reconfiguration-now.{kind}" for kind in ("json", "csv", "html")}
 
 
 def test_a_general_solver_by_itself_gets_neither_plan_nor_bound(tapas):
@@ -104,10 +104,11 @@ def test_a_general_solver_by_itself_gets_neither_plan_nor_bound(tapas):
     assert row["first_feasible_s"] <= row["within_1pct_s"] <= row["total_s"]
 
 
-def test_a_person_sees_one_line_a_case(tapas):
+def test_a_person_sees_one_line_a_case_and_a_problem_stands_for_all_its_instances(tapas):
     code, out, _ = tapas("bench", "--problem", "routing", "--servers", "40", "--solver", "greedy", "--deadline", "5")
     assert code == 0
-    assert "routing/40/1" in out
+    assert "routing-calm/40/1" in out
+    assert "routing-tight/40/1" in out
     assert "ok" in out
 
 
