@@ -2,7 +2,8 @@
 
 usage: python benchmarks/agreement.py [--problems 10000] [--first 0] [--out results/agreement.json]
 
-The problems are those that the tests draw. Every solver answers each of them through `solve`, to a gap of nothing;
+The problems are those that the tests draw; placements in turn with budgets and groups only, promises, parts of servers,
+failures, and budgets judged by days. Every solver answers each of them through `solve`, to a gap of nothing;
 every plan that it accepts is judged by the checker once more. Exit code 1 if anything disagrees.
 """
 
@@ -14,6 +15,8 @@ from collections import Counter
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import permutations, product
 from pathlib import Path
+
+import numpy as np
 
 from tapas_opt.domain.result import Status
 from tapas_opt.mip import scip
@@ -29,29 +32,43 @@ DEADLINE_S = 60.0
 EVERY_S = 10.0
 
 
-def made_by(kind):
-    """The tests' own way of drawing a problem of a kind."""
-    spec = spec_from_file_location(f"{kind}_problems", ROOT / "tests" / kind / "conftest.py")
+def drawing(*folder):
+    """The tests' own way of drawing problems."""
+    spec = spec_from_file_location("_".join(folder), ROOT.joinpath("tests", *folder, "conftest.py"))
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.make_random
+    return module
 
 
-MAKE = {kind: made_by(kind) for kind in KIND_NAMES}
+PLACEMENTS, SURVIVAL, DAYS = drawing("placement"), drawing("placement", "survival"), drawing("placement", "scenarios")
+ROUTINGS, RECONFIGURATIONS = drawing("routing"), drawing("reconfiguration")
+
+
+def placement(seed):
+    problem = PLACEMENTS.make_random(seed, vms=2 + seed // 3 % 3, servers=2 + seed // 9 % 3)
+    random = np.random.default_rng([seed, 13])
+    more = (
+        lambda: problem,
+        lambda: PLACEMENTS.promising(problem, seed),
+        lambda: PLACEMENTS.in_parts(problem, random, [0.5, 1.0], 4),
+        lambda: SURVIVAL.surviving(problem, random, forget=True),
+        lambda: DAYS.judged_by_days(problem, seed),
+    )
+    return more[seed // 3 % len(more)]()
 
 
 def problem_of(kind, seed):
-    size = 2 + seed // 3 % 3
     if kind == "placement":
-        return MAKE[kind](seed, vms=size, servers=2 + seed // 9 % 3)
+        return placement(seed)
     if kind == "routing":
-        return MAKE[kind](seed)
-    return MAKE[kind](seed, stage=list(Stage)[seed // 3 % 2], instances=size, configurations=1 + seed // 9 % 2)
+        return ROUTINGS.make_random(seed)
+    stage, size = list(Stage)[seed // 3 % 2], 2 + seed // 3 % 3
+    return RECONFIGURATIONS.make_random(seed, stage=stage, instances=size, configurations=1 + seed // 9 % 2)
 
 
 def all_plans(kind, problem):
-    """Every plan there is; none of routing, whose shares are no whole numbers."""
-    if kind == "placement":
+    """Every plan there is; none where more than whole places and choices is decided: shares, GPUs, relief."""
+    if kind == "placement" and problem.hosts is None and problem.survival is None:
         places = [*problem.servers, *[None] * len(problem.vms)]
         for chosen in set(permutations(places, len(problem.vms))):
             pairs = list(zip(problem.vms, chosen, strict=True))

@@ -10,7 +10,9 @@ import pytest
 
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint
+from tapas_opt.placement.blocks import on_hosts
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
+from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
 
 NONE = -1
 
@@ -196,3 +198,71 @@ def make_random(seed: int, vms: int = 5, servers: int = 5, types: int = 2, group
             unplaced_vm=int(rng.choice([20_000, 20_000, 4_000])), spare_ceiling_10w=spare_ceiling_10w
         ),
     )
+
+
+@pytest.fixture
+def random_promises(random_problem: Callable[..., PlacementProblem]) -> Callable[..., PlacementProblem]:
+    """A random problem with groups in one place, two rooms of two rows, buffers, reservations and spot VMs."""
+
+    def make(seed: int, vms: int = 4, servers: int = 4, gpus: int = 0) -> PlacementProblem:
+        problem = promising(random_problem(seed, vms=vms, servers=servers), seed)
+        return in_parts(problem, np.random.default_rng([seed, 12]), [0.7, 1.0], gpus) if gpus else problem
+
+    return make
+
+
+def promising(problem: PlacementProblem, seed: int) -> PlacementProblem:
+    rng = np.random.default_rng([seed, 11])
+    vms, servers = len(problem.vms), len(problem.servers)
+    row = rng.integers(0, 4, servers)
+    counts = rng.random(servers) < 0.8
+    levels = tuple(
+        KeptBack(
+            places=tuple(f"{name}{p}" for p in range(size)),
+            place_of=np.where(counts, row // per, NONE),
+            evictable=rng.integers(0, 2, size) * (name == "row"),
+            buffer=rng.integers(0, 2, size),
+        )
+        for name, size, per in (("row", 4, 1), ("room", 2, 2), ("site", 1, 4))
+    )
+    spare = levels[0].evictable
+    levels = (
+        levels[0],
+        replace(levels[1], evictable=spare.reshape(2, 2).sum(axis=1)),
+        replace(levels[2], evictable=spare.sum(keepdims=True)),
+    )
+    reservations = []
+    for r in range(int(rng.integers(0, 3))):
+        level, place = int(rng.integers(0, 3)), int(rng.integers(0, 4))
+        within = tuple(place // per if at >= level else NONE for at, per in enumerate((1, 2, 4)))
+        reservations.append(Reservation(f"R{r}", r, int(rng.integers(0, 3)), level, within))
+    together = [
+        TogetherIn(("A", "B"), row // 2, rng.integers(0, 2, 2) * int(rng.random() < 0.3))
+        if rng.random() < 0.5
+        else None
+        for _ in problem.groups
+    ]
+    groups = tuple(replace(g, together=t) for g, t in zip(problem.groups, together, strict=True))
+    promises = Promises(rng.integers(NONE, 2, vms), levels, tuple(reservations))
+    return replace(problem, groups=groups, promises=promises, vm_spot=rng.random(vms) < 0.3)
+
+
+@pytest.fixture
+def random_parts(random_problem: Callable[..., PlacementProblem]) -> Callable[..., PlacementProblem]:
+    """A random problem whose two types take 1 GPU to all of a server, on servers that are partly taken."""
+
+    def make(seed: int, vms: int = 5, servers: int = 3, gpus: int = 4) -> PlacementProblem:
+        problem = random_problem(seed, vms=vms, servers=servers)
+        return in_parts(problem, np.random.default_rng([seed, 7]), [0.5, 0.9, 1.0], gpus)
+
+    return make
+
+
+def in_parts(
+    problem: PlacementProblem, rng: np.random.Generator, free_frac: Sequence[float], gpus: int
+) -> PlacementProblem:
+    servers = len(problem.servers)
+    sizes = [size for size in (1, 2, 4, 8) if size <= gpus]
+    ceiling = np.repeat(problem.server_ceiling_w[:, None], gpus, axis=1) + rng.integers(0, 3, (servers, gpus)) * 20
+    unused = rng.random((servers, gpus)) < rng.choice(free_frac, (servers, 1))
+    return on_hosts(problem, unused, np.full(servers, gpus), rng.choice(sizes, (2, 2)), ceiling)

@@ -49,21 +49,6 @@ def half_used(plain_problem):
     return on_hosts(problem, free("xx......", "........"), gpus, np.array([[4], [2], [8]]), ceiling)
 
 
-@pytest.fixture
-def random_parts(random_problem):
-    """A random problem whose two types take 1 GPU to all of a server, on servers that are partly taken."""
-
-    def make(seed: int, vms: int = 5, servers: int = 3, gpus: int = 4):
-        rng = np.random.default_rng([seed, 7])
-        problem = random_problem(seed, vms=vms, servers=servers)
-        sizes = [size for size in (1, 2, 4, 8) if size <= gpus]
-        ceiling = np.repeat(problem.server_ceiling_w[:, None], gpus, axis=1) + rng.integers(0, 3, (servers, gpus)) * 20
-        unused = rng.random((servers, gpus)) < rng.choice([0.5, 0.9, 1.0], (servers, 1))
-        return on_hosts(problem, unused, np.full(servers, gpus), rng.choice(sizes, (2, 2)), ceiling)
-
-    return make
-
-
 def optimum(problem, solve=highs.solve):
     classes = placement_classes(problem)
     result = solve(formulate(problem, classes), deadline_s=20.0, gap_frac=0.0, threads=1)

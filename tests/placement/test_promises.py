@@ -248,54 +248,6 @@ def test_parts_break_as_few_servers_as_they_can(plain_problem, solve):
 # Everything at once.
 
 
-@pytest.fixture
-def random_promises(random_problem):
-    """A random problem with groups in one place, two rooms of two rows, buffers, reservations and spot VMs."""
-
-    def make(seed: int, vms: int = 4, servers: int = 4, gpus: int = 0):
-        rng = np.random.default_rng([seed, 11])
-        problem = random_problem(seed, vms=vms, servers=servers)
-        row = rng.integers(0, 4, servers)
-        counts = rng.random(servers) < 0.8
-        levels = tuple(
-            KeptBack(
-                places=tuple(f"{name}{p}" for p in range(size)),
-                place_of=np.where(counts, row // per, NONE),
-                evictable=rng.integers(0, 2, size) * (name == "row"),
-                buffer=rng.integers(0, 2, size),
-            )
-            for name, size, per in (("row", 4, 1), ("room", 2, 2), ("site", 1, 4))
-        )
-        spare = levels[0].evictable
-        levels = (
-            levels[0],
-            replace(levels[1], evictable=spare.reshape(2, 2).sum(axis=1)),
-            replace(levels[2], evictable=spare.sum(keepdims=True)),
-        )
-        reservations = []
-        for r in range(int(rng.integers(0, 3))):
-            level, place = int(rng.integers(0, 3)), int(rng.integers(0, 4))
-            within = tuple(place // per if at >= level else NONE for at, per in enumerate((1, 2, 4)))
-            reservations.append(Reservation(f"R{r}", r, int(rng.integers(0, 3)), level, within))
-        together = [
-            TogetherIn(("A", "B"), row // 2, rng.integers(0, 2, 2) * int(rng.random() < 0.3))
-            if rng.random() < 0.5
-            else None
-            for _ in problem.groups
-        ]
-        groups = tuple(replace(g, together=t) for g, t in zip(problem.groups, together, strict=True))
-        promises = Promises(rng.integers(NONE, 2, vms), levels, tuple(reservations))
-        problem = replace(problem, groups=groups, promises=promises, vm_spot=rng.random(vms) < 0.3)
-        if not gpus:
-            return problem
-        ceiling = np.repeat(problem.server_ceiling_w[:, None], gpus, axis=1)
-        unused = rng.random((servers, gpus)) < rng.choice([0.7, 1.0], (servers, 1))
-        sizes = [size for size in (1, 2, 4, 8) if size <= gpus]
-        return on_hosts(problem, unused, np.full(servers, gpus), rng.choice(sizes, (2, 2)), ceiling)
-
-    return make
-
-
 def all_plans(problem):
     """Every VM on every server or on none; parts in the first free block, those that stay first."""
     if problem.hosts is None:

@@ -53,25 +53,26 @@ def room(plain_problem) -> Callable[..., PlacementProblem]:
 def random_days(random_problem) -> Callable[..., PlacementProblem]:
     """A random problem some of whose budgets are judged by the worst one or two of three to five days."""
 
-    def made(seed: int, **size: int) -> PlacementProblem:
-        problem, rng = random_problem(seed, **size), np.random.default_rng([seed, 1])
-        days = int(rng.integers(3, 6))
-        families = [f for f in problem.budgets.families if rng.random() < 0.7] or problem.budgets.families[:1]
+    return lambda seed, **size: judged_by_days(random_problem(seed, **size), seed)
 
-        def spread(per_slot: np.ndarray) -> np.ndarray:
-            """``[…, day, slot]`` from half to one and a half times as much."""
-            shape = (*per_slot.shape[:-1], days, per_slot.shape[-1])
-            return (per_slot[..., None, :] * rng.uniform(0.5, 1.5, shape)).astype(np.int64)
 
-        return replace(
-            problem,
-            scenarios=Scenarios(
-                days=tuple(f"day {s}" for s in range(days)),
-                tail=int(rng.integers(1, 3)),
-                families=tuple(DayLoads(f.constraint, f.domains, spread(f.base)) for f in families),
-                type_power_w=spread(problem.type_power_w),
-                type_airflow_cfm=spread(problem.type_airflow_cfm),
-            ),
-        )
+def judged_by_days(problem: PlacementProblem, seed: int) -> PlacementProblem:
+    rng = np.random.default_rng([seed, 1])
+    days = int(rng.integers(3, 6))
+    families = [f for f in problem.budgets.families if rng.random() < 0.7] or problem.budgets.families[:1]
 
-    return made
+    def spread(per_slot: np.ndarray) -> np.ndarray:
+        """``[…, day, slot]`` from half to one and a half times as much."""
+        shape = (*per_slot.shape[:-1], days, per_slot.shape[-1])
+        return (per_slot[..., None, :] * rng.uniform(0.5, 1.5, shape)).astype(np.int64)
+
+    return replace(
+        problem,
+        scenarios=Scenarios(
+            days=tuple(f"day {s}" for s in range(days)),
+            tail=int(rng.integers(1, 3)),
+            families=tuple(DayLoads(f.constraint, f.domains, spread(f.base)) for f in families),
+            type_power_w=spread(problem.type_power_w),
+            type_airflow_cfm=spread(problem.type_airflow_cfm),
+        ),
+    )
