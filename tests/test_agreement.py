@@ -14,7 +14,7 @@ def agreement(repository):
 
 
 def test_every_solver_finds_the_optimum_of_random_small_problems(agreement):
-    """Greedy, decomposition, HiGHS, CP-SAT, SCIP and Pyomo, ten problems of each kind, two of each kind of placement."""
+    """Greedy, decomposition, HiGHS, CP-SAT, SCIP and Pyomo, ten problems of each kind, all kinds of placement."""
     found = agreement.run(first=20_000, problems=30)
     assert found["disagreements"] == []
     assert found["counts"]["enumerated"] == 16
