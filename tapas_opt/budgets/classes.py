@@ -14,6 +14,10 @@ __all__ = ["Classes", "classes_of"]
 IntArray = NDArray[np.int64]
 
 
+MOST = 2**62
+"""What is put together of several keys stays below this."""
+
+
 @dataclass(frozen=True, slots=True)
 class Classes:
     """A partition of some items.
@@ -51,7 +55,7 @@ def classes_of(numbers: BudgetNumbers, servers: IntArray, *more: IntArray) -> Cl
     keys += [family.member[servers] for family in numbers.families]
     keys += [family.share_permille[servers] for family in numbers.families]
     keys += [key if key.ndim > 1 else key[:, None] for key in map(np.asarray, more)]
-    _, first, of = np.unique(_as_bytes(np.hstack(keys)), return_index=True, return_inverse=True)
+    _, first, of = np.unique(_as_numbers(np.hstack(keys)), return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
@@ -59,7 +63,25 @@ def classes_of(numbers: BudgetNumbers, servers: IntArray, *more: IntArray) -> Cl
     return Classes(renumbered, first[order], np.bincount(renumbered, minlength=len(order)))
 
 
-def _as_bytes(keys: IntArray) -> NDArray[np.void]:
-    """Each row as one value to compare: ``np.unique(axis=0)`` compares number by number, ten times slower."""
-    rows = np.ascontiguousarray(keys)
-    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+def _as_numbers(keys: IntArray) -> IntArray:
+    """``[item]`` one number for each row, equal where rows are: sorting rows as such is ten times slower."""
+    number, width = np.zeros(len(keys), dtype=np.int64), 1
+    if not len(keys):
+        return number
+    lowest, highest = keys.min(axis=0).tolist(), keys.max(axis=0).tolist()
+    for column, low, high in zip(keys.T, lowest, highest, strict=True):
+        span = high - low + 1
+        if span == 1:
+            continue
+        if width * span > MOST:
+            (number, width), (column, span) = _ranks(number), _ranks(column)  # noqa: PLW2901  the same, in other words
+            low = 0  # noqa: PLW2901
+        number = number * span + (column - low)
+        width *= span
+    return number
+
+
+def _ranks(values: IntArray) -> tuple[IntArray, int]:
+    """Each value's place among the different ones, and how many there are."""
+    different, rank = np.unique(values, return_inverse=True)
+    return rank, len(different)

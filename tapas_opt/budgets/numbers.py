@@ -88,19 +88,15 @@ class BudgetFamily:
                 total[domains] += np.add.reduceat(draw[by_domain] * share[by_domain, None], start, axis=0)
         return total
 
-    def drawn_by_kind_permille(self, kind: IntArray, draw: IntArray) -> IntArray:
-        """As :meth:`drawn_permille`, where each server draws what its kind does: ``[server]`` and ``[kind, slot]``.
+    def shares_by_kind(self, kind: IntArray, kinds: int) -> tuple[IntArray, IntArray]:
+        """``[domain, kind]`` sum of the shares of servers of a kind (``[server]``), and ``[domain]`` the largest share.
 
-        Servers of kind :data:`NONE` draw nothing. On large sites this is much less work than summing servers.
+        Servers of kind :data:`NONE` draw nothing. On large sites summing kinds is much less work than summing servers.
         """
-        total = np.zeros(self.limit.shape, dtype=np.int64)
-        for k in range(len(draw)):
-            inside = (self.member != NONE) & (kind == k)[:, None]
-            weights = self.share_permille[inside]
-            # sums of whole thousandths stay far below 2^53, where floats are exact
-            share = np.bincount(self.member[inside], weights=weights, minlength=len(self.domains))
-            total += share.astype(np.int64)[:, None] * draw[k]
-        return total
+        from tapas_opt.budgets import kernels  # noqa: PLC0415  compiled loops take long to import
+
+        total, largest = kernels.shares_by_kind(self.member, self.share_permille, kind, len(self.domains), kinds)
+        return np.asarray(total), np.asarray(largest)
 
     def summed_shares(self) -> tuple[IntArray, IntArray]:
         """``member`` and ``share_permille`` with each domain named once a server: two feeds may hang on one UPS."""
@@ -142,17 +138,29 @@ class MostDrawn:
 
     def on(self, family: BudgetFamily) -> IntArray:
         """``[domain, slot]`` thousandths of a unit: no plan draws more on the family's domains."""
-        draw = family.counted(self.power_w, self.airflow_cfm)
-        by_servers = (
-            family.drawn_permille(draw) if self.kind is None else family.drawn_by_kind_permille(self.kind, draw)
+        draw, in_all = self._counted(family)
+        if in_all is None and self.kind is None:
+            return family.drawn_permille(draw)
+        kind = np.full(len(family.member), NONE) if self.kind is None else self.kind
+        by_kind, largest = family.shares_by_kind(kind, len(draw))
+        by_servers = family.drawn_permille(draw) if self.kind is None else by_kind @ draw
+        return by_servers if in_all is None else np.asarray(np.minimum(by_servers, largest[:, None] * in_all))
+
+    def exceeds(self, family: BudgetFamily, room: IntArray) -> BoolArray:
+        """``[domain, slot]`` where a plan could draw more than ``room``, in whole units, on the family's domains."""
+        draw, in_all = self._counted(family)
+        if self.kind is None or in_all is None:
+            return np.asarray(self.on(family) > PERMILLE * room)
+        from tapas_opt.budgets import kernels  # noqa: PLC0415  compiled loops take long to import
+
+        by_kind, largest = family.shares_by_kind(self.kind, len(draw))
+        return np.asarray(kernels.exceeds(by_kind, draw, largest, in_all, room))
+
+    def _counted(self, family: BudgetFamily) -> tuple[IntArray, IntArray | None]:
+        return (
+            family.counted(self.power_w, self.airflow_cfm),
+            family.counted(self.in_all_power_w, self.in_all_airflow_cfm),
         )
-        in_all = family.counted(self.in_all_power_w, self.in_all_airflow_cfm)
-        if in_all is None:
-            return by_servers
-        member, share = family.summed_shares()
-        largest = np.zeros(len(family.domains), dtype=np.int64)
-        np.maximum.at(largest, member[member != NONE], share[member != NONE])
-        return np.asarray(np.minimum(by_servers, largest[:, None] * in_all))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +196,7 @@ class BudgetNumbers:
 
 
 def _without_slack(family: BudgetFamily, most: MostDrawn, watched: BoolArray | None) -> BudgetFamily:
-    can_bind = np.asarray(most.on(family) > PERMILLE * family.room)
+    can_bind = most.exceeds(family, family.room)
     fillable = can_bind.any(axis=1)
     matters = fillable if watched is None else fillable | watched
     kept = (family.member != NONE) & np.asarray(matters)[family.member] & most.draws(family)[:, None]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.classes import Classes, classes_of
-from tapas_opt.budgets.dominance import undominated, without_dominated
+from tapas_opt.budgets.dominance import Multiples, undominated, without_dominated
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, MostDrawn
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
@@ -287,9 +287,9 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
     """Group what is interchangeable; servers that are not available stay in classes that no VM is eligible for."""
     most = _most_drawn(problem)
     tolerant = problem.budgets.tolerating_present_excess()
-    draws = _draws(problem)
+    multiples = [Multiples.of(draw) for draw in _draws(problem)]
     peaks = [
-        _peak(f, most, f.counted(*draws), problem.prices, within_limit=f.constraint not in problem.judged_by_days)
+        _peak(f, most, f.counted(*multiples), problem.prices, within_limit=f.constraint not in problem.judged_by_days)
         for f in tolerant.families
         if problem.prices.peak_permille.get(f.constraint)
     ]
@@ -298,7 +298,7 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
     for tail in found:
         name = tail.family.constraint
         watched[name] = np.asarray(watched.get(name, False) | tail.can_bind.any(axis=1))
-    budgets = without_dominated(_by_slots(problem, tolerant.without_slack(most, watched)), *draws)
+    budgets = without_dominated(_by_slots(problem, tolerant.without_slack(most, watched)), *multiples)
     families = {family.constraint: family for family in budgets.families}
     promises = _promises(problem)
     vm_keys = [problem.vm_type, problem.vm_priority, problem.vm_group, problem.is_spot, promises.vm_tenant]
@@ -402,13 +402,13 @@ def _most_by_kind(problem: PlacementProblem, draw: IntArray, servers: IntArray) 
 
 
 def _peak(
-    family: BudgetFamily, most: MostDrawn, draw: IntArray, prices: PlacementPrices, *, within_limit: bool
+    family: BudgetFamily, most: MostDrawn, multiples: Multiples, prices: PlacementPrices, *, within_limit: bool
 ) -> Peak:
     step = np.maximum(1, family.limit // PERMILLE)
     present = int((-(-family.base // step)).max(initial=0))
     most_load = family.limit if within_limit else family.base - (-most.on(family) // PERMILLE)
     highest = int((-(-most_load // step)).max(initial=0))
     room = step * present - family.base
-    can_rise = undominated(np.asarray(most.on(family) > PERMILLE * room), room, draw, step)
+    can_rise = undominated(most.exceeds(family, room), room, multiples, step)
     price = prices.peak_permille[family.constraint]
     return Peak(family, step, present, max(0, highest - present), can_rise, price)

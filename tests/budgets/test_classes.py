@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tapas_opt.budgets.classes import classes_of
 from tapas_opt.budgets.numbers import BudgetNumbers
@@ -35,3 +36,17 @@ def test_without_keys_all_are_alike_and_nothing_has_no_classes():
     """An empty batch and a site without budgets are ordinary inputs."""
     assert classes_of(NOTHING, np.arange(3)).of.tolist() == [0, 0, 0]
     assert classes_of(NOTHING, np.arange(0), np.zeros(0, dtype=int)).count == 0
+
+
+def test_keys_too_wide_to_be_put_together_as_they_are_are_still_told_apart():
+    """Each key spans 2^61: three of them do not fit one number unless they are ranked first."""
+    keys = np.array([[0, 2**61, 5], [2**61, 0, 2**61], [0, 2**61, 6], [2**61, 0, 2**61], [0, 2**61, 5]])
+    assert classes_of(NOTHING, np.arange(5), keys).of.tolist() == [0, 1, 2, 1, 0]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_items_are_alike_exactly_where_all_their_keys_are(seed):
+    rng = np.random.default_rng(seed)
+    keys = rng.integers(0, 3, (40, 4)) * rng.integers(1, 2**60, 4)
+    of = classes_of(NOTHING, np.arange(40), keys).of
+    assert ((of[:, None] == of) == (keys[:, None] == keys).all(axis=2)).all()

@@ -197,3 +197,28 @@ def test_a_family_without_servers_draws_nothing(thirds):
         thirds, member=np.zeros((0, 3), dtype=int), share_permille=np.zeros((0, 3), dtype=int)
     )
     assert empty.drawn_permille(np.zeros((0, 2), dtype=int)).tolist() == [[0, 0]] * 3
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_most_that_kinds_of_servers_draw_is_the_most_that_the_servers_draw(seed):
+    """The compiled sums by kind against sums over servers; a server may name a domain twice, or draw nothing."""
+    rng = np.random.default_rng(seed)
+    servers, domains, slots, kinds = 12, 4, 5, 3
+    family = BudgetFamily(
+        Constraint.UPS_POWER_CAPACITY,
+        "W",
+        tuple("ABCD"),
+        rng.integers(-1, domains, (servers, 3)),
+        rng.integers(0, 1_000, (servers, 3)),
+        *rng.integers(0, 900, (2, domains, slots)),
+    )
+    kind, by_kind, in_all = (
+        rng.integers(-1, kinds, servers),
+        rng.integers(0, 99, (kinds, slots)),
+        rng.integers(0, 500, slots),
+    )
+    by_server = np.vstack([by_kind, np.zeros((1, slots), dtype=np.int64)])[kind]
+    one = MostDrawn(by_kind, by_kind, in_all, in_all, kind)
+    same = MostDrawn(by_server, by_server, in_all, in_all)
+    assert (one.on(family) == same.on(family)).all()
+    assert (one.exceeds(family, family.room) == (same.on(family) > 1_000 * family.room)).all()
