@@ -42,8 +42,9 @@ def declaring(
     relief: dict[tuple[str, str, str], int] = {}
     shortfall: dict[str, int] = {}
     for part, (given, missing) in zip(problem.survival.parts, amounts, strict=True):
-        for group, tier, slot in np.argwhere(given > 0).tolist():
-            relief[part.groups[group], part.tiers[tier], slots[slot]] = int(given[group, tier, slot])
+        at = np.unravel_index(np.flatnonzero(given), given.shape)
+        for group, tier, slot, amount in zip(*(number.tolist() for number in (*at, given[at])), strict=True):
+            relief[part.groups[group], part.tiers[tier], slots[slot]] = amount
         shortfall |= {part.family.domains[d]: int(missing[d]) for d in np.flatnonzero(missing).tolist()}
     return replace(plan, relief=relief, shortfall=shortfall)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["draw_on", "judge", "warm_up"]
+__all__ = ["draw_on", "judge", "relieve", "warm_up"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -96,10 +96,78 @@ def draw_on(
     return highest
 
 
+@njit(cache=True)
+def relieve(
+    need: IntArray,
+    stated: BoolArray,
+    pairs: tuple[IntArray, IntArray],
+    groups: tuple[IntArray, IntArray],
+    group: tuple[IntArray, IntArray],
+    most: tuple[IntArray, IntArray],
+    relief: IntArray,
+) -> None:
+    """Fill ``relief[group, tier, slot]`` so that little of ``need[pair, slot]``, in thousandths, is left.
+
+    ``pairs`` and ``groups`` are ordered by failure, with where each failure's begin; ``group`` is the pairs and shares
+    of each, ``most`` what running VMs and those of the plan can give.
+    """
+    tiers = relief.shape[1]
+    for i in range(stated.shape[0]):
+        of = groups[0][groups[1][i] : groups[1][i + 1]]
+        for t in range(stated.shape[1]):
+            short = False
+            for d in pairs[0][pairs[1][i] : pairs[1][i + 1]]:
+                short |= need[d, t] > 0
+            if not (short and stated[i, t]):
+                continue
+            for tier in range(tiers):
+                for g in of:
+                    left = most[0][g, tier, t] + most[1][g, tier, t]
+                    change(need, group, g, t, min(left, wanted(need, group, g, t)), tier, relief)
+            for tier in range(tiers - 1, -1, -1):
+                for g in of[::-1]:
+                    change(need, group, g, t, -spared(need, group, g, t, relief[g, tier, t]), tier, relief)
+
+
+@njit(cache=True)
+def wanted(need: IntArray, group: tuple[IntArray, IntArray], g: int, t: int) -> np.int64:
+    """What the neediest of a group's pairs still needs of it."""
+    most = np.int64(0)
+    for p in range(group[0].shape[1]):
+        pair, share = group[0][g, p], group[1][g, p]
+        if pair >= 0 and share > 0:
+            most = max(most, -(-need[pair, t] // share))
+    return most
+
+
+@njit(cache=True)
+def spared(need: IntArray, group: tuple[IntArray, IntArray], g: int, t: int, given: np.int64) -> np.int64:
+    """What of a group's relief none of its pairs needs."""
+    least = given
+    for p in range(group[0].shape[1]):
+        pair, share = group[0][g, p], group[1][g, p]
+        if pair >= 0 and share > 0:
+            least = min(least, max(np.int64(0), -need[pair, t]) // share)
+    return least
+
+
+@njit(cache=True)
+def change(
+    need: IntArray, group: tuple[IntArray, IntArray], g: int, t: int, by: np.int64, tier: int, relief: IntArray
+) -> None:
+    """Let a group give so much more in a tier."""
+    relief[g, tier, t] += by
+    for p in range(group[0].shape[1]):
+        if group[0][g, p] >= 0:
+            need[group[0][g, p], t] -= by * group[1][g, p]
+
+
 def warm_up() -> None:
     """Compile, or load what was compiled before."""
     none, one = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
-    square = np.zeros((1, 1), dtype=np.int64)
+    square, cube = np.zeros((1, 1), dtype=np.int64), np.zeros((1, 1, 1), dtype=np.int64)
     place, row, state = (square, square), (np.array([0, 1]), none, none), (one.copy(), one.copy(), none.copy())
     judge(none, (none, none), place, row, state, (0, 1), (square, square), 1, 0, one > 0, none.copy())
     draw_on(0, 1, place, row, state, (0, 1), (none, none), 1)
+    ends = (none, np.array([0, 1]))
+    relieve(square, square > 0, ends, ends, (square, square), (cube, cube), cube.copy())
