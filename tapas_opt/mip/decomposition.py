@@ -5,11 +5,13 @@
    these prices want are added until none is missing (column generation; Gilmore and Gomory 1961). Whatever was left
    out, pricing all columns gives a true bound.
 3. *Round.* A vertex of that program is integral but for about as many blocks as rows are tight. These are solved
-   exactly, the others held. From there a small model is HiGHS's own for a quarter of the time.
-4. *Improve.* The gap is a sum over blocks: what each one's columns cost above its cheapest at the prices. Blocks that
-   cause most of it are freed together with some that share rows with them, and solved exactly, again and again
-   (large neighbourhood search; Shaw 1998).
-5. *Prove.* When that finds nothing any more, columns that the gap rules out are dropped, and HiGHS has the rest.
+   exactly, the others held.
+4. *Improve.* HiGHS has the core first, where it is small: the few columns of each block that are most in doubt (Balas
+   and Zemel 1980). The gap is a sum over blocks: what each one's columns cost above its cheapest at the prices. Blocks
+   that cause most of it are freed together with some that share rows with them, and solved exactly, again and again
+   (large neighbourhood search; Shaw 1998), as many at once as there are cores.
+5. *Prove.* When that finds nothing any more, the core is widened, in the end to all columns that the gap leaves in
+   question.
 
 Where the model is many copies of one small unit (alike bins), prices cannot tell the copies apart: it is solved by
 patterns of a unit instead (:mod:`tapas_opt.mip.patterns`), from a start.
@@ -18,7 +20,7 @@ patterns of a unit instead (:mod:`tapas_opt.mip.patterns`), from a start.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,18 +28,21 @@ from tapas_opt.mip import highs
 from tapas_opt.mip.alike import Alike, alike_of
 from tapas_opt.mip.kept_rows import bound_with_kept_rows
 from tapas_opt.mip.limits import Limits
+from tapas_opt.mip.machine import cores
 from tapas_opt.mip.model import BoolArray, FloatArray, MipArrays, MipModel
-from tapas_opt.mip.neighbourhoods import Neighbourhoods
+from tapas_opt.mip.neighbourhoods import Core, Neighbourhoods, Way
 from tapas_opt.mip.part import Part, part_of
 from tapas_opt.mip.patterns import Patterns
 from tapas_opt.mip.pricing import Blocks, blocks_of, climbed
 from tapas_opt.mip.result import MipResult, MipStatus, Report, proven_status
+from tapas_opt.mip.side_by_side import SideBySide
 from tapas_opt.mip.trivial import trivial_result
 
 __all__ = ["solve", "warm_up"]
 
-SMALL_COLUMNS, SMALL_FRAC = 2_000, 0.25
-"""HiGHS has this share of the time for models of at most so many columns, once they are rounded, and closes most."""
+CORE_WIDTH, CORE_COLUMNS, CORE_FRAC = 3.0, 2_000, 0.5
+"""Once it is rounded, HiGHS has this share of the time for so many columns a block, those most in doubt, where
+they are few."""
 
 SOFTNESS = (1.0, 1 / 3)
 """Softness of the climb, in typical costs."""
@@ -66,7 +71,7 @@ INTEGRAL, FEASIBLE = 1e-6, 1e-6
 """How near to whole a value must be, and by how much (relatively) a row may be broken, as solvers have it."""
 
 PATIENCE = 2
-"""So often may each way of choosing neighbourhoods in turn better nothing; then half of what is left goes to proof."""
+"""So often may each way of choosing neighbourhoods in turn better nothing before the core is widened."""
 
 PROVEN_COLUMNS = 20_000
 """More columns than this are not worth a try at proof, unless it is all that is left."""
@@ -151,6 +156,24 @@ def _capped(arrays: MipArrays, start: FloatArray | None) -> MipArrays:
     return replace(arrays, upper=np.where(open_ended, np.maximum(arrays.lower, np.ceil(most)), arrays.upper))
 
 
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A part that is being solved.
+
+    Attributes
+    ----------
+    best, objective
+        What it began from.
+    way
+        That drew it; for a core whether no better solution stands outside it.
+    """
+
+    part: Part
+    best: FloatArray
+    objective: float
+    way: Way | bool
+
+
 class _Search:
     """The best solution and bound so far, and the steps that better them."""
 
@@ -222,21 +245,58 @@ class _Search:
         stop = time.perf_counter() + KEPT_FRAC * self.left_s
         limits = Limits(lambda: stop - time.perf_counter(), PART_NODES if self.by_work else None)
         self.raise_bound(bound_with_kept_rows(self.blocks, price, values, limits))
-        above = self.blocks.above_least(price)
-        self._round(values, above, typical)
-        if self.rounds <= 0:
-            return
-        if self.arrays.columns_count <= SMALL_COLUMNS and not self.done:
-            everything = part_of(self.blocks, np.ones(self.arrays.columns_count, dtype=bool), self._nothing)
-            self.raise_bound(
-                self._solve_part(everything, self._nothing, self.left_s * SMALL_FRAC, self.best, self.gap_frac).bound
-            )
-        neighbourhoods = Neighbourhoods(self.blocks, price, typical, self.random)
-        while self.best is not None and not self.done and self.rounds > 0:
-            self._improve(self.best, neighbourhoods)
-            if self.idle > PATIENCE * neighbourhoods.count:
-                self.idle = 0
-                self._prove(self.best, price, above)
+        self._round(values, self.blocks.above_least(price), typical)
+        if self.best is not None and self.rounds > 0 and not self.done:
+            self._better(price)
+
+    def _better(self, price: FloatArray) -> None:
+        """Improve and prove on every core of the machine: a wider core whenever neighbourhoods are idle.
+
+        Where work is counted one runs after the other, so that what is found does not hang on which ends first.
+        """
+        neighbourhoods, core = Neighbourhoods(self.blocks, price, self.random), Core(self.blocks, price)
+        most = CORE_COLUMNS
+        with SideBySide[_Try](1 if self.by_work else cores()) as solves:
+            while self.best is not None and not self.done and self.rounds > 0:
+                if self.idle > PATIENCE * neighbourhoods.count:
+                    most, self.idle = PROVEN_COLUMNS, 0
+                if most and all(isinstance(one.way, Way) for one in solves.running):
+                    drawn = core.drawn(self.best, self.objective, most)
+                    most = 0
+                else:
+                    drawn = None
+                self._begin(solves, self.best, *(drawn or neighbourhoods.drawn(self.best)))
+                while solves.full and not self.done:
+                    for ended in solves.ended():
+                        self._hear(neighbourhoods, *ended)
+
+    def _begin(self, solves: SideBySide[_Try], best: FloatArray, free: BoolArray, way: Way | bool) -> None:
+        """Begin to solve some columns exactly, from the best solution."""
+        part = part_of(self.blocks, free, best)
+        limit_s = min(PART_S, self.left_s) if isinstance(way, Way) else self.left_s * CORE_FRAC
+        self.rounds -= isinstance(way, Way)
+        solves.begin(
+            _Try(part, best, self.objective, way),
+            part.arrays,
+            deadline_s=self._limit_s(limit_s),
+            gap_frac=self.gap_frac / 4,
+            seed=self.seed,
+            start=best[part.column],
+            nodes=PART_NODES if self.by_work else None,
+        )
+
+    def _hear(self, neighbourhoods: Neighbourhoods, one: _Try, outcome: MipResult, took_s: float) -> None:
+        """Take what came of a part, in the best solution of now or in the one that it began from."""
+        before = self.objective
+        if outcome.values is not None and self.best is not None:
+            self.offer(one.part.merged(self.best, outcome.values))
+            self.offer(one.part.merged(one.best, outcome.values))
+        if isinstance(one.way, Way):
+            self.idle = 0 if self.objective < before else self.idle + 1
+            closed, quick = outcome.status is MipStatus.OPTIMAL, self.by_work or took_s < PART_S / 4
+            one.way.learn(before - self.objective, 1.0 if self.by_work else took_s, closed, quick)
+        elif one.way:
+            self.raise_bound(min(outcome.bound, one.objective))
 
     def _by_patterns(self, alike: Alike, start: FloatArray) -> None:
         """Units that are alike: their patterns give a bound, then solutions, by dives and by choice in turn."""
@@ -297,37 +357,9 @@ class _Search:
                 self.raise_bound(outcome.bound)
                 return
 
-    def _improve(self, best: FloatArray, neighbourhoods: Neighbourhoods) -> None:
-        """Free some blocks and solve them exactly."""
-        self.rounds -= 1
-        way = neighbourhoods.way()
-        part = self._part(*neighbourhoods.drawn(way, best), best)
-        began, before = time.perf_counter(), self.objective
-        outcome = self._solve_part(part, best, min(PART_S, self.left_s), best[part.column], self.gap_frac / 4)
-        took_s = 1.0 if self.by_work else time.perf_counter() - began
-        closed, quick = outcome.status is MipStatus.OPTIMAL, self.by_work or took_s < PART_S / 4
-        self.idle = 0 if self.objective < before else self.idle + 1
-        way.learn(before - self.objective, took_s, closed, quick)
-
-    def _prove(self, best: FloatArray, price: FloatArray, above: FloatArray) -> None:
-        """Solve what is left exactly.
-
-        A column that costs more above its block's least than the gap is in no better solution, so that a bound
-        without such columns is a bound with them (reduced-cost fixing).
-        """
-        kept = (above <= self.objective - self.blocks.bound(price)) | (best > 0)
-        if kept.sum() > PROVEN_COLUMNS:
-            return
-        part = part_of(self.blocks, kept, self._nothing)
-        outcome = self._solve_part(part, self._nothing, self.left_s / 2, best[part.column], self.gap_frac)
-        self.raise_bound(min(outcome.bound, self.objective))
-
     def _part(self, freed: BoolArray, near: BoolArray, fixed: FloatArray) -> Part:
         """Some blocks over their near columns and what loose columns follow; the rest of ``fixed`` is held."""
-        blocks = self.blocks
-        free = blocks.is_loose.copy()
-        free[blocks.column] = np.repeat(freed, blocks.width) & (near | (fixed > 0))[blocks.column]
-        return part_of(blocks, free, fixed)
+        return part_of(self.blocks, self.blocks.columns_of(freed, near | (fixed > 0)), fixed)
 
     def _solve_part(
         self, part: Part, fixed: FloatArray, deadline_s: float, start: FloatArray | None, gap_frac: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +48,7 @@ def solve(
     start: FloatArray | None = None,
     nodes: int | None = None,
     report: Report | None = None,
+    stop: Event | None = None,
 ) -> MipResult:
     """Solve the model with HiGHS.
 
@@ -65,6 +67,8 @@ def solve(
         Stop after so many nodes of the search tree, with one thread: by work, whatever the clock says.
     report
         Told of solutions and bounds as they come, of a model with integer columns.
+    stop
+        Once set, a model with integer columns ends with what it has.
 
     Returns
     -------
@@ -89,8 +93,11 @@ def solve(
     )
     highs = _loaded(arrays, options)
     _offer(highs, arrays, start)
-    if report is not None and arrays.integer.any():
-        _listen(highs, arrays, report)
+    if arrays.integer.any():
+        if report is not None:
+            _listen(highs, arrays, report)
+        elif stop is not None:
+            _end_with(highs, stop)
     run(highs)
     result = _result(highs, arrays, gap_frac, time.perf_counter() - began)
     if result is not None:
@@ -192,6 +199,17 @@ def _listen(highs: highspy.Highs, arrays: MipArrays, report: Report) -> None:
     highs.setCallback(heard, None)
     for kind in (kinds.kCallbackMipImprovingSolution, kinds.kCallbackMipInterrupt):
         highs.startCallback(kind)
+
+
+def _end_with(highs: highspy.Highs, stop: Event) -> None:
+    """Have HiGHS end where it looks at its limits, once somebody says so."""
+    import highspy  # noqa: PLC0415
+
+    def asked(_kind: Any, _message: str, _told: Any, back: Any, _data: Any) -> None:
+        back.user_interrupt = stop.is_set()
+
+    highs.setCallback(asked, None)
+    highs.startCallback(highspy.cb.HighsCallbackType.kCallbackMipInterrupt)
 
 
 def run(highs: highspy.Highs) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from tapas_opt.mip.model import BoolArray, FloatArray, IntArray
 from tapas_opt.mip.pricing import Blocks
 
-__all__ = ["Look", "Neighbourhoods", "Way"]
+__all__ = ["Core", "Look", "Neighbourhoods", "Way"]
 
 WIDTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Typical costs above its block's least up to which a column is near."""
@@ -25,6 +25,9 @@ COLUMNS, LEAST_COLUMNS = 150.0, 60.0
 """Parts start with so many columns; fewer when they take too long, more when they are done at once and find nothing."""
 
 SMALLER, LARGER = 0.7, 1.5
+
+CORE_WIDTH, WIDER = 3.0, 2.0
+"""Columns of a block, on average, in the first core, and how many times as many in the next."""
 
 EXPLORED_FRAC = 0.25
 """So many parts are made a way drawn at random, however it did."""
@@ -69,11 +72,34 @@ class Way:
             self.columns *= LARGER
 
 
+class Core:
+    """All blocks, over the columns that are most in doubt; more of them each time, until the gap rules out the rest.
+
+    A column that costs more above its block's least than the gap is in no better solution, so that a bound without
+    such columns is a bound with them (reduced-cost fixing).
+    """
+
+    def __init__(self, blocks: Blocks, price: FloatArray) -> None:
+        self._blocks, self._bound, self._width = blocks, blocks.bound(price), CORE_WIDTH
+        self._above = blocks.above_least(price)
+
+    def drawn(self, best: FloatArray, objective: float, most: int) -> tuple[BoolArray, bool] | None:
+        """``[column]`` which to free, and whether every better solution is among them; None if they are too many."""
+        above = self._above[self._blocks.column]
+        count, gap = int(self._width * len(self._blocks.size)), objective - self._bound
+        limit = gap if count >= len(above) else min(gap, float(np.partition(above, count)[count]))
+        kept = (self._above <= limit) | (best > 0)
+        if kept.sum() > most:
+            return None
+        self._width *= WIDER
+        return kept, limit >= gap
+
+
 class Neighbourhoods:
     """Draws blocks and columns around the best solution, at the prices of the relaxation."""
 
-    def __init__(self, blocks: Blocks, price: FloatArray, typical: float, random: np.random.Generator) -> None:
-        self._blocks, self._price, self._typical, self._random = blocks, price, typical, random
+    def __init__(self, blocks: Blocks, price: FloatArray, random: np.random.Generator) -> None:
+        self._blocks, self._price, self._random = blocks, price, random
         self._above = blocks.above_least(price)
         self._ways = [Way(Look.CORE, np.inf), *(Way(look, w) for w in WIDTHS for look in (Look.GAP, Look.ROWS))]
 
@@ -82,17 +108,21 @@ class Neighbourhoods:
         """How many ways there are."""
         return len(self._ways)
 
-    def way(self) -> Way:
-        """The way to choose the next one."""
+    def drawn(self, best: FloatArray) -> tuple[BoolArray, Way]:
+        """``[column]`` which to free, and the way that says so."""
+        way = self._way()
+        return self._blocks.columns_of(*self._drawn(way, best)), way
+
+    def _way(self) -> Way:
         if self._random.random() < EXPLORED_FRAC:
             return self._ways[int(self._random.integers(len(self._ways)))]
         return max(self._ways, key=lambda way: way.worth)
 
-    def drawn(self, way: Way, best: FloatArray) -> tuple[BoolArray, BoolArray]:
+    def _drawn(self, way: Way, best: FloatArray) -> tuple[BoolArray, BoolArray]:
         """``[block]`` which to free, and ``[column]`` which are near."""
         if way.look is Look.CORE:
             return self._core(way, best)
-        near = (self._above <= self._typical * way.width) | (best > 0)
+        near = (self._above <= self._blocks.typical_cost * way.width) | (best > 0)
         columns = self._blocks.sums(near.astype(np.float64))
         return (self._by_gap if way.look is Look.GAP else self._by_row)(way, best, columns), near
 

@@ -201,6 +201,12 @@ class Blocks:
         """``[block]`` which have one of the chosen columns."""
         return np.logical_or.reduceat(chosen[self.column], self.start)
 
+    def columns_of(self, freed: BoolArray, near: BoolArray) -> BoolArray:
+        """``[column]`` loose ones, and the near ones of freed blocks."""
+        free = self.is_loose.copy()
+        free[self.column] = np.repeat(freed, self.width) & near[self.column]
+        return free
+
     def held_by(self, row: IntArray, values: FloatArray) -> BoolArray:
         """``[block]`` which take a column with an entry in one of the coupling rows, given by their place in `row`."""
         reached = np.zeros(self.arrays.columns_count, dtype=bool)
