@@ -138,13 +138,16 @@ def solve(
 
 
 def warm_up() -> None:
-    """Load HiGHS and SciPy, so that the first real solve does not wait for them."""
+    """Load HiGHS, SciPy and compiled loops, so that the first real solve does not wait for them."""
+    from tapas_opt.mip import kernels  # noqa: PLC0415  numba is slow to import, and only a solve needs it
+
     highs.warm_up()
     model = MipModel()
     x = model.columns("x", ["a", "b"], upper=1.0, cost=[1.0, 2.0], integer=True)
     model.add(model.rows("one", lower=1.0, upper=1.0), x, 1.0)
     model.add(model.rows("room", upper=1.5), x, [2.0, 1.0])
     climbed(blocks_of(model.arrays()), SOFTNESS, 1, time.perf_counter() + 1.0)
+    kernels.warm_up()
 
 
 def _capped(arrays: MipArrays, start: FloatArray | None) -> MipArrays:

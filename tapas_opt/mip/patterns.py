@@ -2,7 +2,8 @@
 
 The master is a linear program: how often each pattern occurs, so that the blocks hand out what they must. Its prices
 ask for patterns that are worth more than they cost. Greedy ones are looked for first, many at once; where there are
-none, HiGHS finds the best, and how much it could be worth at most gives a bound (Farley 1990). From the linear program
+none, a search (:mod:`tapas_opt.mip.filling`) or else HiGHS finds the best, and how much it could be worth at most gives
+a bound (Farley 1990). From the linear program
 a solution is dived for: patterns are fixed, most used ones first, and what is left is asked for new ones.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from tapas_opt.mip import highs
 from tapas_opt.mip.alike import Alike
+from tapas_opt.mip.filling import Filling
 from tapas_opt.mip.growing import GrowingProgram
 from tapas_opt.mip.limits import Limits
 from tapas_opt.mip.model import BoolArray, FloatArray, IntArray, MipArrays
@@ -71,6 +73,7 @@ class Patterns:
         self.add(used)
         self.add(self._singles())
         self._least_cost = self._cheapest_of_any()
+        self._filling = Filling(alike, self._loose, self._least_cost)
         self.closed = False
 
     def add(self, values: FloatArray) -> int:
@@ -105,9 +108,9 @@ class Patterns:
             _, price, objective = solved
             if self.add(self._greedy(price, self._alike.size)):
                 continue
-            pattern, least = self._exact(price)
+            patterns, least = self._exact(price)
             bound = max(bound, self._bound_at(price, least))
-            fresh = 0 if pattern is None else self.add(pattern[None, :])
+            fresh = self.add(patterns)
             self.closed = fresh == 0 or whole_bound(bound) >= objective - WORTH
         return bound
 
@@ -116,8 +119,15 @@ class Patterns:
         until_s = self._limits.left_s() - most_s
         while self._limits.nodes or self._limits.left_s() > until_s:
             solved = self._master(self._alike.size)
-            if solved is None or not self.add(self._greedy(solved[1], self._alike.size)):
+            if solved is None or not self._fresh(solved[1], self._alike.size):
                 return
+
+    def _fresh(self, price: FloatArray, left: FloatArray) -> int:
+        """How many patterns came in: greedy ones, or where there are none those of a search."""
+        fresh = self.add(self._greedy(price, left))
+        if not fresh and self._filling.possible:
+            fresh = self.add(self._filling.search(price, left, WORTH)[0])
+        return fresh
 
     def dive(self) -> FloatArray | None:
         """A solution near the master's, ``[unit in use, column of the unit]``; None if it needs too many units."""
@@ -158,7 +168,7 @@ class Patterns:
             if solved is None:
                 return None
             usage, price, _ = solved
-            if not self.add(self._greedy(price, left)):
+            if not self._fresh(price, left):
                 return usage
         solved = self._master(left)
         return None if solved is None else solved[0]
@@ -247,17 +257,25 @@ class Patterns:
         score = worth[places] / (room + 1e-3) * self._random.uniform(0.6, 1.4, (TRIES, len(places)))
         return places[np.argsort(-score, axis=1)].T
 
-    def _exact(self, price: FloatArray) -> tuple[FloatArray | None, float]:
-        """The pattern of least cost less worth, if that is below 0, and a lower bound on it."""
+    def _exact(self, price: FloatArray) -> tuple[FloatArray, float]:
+        """Patterns that cost less than they are worth, if there are any, and a lower bound on cost less worth."""
+        if self._filling.possible:
+            patterns, most = self._filling.search(price, self._alike.size, WORTH)
+            if np.isfinite(most):
+                return patterns, min(0.0, -most)
+            if len(patterns):
+                return patterns, -np.inf
         cost = self._alike.unit.cost.copy()
         cost[self._take] -= price[self._block]
         priced = replace(self._alike.unit, cost=cost)
         found = highs.solve(priced, seed=self._seed, gap_frac=EXACT_GAP_FRAC, **self._limits.within(EXACT_S))
         worthy = found.values is not None and found.objective is not None and found.objective < -WORTH
-        return (found.values if worthy else None), min(0.0, found.bound)
+        return np.array([found.values] if worthy else []).reshape(-1, len(cost)), min(0.0, found.bound)
 
     def _bound_at(self, price: FloatArray, least: float) -> float:
         """Lower bound at the prices, or at prices scaled so that no pattern is worth more than it costs."""
+        if least == -np.inf:
+            return -np.inf
         total = float(price @ self._alike.size)
         scale = self._least_cost / (self._least_cost - least) if self._least_cost > 0 else 0.0
         return max(total + len(self._alike.column) * least, scale * total)
