@@ -18,7 +18,7 @@ from tapas_opt.errors import ServerUnreachable
 
 __all__ = ["ServerProcess", "server_process"]
 
-START_S, END_S = 60.0, 20.0
+START_S, END_S = 180.0, 20.0
 _TERMINATED = 128 + signal.SIGTERM
 
 

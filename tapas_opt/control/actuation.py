@@ -60,6 +60,11 @@ class Actuation:
         """Detection, decision and the fast knobs: so long every overload has to be borne."""
         return self.detect_s + self.decide_s + max(self.clock_s, self.evict_s)
 
+    @property
+    def slow_reaction_s(self) -> float:
+        """Until draining has acted as well, if that is decided once the fast knobs have acted, for what is left."""
+        return self.reaction_s + self.detect_s + self.decide_s + self.drain_s
+
     def is_in_time(self, knob_s: float, within_s: float) -> bool:
         """Whether a knob acts within a time from the failure."""
         return self.detect_s + self.decide_s + knob_s <= within_s

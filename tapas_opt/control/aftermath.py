@@ -36,7 +36,8 @@ class Aftermath:
     def due(self, fleet: Fleet, now_s: float, settle_after_s: float) -> Stage | None:
         """What to plan now, if anything.
 
-        ``improvable`` is set by whoever answered a failure with an armed plan: stage Now is solved once for that.
+        ``improvable`` is set by whoever answered a failure with an armed plan, or with one that leaves excess: stage
+        Now is solved once more for that, on top of the fast knobs.
         """
         if fleet.failure_changes != self._seen:
             self._seen = fleet.failure_changes

@@ -331,12 +331,14 @@ class Controller:
             basis = self.fleet.basis(failures)
             armed = self.arming.of(failures)
         proposal = None if armed is None else renewed(armed.proposal, problem, context, basis, self.settings.gain_frac)
+        kept = proposal is not None
         if proposal is None:
             hurried = replace(self._hurried, solver=solver)
             proposal = self._plans.propose(problem, context, basis, min(deadline_s, hurried.emergency_s), hurried)
         else:
             self._plans.keep(proposal)
-            self.aftermath.improvable = True
+        # What is armed was made with headroom; and what is slow may be in time once the fast knobs have acted.
+        self.aftermath.improvable = kept or bool(proposal.result.plan.excess)
         published = self.fleet.mode is happened.OperatingMode.ACT and proposal.needed
         noted: tuple[happened.Event, ...] = (happened.FailureReported(failure),)
         plan = (applied(proposal, "tapas-opt", now_s),) if published else ()

@@ -21,7 +21,7 @@ from tapas_opt.domain.site import ToleranceCurve
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationProblem, Stage
 
-__all__ = ["PARKED", "options_of", "reconfiguration_problem"]
+__all__ = ["PARKED", "options_of", "protection_curves", "reconfiguration_problem"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -237,14 +237,14 @@ def _borne_s(topology: Topology, family: BudgetFamily) -> FloatArray | None:
     load_frac = family.base[:, 0] / np.maximum(1, family.limit[:, 0])
     if family.constraint is Constraint.AISLE_AIRFLOW_CAPACITY:
         return np.where(load_frac > 1.0, AISLE_TOLERANCE_S, np.inf)
-    curves = _curves(topology, family.constraint)
+    curves = protection_curves(topology, family.constraint)
     if curves is None:
         return None
     return np.array([float(curve.tolerance_s(load)) for curve, load in zip(curves, load_frac, strict=True)])
 
 
-def _curves(topology: Topology, constraint: Constraint) -> list[ToleranceCurve] | None:
-    """Curves of a family's elements; for a UPS the one on battery, which is the shorter."""
+def protection_curves(topology: Topology, constraint: Constraint) -> list[ToleranceCurve] | None:
+    """Curves of a family's elements, None where they have none; for a UPS the one on battery, which is the shorter."""
     site = topology.site
     match constraint:
         case Constraint.UPS_POWER_CAPACITY:

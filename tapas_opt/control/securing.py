@@ -9,22 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.failures import FailurePairs, Scenario, SiteFailures, single_failures, site_failures
-from tapas_opt.budgets.numbers import BudgetFamily, Margins
-from tapas_opt.control.actuation import Actuation, Option
-from tapas_opt.control.fleet import FleetVm, VmState
-from tapas_opt.control.forecast import HOURS, Forecast, choice_name
-from tapas_opt.control.reconfiguring import AISLE_TOLERANCE_S
-from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
+from tapas_opt.budgets.numbers import BudgetFamily
+from tapas_opt.control.actuation import Actuation
+from tapas_opt.control.forecast import HOURS, Forecast
+from tapas_opt.control.knobs import TIERS, Knobs
+from tapas_opt.control.reconfiguring import AISLE_TOLERANCE_S, protection_curves
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site import ToleranceCurve
 from tapas_opt.domain.topology import Topology
-from tapas_opt.domain.workload import Vm, VmKind
+from tapas_opt.domain.workload import Vm
 from tapas_opt.placement.survival.numbers import Draws, Relief, secured, side_by_side, survival, transient
 from tapas_opt.placement.survival.problem import Secured as SecuredPairs
 from tapas_opt.placement.survival.problem import Survival
 
-__all__ = ["Batch", "Secured", "Securing", "TIERS", "by_units"]
+__all__ = ["Batch", "Secured", "Securing", "by_units"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -32,18 +31,21 @@ BoolArray = NDArray[np.bool_]
 
 HOUR_S = 3600.0
 
-TIERS = ("slowed", "evicted", "drained", "capped")
-"""Knobs of relief, cheapest first: a SaaS instance at a lower clock, a spot VM gone, a SaaS instance whose requests go
-elsewhere, a VM slowed that agreed to it."""
+FAST_FRAC, SLOW_FRAC = 0.25, 0.55
+"""Parts of an element's tolerance that may be used up until the fast knobs act, and from then until the slow ones do.
+
+A UPS on battery uses up the first within two seconds at 1.36 of its rating: the loss of one of four asks 4/3 of the
+others, and a little more where racks are not spread evenly. From then on it may be at 1.16 of it. A fifth stays in
+hand: knobs may be slower than stated, and what an earlier overload took comes back within half an hour only."""
+
+EARLY = " early"
+"""After the name of a failure: between the fast knobs and the slow ones."""
 
 PRICE_PER_W = np.array([1, 2, 3, 4])
 """Cost units for each watt relieved, by tier."""
 
 SHORTFALL_PER_W = 1_000
 """Cost units for each watt that nothing relieves: more than a VM is worth that causes a few hundred of them."""
-
-CAPPED_FRAC = 0.6
-"""Part of a GPU's highest power that a tenant's VM which agreed to it is held to: a planning value."""
 
 W_PER_CFM = 8
 """A CFM is priced as so many watts: what a server warms a CFM of air by at 15 °C (1.2 kg/m³, 1005 J/(kg·K))."""
@@ -143,32 +145,54 @@ class _Statement:
         base_cfm: IntArray,
     ) -> None:
         topology = forecast.fleet.topology
-        knobs = _Knobs(forecast, actuation, hours)
+        within_s = (actuation.reaction_s, actuation.slow_reaction_s, AISLE_TOLERANCE_S)
+        knobs = Knobs(forecast, actuation, hours, within_s)
         running, of_type = knobs.running(failures), knobs.of_types(batch.examples)
-        self._topology, self._margins, self._reaction_s = topology, forecast.margins, actuation.reaction_s
-        self._draws = tuple(
+        self._topology, self._margins, self._actuation = topology, forecast.margins, actuation
+        self._watts, self._air = (
             _Summed(failures, batch, topology, unit).draws(base) for unit, base in (("W", base_w), ("CFM", base_cfm))
         )
-        self._relief = tuple(
-            Relief(TIERS, per_w * PRICE_PER_W, per_w * SHORTFALL_PER_W, running[i], of_type[i])
-            for i, per_w in enumerate((1, W_PER_CFM))
-        )
+        self._fast, self._slow, self._heat = (_relief(1, running[0, i], of_type[0, i]) for i in range(len(within_s)))
+        self._aisles = _relief(W_PER_CFM, running[1, -1], of_type[1, -1])
 
     def transient(self, failures: SiteFailures, only: BoolArray | None = None) -> BudgetFamily:
-        """What must not be overloaded further than is borne until relief acts."""
+        """What must not be overloaded further than is borne until the fast knobs act."""
         pairs = failures.transient
-        limits = _limits(pairs, self._margins, _borne_frac(self._topology, pairs, self._reaction_s))
-        return transient(pairs, failures.unit_of, limits, self._draws[0], only)
+        limits = self._limits(pairs, self._actuation.reaction_s / FAST_FRAC)
+        return transient(pairs, failures.unit_of, limits, self._watts, only)
 
     def secured(
         self, failures: SiteFailures, only: BoolArray | None = None, *, relieved: bool = True
     ) -> list[tuple[SecuredPairs, IntArray]]:
-        """What must be carried for as long as a failure lasts, with relief or without."""
+        """What must be carried for as long as a failure lasts, with relief or without.
+
+        With it, the fast knobs alone have to bring what protects itself to what it bears until the slow ones act.
+        """
+        power, air = failures.power, failures.air
+        heat = np.array([family is Constraint.AISLE_HEAT_CAPACITY for family in power.family], dtype=bool)
+        stated = [
+            (power, ~heat, self._limits(power), self._watts, self._slow),
+            (power, heat, self._limits(power), self._watts, self._heat),
+            (air, np.ones(len(air.names), dtype=bool), self._limits(air), self._air, self._aisles),
+        ]
+        if relieved:
+            slow_s = self._actuation.slow_reaction_s - self._actuation.reaction_s
+            stated.append((_early(power), ~heat, self._limits(power, slow_s / SLOW_FRAC), self._watts, self._fast))
         found = []
-        for pairs, draws, relief in zip((failures.power, failures.air), self._draws, self._relief, strict=True):
+        for pairs, of_pairs, limits, draws, relief in stated:
             given = relief if relieved else replace(relief, running=0 * relief.running, of_type=0 * relief.of_type)
-            found.append(secured(pairs, failures.unit_of, _limits(pairs, self._margins), draws, given, only=only))
+            on = of_pairs[:, None] if only is None else of_pairs[:, None] & only
+            found.append(secured(pairs, failures.unit_of, limits, draws, given, only=on))
         return found
+
+    def _limits(self, pairs: FailurePairs, borne_s: float = np.inf) -> IntArray:
+        """``[pair]`` ⌊capacity · borne / (1 + margin)⌋ with the margin of the domain."""
+        borne_frac = _borne_frac(self._topology, pairs, borne_s)
+        margin = [
+            self._margins[family][element] if family in self._margins else 0.0
+            for family, element in zip(pairs.family, pairs.element.tolist(), strict=True)
+        ]
+        return np.floor(pairs.capacity * borne_frac / (1.0 + np.array(margin))).astype(np.int64)
 
 
 def _slots(outage: Failure, hours: IntArray) -> BoolArray:
@@ -184,28 +208,28 @@ def _scenario(labels: Sequence[str]) -> Scenario:
     return tuple(Failure(FailureKind(kind), element) for kind, _, element in split)
 
 
-def _limits(pairs: FailurePairs, margins: Margins, borne_frac: FloatArray | float = 1.0) -> IntArray:
-    """``[pair]`` ⌊capacity · borne / (1 + margin)⌋ with the margin of the domain."""
-    frac = [
-        margins[family][element] if family in margins else 0.0
-        for family, element in zip(pairs.family, pairs.element.tolist(), strict=True)
-    ]
-    return np.floor(pairs.capacity * borne_frac / (1.0 + np.array(frac))).astype(np.int64)
+def _relief(per_w: int, running: IntArray, of_type: IntArray) -> Relief:
+    return Relief(TIERS, per_w * PRICE_PER_W, per_w * SHORTFALL_PER_W, running, of_type)
+
+
+def _early(pairs: FailurePairs) -> FailurePairs:
+    """The same under names of their own."""
+    scenarios, names = (tuple(name + EARLY for name in of) for of in (pairs.scenarios, pairs.names))
+    return replace(pairs, scenarios=scenarios, names=names)
 
 
 def _borne_frac(topology: Topology, pairs: FailurePairs, seconds: float) -> FloatArray:
-    """``[pair]`` the overload that each domain bears for some seconds; a UPS on battery."""
-    site = topology.site
-    curves: dict[Constraint, list[ToleranceCurve]] = {
-        Constraint.UPS_POWER_CAPACITY: [ups.on_battery for room in site.rooms for ups in room.upses],
-        Constraint.PDU_POWER_BUDGET: [pdu.breaker for room in site.rooms for pdu in room.pdus],
-        Constraint.ROW_POWER_BUDGET: [row.breaker for row in site.rows()],
-    }
-    known: dict[ToleranceCurve, float] = {}
+    """``[pair]`` the overload that each domain bears for some seconds; 1 for what has no protection of its own.
+
+    A UPS counts as on battery, whatever has failed: that is where it bears less.
+    """
+    curves = {family: protection_curves(topology, family) for family in dict.fromkeys(pairs.family)}
+    known: dict[ToleranceCurve | None, float] = {None: 1.0}
     borne = []
     for family, element in zip(pairs.family, pairs.element.tolist(), strict=True):
-        curve = curves[family][element]
-        if curve not in known:
+        of_family = curves[family]
+        curve = None if of_family is None else of_family[element]
+        if curve is not None and curve not in known:
             known[curve] = curve.borne_frac(seconds)
         borne.append(known[curve])
     return np.array(borne)
@@ -244,108 +268,3 @@ def by_units(values: IntArray, failures: SiteFailures) -> IntArray:
     units, begin = np.unique(failures.unit_of[order], return_index=True)
     total[units] = np.add.reduceat(values[order], begin, axis=0)
     return total
-
-
-class _Knobs:
-    """What VMs can give in time, slot by slot: what they would draw above the power that a knob caps them to."""
-
-    def __init__(self, forecast: Forecast, actuation: Actuation, hours: IntArray) -> None:
-        self._forecast, self._actuation, self._hours = forecast, actuation, hours
-        topology = forecast.fleet.topology
-        self._warmest_c = [
-            float(forecast.inlet_c[topology.server_hardware == h].max(initial=0.0))
-            for h in range(len(topology.hardware))
-        ]
-        self._caps: dict[tuple[str, str], float] = {}
-
-    def of_types(self, examples: Sequence[Vm]) -> tuple[IntArray, IntArray]:
-        """``[type, hardware, tier, slot]`` W and CFM."""
-        topology = self._forecast.fleet.topology
-        shape = (len(examples), len(topology.hardware), len(TIERS), len(self._hours))
-        power, airflow = (np.zeros(shape, dtype=np.int64) for _ in range(2))
-        for w, vm in enumerate(examples):
-            for h, hardware in enumerate(topology.hardware):
-                if vm.endpoint is None or self._forecast.starting_profile(vm, hardware) is not None:
-                    power[w, h], airflow[w, h] = self._relief(FleetVm(vm, "", VmState.RESERVED), h)
-        return power, airflow
-
-    def running(self, failures: SiteFailures) -> tuple[IntArray, IntArray]:
-        """``[unit, tier, slot]`` W and CFM; a unit less each than the models say, for what is rounded up elsewhere."""
-        topology, fleet = self._forecast.fleet.topology, self._forecast.fleet
-        hardware_of, unit_of = topology.server_hardware.tolist(), failures.unit_of.tolist()
-        kinds: dict[tuple[object, ...], int] = {}
-        relief: list[tuple[IntArray, IntArray]] = []
-        where: list[tuple[int, int]] = []
-        for placed in fleet.vms.values():
-            vm, server = placed.vm, fleet.server_number(placed.server)
-            if not (vm.may_be_slowed or vm.spot):
-                continue
-            own = vm.name if self._forecast.models.has_own_load(vm.template, vm.name) else None
-            choice = placed.choice or vm.configuration
-            key = (vm.kind, vm.template, own, choice, vm.spot, vm.capping_agreed, vm.gpus, hardware_of[server])
-            if key not in kinds:
-                kinds[key] = len(kinds)
-                relief.append(self._relief(placed, hardware_of[server]))
-            where.append((unit_of[server], kinds[key]))
-        shape = (failures.units, len(TIERS), len(self._hours))
-        if not where:
-            return np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        counts = np.zeros((failures.units, len(kinds)), dtype=np.int64)
-        np.add.at(counts, tuple(np.array(where).T), 1)
-        power, airflow = (np.maximum(0, np.stack([each[i] for each in relief]) - 1) for i in range(2))
-        return np.tensordot(counts, power, axes=1), np.tensordot(counts, airflow, axes=1)
-
-    def _relief(self, placed: FleetVm, hardware: int) -> tuple[IntArray, IntArray]:
-        """``[tier, slot]`` W and CFM: each knob takes what the ones before it have left above its cap.
-
-        Breakers and batteries bear an overload for seconds, an aisle bears short air for longer: what is too late for
-        power may be in time for air.
-        """
-        power, _ = self._steps(placed, hardware, self._actuation.reaction_s)
-        _, airflow = self._steps(placed, hardware, AISLE_TOLERANCE_S)
-        return np.maximum(0, power[:-1] - power[1:]), np.maximum(0, airflow[:-1] - airflow[1:])
-
-    def _steps(self, placed: FleetVm, hardware: int, within_s: float) -> tuple[IntArray, IntArray]:
-        """``[tiers + 1, slot]`` W and CFM beyond idle, before any relief and after each knob that acts in time."""
-        name = self._forecast.fleet.topology.hardware[hardware]
-        levels = [self._forecast.gpu_power_w(placed, name, self._hours)]
-        for tier in TIERS:
-            levels.append(np.minimum(levels[-1], self._cap_w(placed, name, tier, within_s)))
-        idle_w, part = self._forecast.idle_gpu_power_w(name), self._forecast.gpus_frac(placed.vm, name)
-        mean_w = idle_w + part * (np.concatenate(levels) - idle_w)  # over all GPUs of the server
-        power, airflow = self._forecast.further_draw(name, mean_w, self._warmest_c[hardware])
-        return power.reshape(len(levels), -1), airflow.reshape(len(levels), -1)
-
-    def _cap_w(self, placed: FleetVm, hardware: str, tier: str, within_s: float) -> float:
-        """Mean GPU power that a knob holds a VM to in time; infinite where it may not or cannot be used."""
-        vm, actuation, site = placed.vm, self._actuation, self._forecast.fleet.topology.site
-        profile, level = self._forecast.running(placed, hardware)
-        serves = vm.kind is VmKind.SAAS and profile is not None
-        knob_s, may, cap_w = {
-            "slowed": (0.0, serves, np.inf if profile is None else self._slowed_w(profile, level, hardware)),
-            "evicted": (actuation.evict_s, vm.spot, self._forecast.idle_gpu_power_w(hardware)),
-            "drained": (actuation.drain_s, serves, self._forecast.idle_gpu_power_w(hardware)),
-            "capped": (
-                actuation.out_of_band_s,
-                vm.kind is VmKind.IAAS and vm.capping_agreed,
-                CAPPED_FRAC * site.hardware[hardware].gpu_max_power_w,
-            ),
-        }[tier]
-        return cap_w if may and actuation.is_in_time(knob_s, within_s) else np.inf
-
-    def _slowed_w(self, profile: Profile, level: float, hardware: str) -> float:
-        """Least power at full load of a configuration that differs by no more than its clock."""
-        key = (choice_name(profile.configuration.name, level), hardware)
-        if key not in self._caps:
-            now = Option(key[0], profile, level)
-            in_time = [
-                other.gpu_power_w[-1]
-                for other in self._forecast.profiles.all
-                if other.hardware == hardware and self._is_in_time(now, other)
-            ]
-            self._caps[key] = min(in_time, default=np.inf)
-        return self._caps[key]
-
-    def _is_in_time(self, now: Option, other: Profile) -> bool:
-        then = Option(choice_name(other.configuration.name, LOAD_LEVELS[-1]), other, LOAD_LEVELS[-1])
-        return self._actuation.delay_s(now, then) <= self._actuation.reaction_s

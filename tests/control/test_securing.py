@@ -9,11 +9,14 @@ import pytest
 
 from tapas_opt.control import events as happened
 from tapas_opt.control.actuation import Actuation
+from tapas_opt.control.knobs import TIERS
 from tapas_opt.control.placing import placement_problem
-from tapas_opt.control.securing import TIERS, Securing
+from tapas_opt.control.securing import EARLY, FAST_FRAC, SLOW_FRAC, Securing
 from tapas_opt.domain.failure import Failure, FailureKind, FailureSource
 from tapas_opt.domain.result import Constraint, Mode
+from tapas_opt.domain.site import BREAKER, UPS_ON_BATTERY
 from tapas_opt.errors import InvalidInput, NotFound
+from tapas_opt.plant.protection import InverseTime
 
 PEAK_S = 15 * 3600.0
 
@@ -34,18 +37,48 @@ def power_part(problem):
     return next(part for part in problem.survival.parts if part.family.unit == "W")
 
 
+def early_part(problem):
+    return next(part for part in problem.survival.parts if part.scenarios[0].endswith(EARLY))
+
+
 def test_who_may_be_relieved_of_what(secured, iaas, saas):
     """SaaS at a lower clock, spot VMs of all that is left, an opaque VM that agreed only if there is time for it."""
     vms = [*iaas(1), *saas(1), *iaas(1, spot=True), *saas(1, spot=True), *iaas(1, capping_agreed=True)]
     problem = secured([*vms, *iaas(70, name="more")])
     part = power_part(problem)
     opaque, instance, spot, both, agreed = (given(part, kind) for kind in problem.vm_type[:5])
+    fast = given(early_part(problem), problem.vm_type[1])
+    assert instance["drained"] > 0 == fast["drained"]
+    assert instance["slowed"] == fast["slowed"]
     assert opaque == agreed == dict.fromkeys(TIERS, 0), (
         "out of band takes 40 s, a UPS bears no 1.5 times its rating as long"
     )
     assert instance["slowed"] > 0 == instance["evicted"]
     assert spot["slowed"] == 0 < spot["evicted"] == problem.type_power_w[problem.vm_type[2], 0].max()
     assert both["slowed"] > 0 < both["evicted"]
+
+
+@pytest.mark.parametrize("curve", [UPS_ON_BATTERY, BREAKER])
+def test_what_is_overloaded_as_far_as_is_allowed_until_relief_acts_stays_closed_with_a_fifth_in_hand(curve):
+    """By the room's own accumulation: the highest load until the fast knobs act, the next until the slow ones do."""
+    actuation = Actuation()
+    fast_s, slow_s = actuation.reaction_s, actuation.slow_reaction_s - actuation.reaction_s
+    element = InverseTime([curve])
+    for seconds, part in ((fast_s, FAST_FRAC), (slow_s, SLOW_FRAC)):
+        for _ in range(int(10 * seconds)):
+            assert not element.step(np.array([curve.borne_frac(seconds / part)]), 0.1)
+    assert element.used[0] <= 0.8 + 1e-9
+
+
+def test_the_fast_knobs_alone_bring_loads_to_where_there_is_time_for_the_slow_ones(secured, iaas):
+    """Seven sixths of a UPS's rating on battery, and no more; for good it carries its rating."""
+    problem = secured(iaas(80))
+    early, last = early_part(problem), power_part(problem)
+    limit = dict(zip(last.family.domains, last.family.limit[:, 0].tolist(), strict=True))
+    first = dict(zip(early.family.domains, early.family.limit[:, 0].tolist(), strict=True))
+    assert first
+    for pair, watts in first.items():
+        assert watts / limit[pair.removesuffix(EARLY)] == pytest.approx(1.159, abs=0.001)
 
 
 def test_a_tenant_that_agreed_is_slowed_where_overloads_are_borne_long_enough(controller, forecast_of, iaas):
@@ -163,7 +196,8 @@ def test_in_the_slots_of_an_outage_the_site_has_to_hold_without_the_element(make
     parts = problem.survival.parts[len(before.survival.parts) :]
     named = {name for part in parts for name in part.scenarios}
     assert "planned ups:U1" in named
-    assert all(name == "planned ups:U1" or name.endswith(" during planned ups:U1") for name in named)
+    further = {name.removesuffix(EARLY) for name in named} - {"planned ups:U1"}
+    assert all(name.endswith(" during planned ups:U1") for name in further)
     slots = {problem.budgets.slots[t] for part in parts for t in np.flatnonzero(part.stated.any(axis=0))}
     assert slots <= {"h10", "h11"}
     for part in parts:
