@@ -96,7 +96,8 @@ def serve(
 ) -> None:
     """Serve placement, routing and reconfiguration over gRPC until told to stop (SIGTERM, Ctrl-C)."""
     from tapas_opt.control.settings import Settings
-    from tapas_opt.service.server import Options, run
+    from tapas_opt.service.options import Options
+    from tapas_opt.service.running import run
 
     logging.basicConfig(level=logging.WARNING, format="tapas-opt: %(levelname)s: %(message)s")
     options = Options(

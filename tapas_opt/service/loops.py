@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tapas_opt.errors import TapasError
 from tapas_opt.service.core import Core
 
-__all__ = ["Loop", "keep_up", "plan_ahead"]
+__all__ = ["Loop", "Loops", "keep_up", "plan_ahead"]
 
 _LOG = logging.getLogger(__name__)
+
+PLANNING_REST = 4.0
+"""Planning ahead takes a fifth of a core at most."""
 
 END_S = 10.0
 """How long a look that is under way may take to end."""
@@ -69,6 +73,30 @@ class Loop(threading.Thread):
         if text != self._complaint:
             _LOG.error(text)
         self._complaint = text
+
+
+class Loops:
+    """The two loops of a server; what wakes one of them may be known before there is anything to look at."""
+
+    def __init__(self) -> None:
+        self._control: Loop | None = None
+
+    def wake(self) -> None:
+        """Let the control loop look now."""
+        if self._control is not None:
+            self._control.wake()
+
+    @contextmanager
+    def of(self, core: Core) -> Iterator[None]:
+        """Look once, and then on and on until this is left."""
+        keep_up(core)
+        self._control = Loop("control", lambda: keep_up(core))
+        planning = Loop("planning", lambda: plan_ahead(core), rest=PLANNING_REST)
+        self._control.start()
+        planning.start()
+        yield
+        planning.stop()
+        self._control.stop()
 
 
 def keep_up(core: Core) -> None:

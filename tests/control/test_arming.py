@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tapas_opt.control import controller as controlling
 from tapas_opt.control import events as happened
+from tapas_opt.control import reconfiguration_decisions as deciding
 from tapas_opt.control.arming import REMADE_AFTER_S, listed_failures
 from tapas_opt.control.events import OperatingMode, VmOnServer
 from tapas_opt.control.reconfiguring import reconfiguration_problem
@@ -218,7 +218,7 @@ def test_nobody_waits_while_a_plan_is_armed(busy, monkeypatch):
             free.append(other.submit(taken_and_given_back).result())
         return reconfiguration_problem(*arguments)
 
-    monkeypatch.setattr(controlling, "reconfiguration_problem", stated)
+    monkeypatch.setattr(deciding, "reconfiguration_problem", stated)
     assert busy.arm(0.0)
     assert free == [True]
 

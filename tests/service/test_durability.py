@@ -140,7 +140,8 @@ def test_a_signal_that_interrupts_another_thread_stops_the_server_too(repository
     lines = (
         "import signal, threading",
         "from pathlib import Path",
-        "from tapas_opt.service.server import Options, run",
+        "from tapas_opt.service.options import Options",
+        "from tapas_opt.service.running import run",
         "def to_itself(): signal.pthread_kill(threading.get_ident(), signal.SIGTERM)",
         "def ready(address, core): threading.Timer(0.2, to_itself).start()",
         f"data, models = Path({str(repository)!r}) / 'data' / 'demo', Path({str(repository)!r}) / 'models' / 'demo'",

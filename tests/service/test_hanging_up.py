@@ -14,7 +14,9 @@ from tapas_opt.api.v1.reconfiguration_service_pb2_grpc import ReconfigurationSer
 from tapas_opt.client import Client
 from tapas_opt.control.settings import Settings
 from tapas_opt.mip.worker import Worker
-from tapas_opt.service.server import Options, Server, load
+from tapas_opt.service.loading import load
+from tapas_opt.service.options import Options
+from tapas_opt.service.server import Server
 from tapas_opt.state.journal import Journal, journal_url
 
 LONG_S = 60.0

@@ -16,7 +16,9 @@ from tapas_opt.api.v1 import (
 )
 from tapas_opt.client import Client
 from tapas_opt.errors import Conflict, InvalidInput, JournalFailed, ServerUnreachable
-from tapas_opt.service.server import Options, Server, load
+from tapas_opt.service.loading import load
+from tapas_opt.service.options import Options
+from tapas_opt.service.server import Server
 from tapas_opt.service.servicers import SERVICES, add_servicers
 from tapas_opt.state.journal import Entry, Journal, journal_url
 
