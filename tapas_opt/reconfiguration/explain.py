@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.check import binding_budgets, loads
+from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.domain.result import Binding, Constraint, Rejection
 from tapas_opt.reconfiguration.judge import Judge
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, ReconfigurationProblem
 
-__all__ = ["binding", "why_not"]
+__all__ = ["best_choice", "binding", "shares_of", "why_not", "worth"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -36,13 +37,13 @@ def why_not(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple
     for i, c in enumerate(chosen):
         like = tuple(int(of[i]) for of in (problem.instance_hardware, problem.instance_endpoint, problem.current))
         if like not in best_of:
-            best_of[like] = _best(judge, loss, i)
+            best_of[like] = best_choice(judge, loss, i)
         best = best_of[like]
         wanted = (
             short[problem.instance_endpoint[i]] > 0
             or loss[problem.instance_endpoint[i], best] < loss[problem.instance_endpoint[i], c]
         )
-        if wanted and _worth(judge, loss, i, best) > _worth(judge, loss, i, c):
+        if wanted and worth(judge, loss, i, best) > worth(judge, loss, i, c):
             rejections += _excluded_by(judge, plan, chosen, load, changes, i, best)
     return tuple(rejections)
 
@@ -59,12 +60,21 @@ def binding(problem: ReconfigurationProblem, plan: ReconfigurationPlan) -> tuple
     return tuple(found)
 
 
-def _best(judge: Judge, loss: IntArray, i: int) -> int:
+def shares_of(family: BudgetFamily, server: int) -> dict[int, int]:
+    """Thousandths of a server's draw by domain; both of its feeds may come from one."""
+    shares: dict[int, int] = {}
+    for d, share in zip(family.member[server].tolist(), family.share_permille[server].tolist(), strict=True):
+        if d >= 0:
+            shares[d] = shares.get(d, 0) + share
+    return shares
+
+
+def best_choice(judge: Judge, loss: IntArray, i: int) -> int:
     """The choice worth most, were there no limits."""
-    return max(range(len(judge.problem.choices.names)), key=lambda c: _worth(judge, loss, i, c))
+    return max(range(len(judge.problem.choices.names)), key=lambda c: worth(judge, loss, i, c))
 
 
-def _worth(judge: Judge, loss: IntArray, i: int, c: int) -> int:
+def worth(judge: Judge, loss: IntArray, i: int, c: int) -> int:
     """Goodput weighted by quality, of what the instance's hardware and endpoint admit."""
     if not judge.accepted(i, c):
         return -1
@@ -92,12 +102,12 @@ def _excluded_by(
     spends = judge.counts_as_change(i, c) and not judge.counts_as_change(i, chosen[i])
     if problem.change_budget is not None and spends and changes >= problem.change_budget:
         yield Rejection(name, Constraint.CHANGE_BUDGET, float(changes + 1 - problem.change_budget), "changes")
-    server = problem.instance_server[i]
+    server = int(problem.instance_server[i])
     for family in problem.budgets.families:
         table = family.counted(problem.choices.power_w, problem.choices.airflow_cfm)
         more = judge.draw(table, i, c) - judge.draw(table, i, chosen[i])
-        for d, share in zip(family.member[server], family.share_permille[server], strict=True):
-            if d >= 0 and more > 0:
+        for d, share in shares_of(family, server).items():
+            if more > 0:
                 allowed = family.limit[d] + plan.excess.get((family.constraint, family.domains[d]), 0.0)
                 over = float((load[family.constraint][d] + more * share / 1000 - allowed).max())
                 if over > 0:

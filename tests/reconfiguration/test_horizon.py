@@ -9,7 +9,7 @@ import pytest
 from tapas_opt.domain.result import Constraint
 from tapas_opt.mip import pyomo_solver
 from tapas_opt.problem_file.files import read_problem, write_problem
-from tapas_opt.reconfiguration.horizon.check import check
+from tapas_opt.reconfiguration.horizon.check import check, why_not
 from tapas_opt.reconfiguration.horizon.formulation import decode, encode, formulate
 from tapas_opt.reconfiguration.horizon.greedy import greedy
 from tapas_opt.reconfiguration.horizon.paths import horizon_classes
@@ -190,3 +190,39 @@ def test_a_horizon_is_kept_as_a_file(random_problem, tmp_path):
     again = read_problem(tmp_path / "horizon.json")
     assert (again.demand_tokens_per_s == problem.demand_tokens_per_s).all()
     assert greedy(again) == greedy(problem)
+
+
+def test_why_an_instance_does_not_serve_more_is_said(peak_to_come):
+    """Nobody has anything to say of what serves all; where the limit leaves one instance, the other names it."""
+    idle = peak_to_come.present()
+    assert why_not(peak_to_come, idle) == (), "only prices keep it from serving"
+    tight = over(peak_to_come.now, demand=[1000, 1000, 2000, 2000], limit_w=1_500)
+    named = why_not(tight, tight.present())
+    assert {(said.subject, said.unit) for said in named} == {("I2", "W")}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_said_to_exclude_a_choice_is_what_the_checker_says_of_it(random_problem, seed):
+    """Each instance by itself, at its best choice in the slot of its change or the first."""
+    problem = random_horizon(random_problem, seed)
+    plan = greedy(problem)
+    if not check(problem, plan).ok:
+        return
+    for i, subject in enumerate(problem.now.instances):
+        named = worst((said.constraint, said.shortfall) for said in why_not(problem, plan) if said.subject == subject)
+        choice, slot = problem.chosen(plan)
+        slot[i] = plan.slot_of.get(subject, 0)
+        judged = []
+        for choice[i] in range(len(problem.now.choices.names)):
+            other = replace(problem.plan(choice, slot), excess=plan.excess)
+            judged.append(worst((found.constraint, found.excess) for found in check(problem, other).violations))
+        assert not named or named in judged
+
+
+def worst(found):
+    """By constraint, the most that is missing; who may load what at all is said under another name."""
+    most = {}
+    for constraint, amount in found:
+        if constraint is not Constraint.INSTANCE_HAS_ONE_CHOICE:
+            most[constraint] = max(amount, most.get(constraint, 0.0))
+    return most
