@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 
 from tapas_opt.placement.aggregate import Shares
 from tapas_opt.placement.problem import PlacementClasses
+from tapas_opt.placement.zones import EVERYWHERE, Where
 
-__all__ = ["Guide"]
+__all__ = ["DETOUR", "Guide"]
 
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+
+DETOUR = 10**12
+"""What is added to the cost of a VM where it should not go, and taken off again: more than anything costs."""
 
 
 class Guide:
@@ -23,10 +26,14 @@ class Guide:
         none = np.zeros((len(shares.most), 1), dtype=np.int64)
         self._left = np.hstack([shares.most, none])  # the last column is that of servers that are not available
 
-    def allows(self, v: int) -> BoolArray:
-        """``[server class]`` where some of the VM's kind are still to go."""
-        return np.asarray((self._left[self._vm_kind[v]] > 0)[self._kind_of_class])
+    def judge(self, v: int, where: Where = EVERYWHERE) -> tuple[bool, IntArray]:
+        """Everywhere, as this is advice; dearer than anything but where some of the VM's kind are still to go."""
+        wanted = (self._left[self._vm_kind[v]] > 0)[self._kind_of_class[where]]
+        return True, np.where(wanted, 0, DETOUR)
 
-    def take(self, v: int, k: int, sign: int) -> None:
+    def take(self, v: int, k: int, sign: int) -> bool:
         """Count the VM as placed on class ``k``, or as taken back where ``sign`` is -1."""
-        self._left[self._vm_kind[v], self._kind_of_class[k]] -= sign
+        kinds = self._vm_kind[v], self._kind_of_class[k]
+        before = self._left[kinds] > 0
+        self._left[kinds] -= sign
+        return bool(before != (self._left[kinds] > 0))

@@ -2,7 +2,7 @@
 
 Arrays are those of :class:`~tapas_opt.placement.taps.Taps`; ``drawn[row]`` is what VMs placed so far draw, in
 thousandths, and ``room[tap]``, ``steps[tap]`` are what one more VM of a type would leave there and where the peak would
-then stand above today's.
+then stand above today's; ``zones`` are those of :class:`~tapas_opt.placement.zones.Zones`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["best_class", "draw_on", "even_out", "exchange", "judge", "warm_up"]
+__all__ = ["best_class", "draw_on", "even_out", "exchange", "judge", "led", "raise_peaks", "tie", "warm_up"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -22,7 +22,8 @@ UNLIMITED = np.int64(10**15)
 
 @njit(cache=True)
 def judge(
-    taps: tuple[int, int],
+    domains: IntArray,
+    begin: IntArray,
     tap: tuple[IntArray, IntArray, IntArray],
     row_begin: IntArray,
     row: tuple[IntArray, IntArray, IntArray, IntArray],
@@ -31,39 +32,78 @@ def judge(
     room: IntArray,
     steps: IntArray,
 ) -> None:
-    """Fill ``room[type, tap]`` and ``steps[type, tap]`` for a range of taps; a VM draws ``draw[type, look, slot]``."""
-    domain, share, look = tap
+    """Fill ``room[tap]`` and ``steps[tap]`` for the taps of some domains; a VM draws ``draw[look, slot]``."""
+    _, share, look = tap
     slot, left, before, step = row
-    for n in range(taps[0], taps[1]):
-        for kind in range(draw.shape[0]):
+    for d in domains:
+        for n in range(begin[d], begin[d + 1]):
             least, most = UNLIMITED, np.int64(0)
-            for j in range(row_begin[domain[n]], row_begin[domain[n] + 1]):
-                then = drawn[j] + draw[kind, look[n], slot[j]] * share[n]
+            for j in range(row_begin[d], row_begin[d + 1]):
+                then = drawn[j] + draw[look[n], slot[j]] * share[n]
                 least = min(least, left[j] - then)
                 over = then - before[j]
-                if over > 0:
-                    most = max(most, -(-over // step[j]))
-            room[kind, n] = least
-            steps[kind, n] = most
+                if over > most * step[j]:
+                    most = -(-over // step[j])
+            room[n] = least
+            steps[n] = most
 
 
 @njit(cache=True)
 def best_class(
+    stale: IntArray,
+    zones: tuple[IntArray, IntArray],
     allowed: BoolArray,
     cost: IntArray,
-    of_class: IntArray,
-    room: IntArray,
-    steps: IntArray,
-    limit: FloatArray,
-    peak_of_place: IntArray,
-    increase: IntArray,
-    peak_price: IntArray,
+    places: tuple[IntArray, IntArray],
+    judged: tuple[IntArray, IntArray, FloatArray],
+    peaks: tuple[IntArray, IntArray],
+    best: tuple[IntArray, IntArray, FloatArray, IntArray],
 ) -> tuple[int, np.int64]:
-    """The allowed class with room that costs least, of several the one with most headroom; -1 where there is none."""
-    best, least, most_headroom = -1, np.int64(0), 0.0
+    """The allowed class with room that costs least, of several the one with most headroom; -1 where there is none.
+
+    ``best`` is class, cost, headroom, and what all peaks cost when each zone was last looked at. Those in ``stale``
+    are looked at anew; another one only where it could be best now that peaks have risen, which costs by no more than
+    they have risen less than before. Of its headroom what it was then is believed.
+    """
+    increase, peak_price = peaks
+    paid = np.sum(increase * peak_price)
+    for z in stale:
+        look_at(z, zones, allowed, cost, places, judged, peaks, best)
+    while True:
+        first, least, most_headroom = -1, np.int64(0), 0.0
+        for z in range(len(zones[1]) - 1):
+            if best[0][z] < 0:
+                continue
+            costs = best[1][z] - (paid - best[3][z])
+            if first < 0 or costs < least or (costs == least and best[2][z] > most_headroom):
+                first, least, most_headroom = z, costs, best[2][z]
+        if first < 0:
+            return -1, np.int64(0)
+        if best[3][first] == paid:
+            return best[0][first], best[1][first]
+        look_at(first, zones, allowed, cost, places, judged, peaks, best)
+
+
+@njit(cache=True)
+def look_at(
+    zone: int,
+    zones: tuple[IntArray, IntArray],
+    allowed: BoolArray,
+    cost: IntArray,
+    places: tuple[IntArray, IntArray],
+    judged: tuple[IntArray, IntArray, FloatArray],
+    peaks: tuple[IntArray, IntArray],
+    best: tuple[IntArray, IntArray, FloatArray, IntArray],
+) -> None:
+    """Find the best class of a zone."""
+    member, begin = zones
+    of_class, peak_of_place = places
+    room, steps, limit = judged
+    increase, peak_price = peaks
+    found, least, most_headroom = -1, np.int64(0), 0.0
     highest = np.empty(len(increase), dtype=np.int64)
-    for k in range(len(allowed)):
-        if not allowed[k] or (best >= 0 and cost[k] > least):
+    for k in member[begin[zone] : begin[zone + 1]]:
+        if not allowed[k] or (found >= 0 and cost[k] > least):
             continue
         fits, headroom = True, np.inf
         highest[:] = increase
@@ -79,9 +119,51 @@ def best_class(
         if not fits:
             continue
         costs = cost[k] + np.sum(peak_price * (highest - increase))
-        if best < 0 or costs < least or (costs == least and headroom > most_headroom):
-            best, least, most_headroom = k, costs, headroom
-    return best, least
+        if found < 0 or costs < least or (costs == least and headroom > most_headroom):
+            found, least, most_headroom = k, costs, headroom
+    best[0][zone], best[1][zone], best[2][zone] = found, least, most_headroom
+    best[3][zone] = np.sum(increase * peak_price)
+
+
+@njit(cache=True)
+def raise_peaks(taps: IntArray, peak_of_place: IntArray, steps: IntArray, increase: IntArray) -> None:
+    """Let peaks stand where one more VM on the taps of a class brings them."""
+    for place in range(len(peak_of_place)):
+        peak = peak_of_place[place]
+        if peak >= 0:
+            increase[peak] = max(increase[peak], steps[taps[place]])
+
+
+@njit(cache=True)
+def tie(elements: IntArray, count: int, leader: IntArray) -> None:
+    """Give items that share an element, ``[item, n]`` of so many, a leader in common; negative ones tie nobody."""
+    met = np.full(count, -1, dtype=np.int64)
+    for item in range(elements.shape[0]):
+        for element in elements[item]:
+            if element < 0:
+                continue
+            if met[element] < 0:
+                met[element] = item
+            a, b = leader_of(item, leader), leader_of(met[element], leader)
+            leader[max(a, b)] = min(a, b)
+
+
+@njit(cache=True)
+def leader_of(item: int, leader: IntArray) -> int:
+    """Who leads an item's leaders, in the end; what was passed on the way is shortened."""
+    while leader[item] != item:
+        leader[item] = leader[leader[item]]
+        item = leader[item]
+    return item
+
+
+@njit(cache=True)
+def led(leader: IntArray) -> IntArray:
+    """``[item]`` who leads it in the end."""
+    final = np.empty_like(leader)
+    for item in range(len(leader)):
+        final[item] = leader_of(item, leader)
+    return final
 
 
 @njit(cache=True)
@@ -256,6 +338,10 @@ def warm_up() -> None:
     one, none = np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     tap, row, begin = (none, one, none), (none, one, one, one), np.array([0, 1])
     square, draw = np.zeros((1, 1), dtype=np.int64), np.ones((1, 1, 1), dtype=np.int64)
-    judge((0, 1), tap, begin, row, none.copy(), draw, square.copy(), square.copy())
-    best_class(one > 0, none, square, none, none, np.ones(1), none, none, one)
+    judge(none, begin, tap, begin, row, none.copy(), draw[0], none.copy(), none.copy())
+    best = none.copy(), none.copy(), np.ones(1), none.copy()
+    best_class(none, (none, begin), one > 0, none, (square, none), (none, none, np.ones(1)), (none, one), best)
+    raise_peaks(none, none, none, none.copy())
+    tie(square, 1, none.copy())
+    led(none)
     draw_on(none, 1, tap, begin, none, none.copy(), draw[0])

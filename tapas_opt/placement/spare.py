@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tapas_opt.domain.result import Constraint
 from tapas_opt.mip.model import ABSENT, MipModel
 from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
+from tapas_opt.placement.zones import EVERYWHERE, Where
 
 __all__ = ["SpareColumns", "SpareGpus", "server_gpu_capacity", "set_spare", "spare_columns"]
 
@@ -90,18 +91,19 @@ class SpareGpus:
         self._gpus = problem.gpus[first]
         self._used = np.zeros(len(first), dtype=np.int64)
 
-    def allows(self, v: int) -> bool:
-        """Everywhere: the greedy path counts GPUs itself."""
-        return True
+    def judge(self, v: int, where: Where = EVERYWHERE) -> tuple[bool, IntArray]:
+        """Everywhere: the greedy path counts GPUs itself; what more is left over with the VM than without it.
 
-    def price(self, v: int) -> IntArray:
-        """What more is left over with the VM than without it; negative where it fills what others began."""
-        now, then = -self._used % self._gpus, -(self._used + self._taken[self._type[v]]) % self._gpus
-        return np.asarray(self._price * (then - now))
+        The price is negative where it fills what others began.
+        """
+        used, gpus = self._used[where], self._gpus[where]
+        now, then = -used % gpus, -(used + self._taken[self._type[v], where]) % gpus
+        return True, np.asarray(self._price * (then - now))
 
-    def take(self, v: int, k: int, sign: int) -> None:
+    def take(self, v: int, k: int, sign: int) -> bool:
         """Count its GPUs."""
         self._used[k] += sign * self._taken[self._type[v], k]
+        return False
 
 
 def _taken(problem: PlacementProblem, classes: PlacementClasses) -> IntArray:

@@ -11,7 +11,8 @@ import pytest
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint
 from tapas_opt.placement.blocks import on_hosts
-from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
+from tapas_opt.placement.filling import Filling
+from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup, placement_classes
 from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
 
 NONE = -1
@@ -266,3 +267,26 @@ def in_parts(
     ceiling = np.repeat(problem.server_ceiling_w[:, None], gpus, axis=1) + rng.integers(0, 3, (servers, gpus)) * 20
     unused = rng.random((servers, gpus)) < rng.choice(free_frac, (servers, 1))
     return on_hosts(problem, unused, np.full(servers, gpus), rng.choice(sizes, (2, 2)), ceiling)
+
+
+def fill_twice() -> Callable[..., None]:
+    """Put VMs, in any order, on two sites, of which one keeps what it found: the best class must cost the same.
+
+    Both take the same classes, and every fifth VM is taken back.
+    """
+
+    def fill(problem: PlacementProblem, seed: int) -> None:
+        classes = placement_classes(problem)
+        kept, anew = (Filling.of(problem, classes) for _ in range(2))
+        for v in np.random.default_rng(seed).permutation(len(problem.vms)).tolist():
+            anew.far = len(anew.taken)
+            k, cost = kept.best_class(v)
+            other, same_cost = anew.best_class(v)
+            assert (k < 0, cost) == (other < 0, same_cost)
+            if k >= 0:
+                for site in (kept, anew):
+                    site.take(v, k)
+                    if v % 5 == 4:
+                        site.give_back(v)
+
+    return fill

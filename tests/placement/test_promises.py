@@ -270,6 +270,12 @@ def all_plans(problem):
         yield PlacementPlan(server_of, tuple(vm for vm in problem.vms if vm not in server_of), gpus_of)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_the_greedy_path_finds_what_it_kept_where_servers_are_kept_back(seed, random_promises, fill_twice):
+    """What is scarce in a room or on the site reaches beyond the servers that share a budget."""
+    fill_twice(random_promises(seed, servers=12, vms=14, gpus=4 * (seed % 2)), seed)
+
+
 @pytest.mark.parametrize("gpus", [0, 4])
 @pytest.mark.parametrize("seed", range(8))
 def test_no_plan_is_better_than_the_optimum_of_any_solver(seed, gpus, random_promises):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
+from tapas_opt.placement.zones import EVERYWHERE, Where
 
 __all__ = ["GroupTogether", "KeptBackSide"]
 
@@ -34,26 +35,24 @@ class GroupTogether:
         self._gpus = problem.type_gpus[:, problem.server_hardware[first]]
         self._left = classes.servers.size * problem.gpus[first]
 
-    def allows(self, v: int) -> BoolArray | bool:
-        """In the place of its group, or in any that has servers for it."""
+    def judge(self, v: int, where: Where = EVERYWHERE) -> tuple[BoolArray | bool, int]:
+        """In the place of its group, or in any that has servers for it; at no price."""
         g = int(self._group[v])
         if g not in self._together:
-            return True
+            return True, 0
+        place = self._place[g][where]
         if self._together[g].present.any():
-            return self._together[g].open[self._place[g]]
+            return self._together[g].open[place], 0
         joined = self._joined[g]
-        return np.asarray((joined if joined.any() else self._roomy(v, g))[self._place[g]] > 0)
+        return np.asarray((joined if joined.any() else self._roomy(v, g))[place] > 0), 0
 
-    def price(self, v: int) -> int:
-        """Nothing."""
-        return 0
-
-    def take(self, v: int, k: int, sign: int) -> None:
+    def take(self, v: int, k: int, sign: int) -> bool:
         """Note where the group is, and what is left."""
         g = int(self._group[v])
         self._left[k] -= sign * self._gpus[self._type[v], k]
         if g in self._together:
             self._joined[g][self._place[g][k]] += sign
+        return g in self._together
 
     def _roomy(self, v: int, g: int) -> BoolArray:
         """``[place]`` where VMs like this one could be as many as the group has, or as many as anywhere."""
@@ -99,61 +98,69 @@ class KeptBackSide:
             problem.promises.room(level, problem.server_available) - problem.promises.due(level)
             for level in range(len(self._place))
         ]
+        self._scarce = sum(int((left < 1).sum()) for left in self._left)  # places where no server may be begun
         self._own = np.zeros(len(self._promises.reservations), dtype=np.int64)
         self._gpus = problem.type_gpus[:, problem.server_hardware[first]]
         self._all = problem.gpus[first]
         self._used = np.zeros(len(first), dtype=np.int64)
 
-    def allows(self, v: int) -> BoolArray | bool:
-        """Where enough stays free; everywhere for a VM that can be evicted."""
-        if self._spot[v]:
-            return True
-        breaks = self._broken(self._used + self._gpus[self._type[v]]) - self._broken(self._used)
+    def judge(self, v: int, where: Where = EVERYWHERE) -> tuple[BoolArray | bool, int]:
+        """Where enough stays free, and everywhere for a VM that can be evicted; at no price."""
+        if self._spot[v] or not self._scarce:
+            return True, 0
+        used = self._used[where]
+        breaks = self._broken(used + self._gpus[self._type[v], where], where) - self._broken(used, where)
         allowed = np.ones(len(breaks), dtype=bool)
-        for level, place in enumerate(self._place):
-            kept = place != NONE
-            more = breaks - self._settles(v, level)
-            allowed[kept] &= (more[kept] <= 0) | (self._left[level][place[kept]] >= more[kept])
-        return allowed
+        for level, at in enumerate(self._place):
+            place = at[where]
+            more, left = breaks - self._settles(v, level, where), np.append(self._left[level], 1)[place]
+            allowed &= (more <= 0) | (left >= more)
+        return allowed, 0
 
-    def price(self, v: int) -> int:
-        """Nothing."""
-        return 0
-
-    def take(self, v: int, k: int, sign: int) -> None:
+    def take(self, v: int, k: int, sign: int) -> bool:
         """Count the servers that VMs break, and what of a tenant's they use up."""
         if self._spot[v]:
-            return
-        before = int(self._broken(self._used)[k])
-        self._used[k] += sign * self._gpus[self._type[v], k]
-        broken = int(self._broken(self._used)[k]) - before
+            return False
+        gpus, used, taken = int(self._all[k]), int(self._used[k]), sign * int(self._gpus[self._type[v], k])
+        self._used[k] = used + taken
+        broken, far = -(-(used + taken) // gpus) + (-used // gpus), False
         for level, place in enumerate(self._place):
-            if place[k] != NONE:
-                self._left[level][place[k]] -= broken
+            far |= place[k] != NONE and self._free(level, int(place[k]), -broken)
         for r, one in enumerate(self._promises.reservations):
-            if self._is_own(v, r)[k]:
+            if self._is_own(v, r, slice(k, k + 1))[0]:
                 owed = max(0, one.due - int(self._own[r]))
                 self._own[r] += sign
-                settled = owed - max(0, one.due - int(self._own[r]))
+                left = max(0, one.due - int(self._own[r]))
+                far |= (owed > 0) != (left > 0)
                 for level, within in enumerate(one.within):
-                    if within != NONE:
-                        self._left[level][within] += settled
+                    far |= within != NONE and self._free(level, within, owed - left)
+        return bool(far)
 
-    def _broken(self, used: IntArray) -> IntArray:
+    def _free(self, level: int, place: int, more: int) -> bool:
+        """Leave so many servers more free in a place; whether VMs may begin one now and might not before, or else."""
+        left = self._left[level]
+        before = left[place] < 1
+        left[place] += more
+        changed = int(left[place] < 1) - int(before)
+        self._scarce += changed
+        return bool(changed)
+
+    def _broken(self, used: IntArray, where: Where) -> IntArray:
         """``[server class]`` servers that so many GPUs take, filled one after the other."""
-        return np.asarray(-(-used // self._all))
+        return np.asarray(-(-used // self._all[where]))
 
-    def _is_own(self, v: int, r: int) -> BoolArray:
+    def _is_own(self, v: int, r: int, where: Where) -> BoolArray:
         """``[server class]`` where a VM is what the reservation was made for."""
-        one = self._promises.reservations[r]
+        one, place = self._promises.reservations[r], self._place[self._promises.reservations[r].level][where]
         if self._promises.vm_tenant[v] != one.tenant:
-            return np.zeros(len(self._all), dtype=bool)
-        return np.asarray((self._place[one.level] == one.within[one.level]) & (self._gpus[self._type[v]] == self._all))
+            return np.zeros(len(place), dtype=bool)
+        return np.asarray((place == one.within[one.level]) & (self._gpus[self._type[v], where] == self._all[where]))
 
-    def _settles(self, v: int, level: int) -> IntArray:
+    def _settles(self, v: int, level: int, where: Where) -> IntArray:
         """``[server class]`` how much less would be owed in the class's place of a level."""
-        settled = np.zeros(len(self._all), dtype=np.int64)
+        place = self._place[level][where]
+        settled = np.zeros(len(place), dtype=np.int64)
         for r, one in enumerate(self._promises.reservations):
             if one.within[level] != NONE and self._own[r] < one.due:
-                settled += self._is_own(v, r) & (self._place[level] == one.within[level])
+                settled += self._is_own(v, r, where) & (place == one.within[level])
         return settled

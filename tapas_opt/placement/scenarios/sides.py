@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
 from tapas_opt.placement.scenarios.problem import Scenarios, Tail, worst_days
+from tapas_opt.placement.zones import EVERYWHERE, Where
 
 __all__ = ["CvarSide"]
 
@@ -23,19 +24,16 @@ class CvarSide:
         first = classes.servers.first
         self._families = [_FamilySide(problem, scenarios, tail, first) for tail in classes.tails]
 
-    def allows(self, v: int) -> BoolArray | bool:
-        """Where no family has anything against it."""
+    def judge(self, v: int, where: Where = EVERYWHERE) -> tuple[BoolArray, int]:
+        """Where no family has anything against it, at no price."""
         kind = int(self._type[v])
-        return np.asarray(np.logical_and.reduce([family.allows(kind) for family in self._families]))
+        return np.asarray(np.logical_and.reduce([family.allows(kind, where) for family in self._families])), 0
 
-    def price(self, v: int) -> int:
-        """Nothing."""
-        return 0
-
-    def take(self, v: int, k: int, sign: int) -> None:
+    def take(self, v: int, k: int, sign: int) -> bool:
         """Count what the VM draws on every day."""
         for family in self._families:
             family.take(int(self._type[v]), k, sign)
+        return False
 
 
 class _FamilySide:
@@ -68,7 +66,7 @@ class _FamilySide:
         self.allowed, self.stale = np.ones(shape, dtype=bool), np.ones(shape, dtype=bool)
         self.stale[:, -1] = False
 
-    def allows(self, kind: int) -> BoolArray:
+    def allows(self, kind: int, where: Where) -> BoolArray:
         """``[server class]``."""
         stale = np.flatnonzero(self.stale[kind])
         domain, share, hardware = self.tap[:, stale]
@@ -76,7 +74,7 @@ class _FamilySide:
         excess = worst_days(self.base[domain] - (-drawn // 1000), self.tail.count) - self.tail.allowed[domain]
         self.allowed[kind, stale] = ~((excess > 0) & self.tail.can_bind[domain]).any(axis=1)
         self.stale[kind] = False
-        return np.asarray(self.allowed[kind][self.of_class].all(axis=1))
+        return np.asarray(self.allowed[kind][self.of_class[where]].all(axis=1))
 
     def take(self, kind: int, k: int, sign: int) -> None:
         """Count a VM on a class, or take it back."""

@@ -1,6 +1,7 @@
 """Compiled loops of survival on the greedy path; :func:`warm_up` compiles them before they are needed.
 
-A *row* is a pair in a slot that is stated, a *cell* a failure in such a slot; those of a room lie together.
+A *row* is a pair in a slot that is stated, a *cell* a failure in such a slot, a *tap* a way to draw on a pair: its
+share and the hardware; those of a room lie together.
 ``spare[row]`` and ``room[row]`` are the thousandths that may still be drawn with everything relieved, and without any
 relief; ``need[cell]`` those that have to be relieved.
 """
@@ -22,8 +23,9 @@ PERMILLE = np.int64(1000)
 @njit(cache=True)
 def judge(
     looks: IntArray,
-    look: tuple[IntArray, IntArray],
-    place: tuple[IntArray, IntArray],
+    of_look: IntArray,
+    taps: tuple[int, int],
+    tap: tuple[IntArray, IntArray, IntArray, IntArray],
     row: tuple[IntArray, IntArray, IntArray],
     state: tuple[IntArray, IntArray, IntArray],
     cells: tuple[int, int],
@@ -33,36 +35,75 @@ def judge(
     allowed: BoolArray,
     cost: IntArray,
 ) -> None:
-    """Fill ``allowed[look]`` and ``cost[look]`` for some looks of a room.
+    """Fill ``allowed[look]`` and ``cost[look]`` for some looks of a room, from what is found for each of its taps.
 
     A VM draws ``draw[hardware, slot]``, of which what cannot be relieved is left; ``cost`` is by how much the room's
     worst failure would then cost more than ``worst``, everything relieved at one ``price``.
     """
-    kind, hardware = look
-    member, share = place
-    row_begin, slot, cell = row
-    spare, room, need = state
-    drawn, left = draw
+    fits, any_over, over = judged_taps(taps, tap, row, state, draw)
+    begin, cell, need = tap[3], row[2], state[2]
+    present = worst_of(need, cells, price)
     more = np.zeros(cells[1] - cells[0], dtype=np.int64)
     for n in looks:
-        fits = True
-        more[:] = 0
-        for p in range(member.shape[1]):
-            pair, part = member[kind[n], p], share[kind[n], p]
-            if pair < 0:
+        allowed[n] = True
+        for t in of_look[n]:
+            if t < 0:
                 continue
-            for j in range(row_begin[pair], row_begin[pair + 1]):
-                if part * left[hardware[n], slot[j]] > spare[j]:
-                    fits = False
-                over = part * drawn[hardware[n], slot[j]] - max(np.int64(0), room[j])
-                if over > 0:
-                    more[cell[j] - cells[0]] += over
-        highest = np.int64(0)
-        for c in range(len(more)):
-            added = -(-more[c] * price // PERMILLE)
-            highest = max(highest, need[cells[0] + c] * price // PERMILLE + added)
-        allowed[n] = fits
+            allowed[n] &= fits[t - taps[0]]
+            if any_over[t - taps[0]]:
+                at = begin[t] - begin[taps[0]]
+                for j in range(row[0][tap[0][t]], row[0][tap[0][t] + 1]):
+                    more[cell[j] - cells[0]] += over[at]
+                    at += 1
+        highest = present
+        for t in of_look[n]:
+            if t >= 0 and any_over[t - taps[0]]:
+                for j in range(row[0][tap[0][t]], row[0][tap[0][t] + 1]):
+                    added = -(-more[cell[j] - cells[0]] * price // PERMILLE)
+                    highest = max(highest, need[cell[j]] * price // PERMILLE + added)
+        for t in of_look[n]:
+            if t >= 0 and any_over[t - taps[0]]:
+                for j in range(row[0][tap[0][t]], row[0][tap[0][t] + 1]):
+                    more[cell[j] - cells[0]] = 0
         cost[n] = max(np.int64(0), highest - worst)
+
+
+@njit(cache=True)
+def judged_taps(
+    taps: tuple[int, int],
+    tap: tuple[IntArray, IntArray, IntArray, IntArray],
+    row: tuple[IntArray, IntArray, IntArray],
+    state: tuple[IntArray, IntArray, IntArray],
+    draw: tuple[IntArray, IntArray],
+) -> tuple[BoolArray, BoolArray, IntArray]:
+    """Whether a VM may draw on each tap; whether relief is needed for it there, and how much, row by row."""
+    pair, share, hardware, begin = tap
+    row_begin, slot, _ = row
+    spare, room, _ = state
+    drawn, left = draw
+    low, high = taps
+    fits, any_over = np.ones(high - low, dtype=np.bool_), np.zeros(high - low, dtype=np.bool_)
+    over = np.zeros(begin[high] - begin[low], dtype=np.int64)
+    at = 0
+    for t in range(low, high):
+        for j in range(row_begin[pair[t]], row_begin[pair[t] + 1]):
+            if share[t] * left[hardware[t], slot[j]] > spare[j]:
+                fits[t - low] = False
+            most = share[t] * drawn[hardware[t], slot[j]] - max(np.int64(0), room[j])
+            if most > 0:
+                over[at] = most
+                any_over[t - low] = True
+            at += 1
+    return fits, any_over, over
+
+
+@njit(cache=True)
+def worst_of(need: IntArray, cells: tuple[int, int], price: int) -> np.int64:
+    """What the dearest of some cells costs."""
+    highest = np.int64(0)
+    for c in range(cells[0], cells[1]):
+        highest = max(highest, need[c] * price // PERMILLE)
+    return highest
 
 
 @njit(cache=True)
@@ -90,10 +131,7 @@ def draw_on(
             spare[j] -= sign * part * left[slot[j]]
             room[j] -= sign * part * drawn[slot[j]]
             need[cell[j]] += max(np.int64(0), -room[j]) - before
-    highest = np.int64(0)
-    for c in range(cells[0], cells[1]):
-        highest = max(highest, need[c] * price // PERMILLE)
-    return highest
+    return worst_of(need, cells, price)
 
 
 @njit(cache=True)
@@ -167,7 +205,8 @@ def warm_up() -> None:
     none, one = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
     square, cube = np.zeros((1, 1), dtype=np.int64), np.zeros((1, 1, 1), dtype=np.int64)
     place, row, state = (square, square), (np.array([0, 1]), none, none), (one.copy(), one.copy(), none.copy())
-    judge(none, (none, none), place, row, state, (0, 1), (square, square), 1, 0, one > 0, none.copy())
+    tap = none, none, none, np.array([0, 1])
+    judge(none, square, (0, 1), tap, row, state, (0, 1), (square, square), 1, 0, one > 0, none.copy())
     draw_on(0, 1, place, row, state, (0, 1), (none, none), 1)
     ends = (none, np.array([0, 1]))
     relieve(square, square > 0, ends, ends, (square, square), (cube, cube), cube.copy())
