@@ -269,6 +269,7 @@ def in_parts(
     return on_hosts(problem, unused, np.full(servers, gpus), rng.choice(sizes, (2, 2)), ceiling)
 
 
+@pytest.fixture
 def fill_twice() -> Callable[..., None]:
     """Put VMs, in any order, on two sites, of which one keeps what it found: the best class must cost the same.
 
