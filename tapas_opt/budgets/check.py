@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Binding, Constraint, Violation
 
-__all__ = ["NEAR_FRAC", "TOLERANCE", "binding_budgets", "budget_violations", "loads"]
+__all__ = ["NEAR_FRAC", "TOLERANCE", "add_up", "binding_budgets", "budget_violations", "loads"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -40,13 +40,14 @@ def budget_violations(
     for family in numbers.families:
         load = loads(family, family.counted(power_w, airflow_cfm), servers)
         allowed = family.limit + _declared(family, declared)
-        excess = load - allowed
-        worst = excess.argmax(axis=1)[:, None] if family.domains else np.zeros((0, 1), dtype=np.int64)
+        over = np.flatnonzero(~(load <= allowed).all(axis=1))  # NaN is an excess, too
+        excess = (load - allowed)[over] if len(over) else load[over]
+        worst = excess.argmax(axis=1)[:, None] if len(over) else np.zeros((0, 1), dtype=np.int64)
         most = np.take_along_axis(excess, worst, axis=1)[:, 0]
-        of = np.abs(np.take_along_axis(np.broadcast_to(allowed, excess.shape), worst, axis=1)[:, 0])
-        for d in np.flatnonzero(~(most <= TOLERANCE * np.maximum(1.0, of))):  # NaN is an excess, too
-            slot = f" in {numbers.slots[worst[d, 0]]}" if len(numbers.slots) > 1 else ""
-            yield Violation(family.constraint, f"{family.domains[d]}{slot}", float(most[d]), family.unit)
+        of = np.abs(np.take_along_axis(np.broadcast_to(allowed, load.shape)[over], worst, axis=1)[:, 0])
+        for n in np.flatnonzero(~(most <= TOLERANCE * np.maximum(1.0, of))):
+            slot = f" in {numbers.slots[worst[n, 0]]}" if len(numbers.slots) > 1 else ""
+            yield Violation(family.constraint, f"{family.domains[over[n]]}{slot}", float(most[n]), family.unit)
 
 
 def _declared(family: BudgetFamily, declared: Declared | None) -> FloatArray | int:
@@ -83,5 +84,13 @@ def loads(family: BudgetFamily, draw: IntArray, servers: IntArray | None = None)
     server = row if servers is None else np.asarray(servers, dtype=np.int64)[row]
     for domain, share in zip(family.member[server].T, family.share_permille[server].T, strict=True):
         inside = np.flatnonzero(domain >= 0)
-        np.add.at(thousandths, domain[inside], draw[row[inside]] * share[inside, None])
+        add_up(thousandths, domain[inside], draw[row[inside]] * share[inside, None])
     return np.asarray(family.base + thousandths / 1000)
+
+
+def add_up(total: IntArray, of: IntArray, rows: IntArray) -> None:
+    """Add each of some ``rows`` to that row of ``total`` that ``of`` says, as `np.add.at` does, many times faster."""
+    order = np.argsort(of, kind="stable")
+    numbers, begin = np.unique(of[order], return_index=True)
+    if len(numbers):
+        total[numbers] += np.add.reduceat(rows[order], begin, axis=0)

@@ -39,7 +39,8 @@ def _of_vm(problem: PlacementProblem, v: int, s: int, gpus: tuple[int, ...]) -> 
     if len(gpus) != asked:
         yield _broken(where, abs(len(gpus) - asked), "GPUs")
         return
-    outside = [gpu for gpu in gpus if gpu not in _gpus(problem, s)]
+    here = _gpus(problem, s)
+    outside = [gpu for gpu in gpus if gpu not in here]
     if outside:
         yield _broken(where, len(outside), "GPUs")
     first = min(gpus)

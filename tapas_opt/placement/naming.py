@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem, coolest_first
+from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
 
 __all__ = ["named"]
 
@@ -28,8 +28,8 @@ def named(problem: PlacementProblem, classes: PlacementClasses, chosen: Iterable
         of_class[k].append(v)
     server_of: dict[int, int] = {}
     gpus_of: dict[int, tuple[int, ...]] = {}
-    for k, vms in of_class.items():
-        hosts = coolest_first(problem, classes.servers.members(k))
+    for k, hosts in _coolest_first(problem, classes, np.array(list(of_class), dtype=np.int64)):
+        vms = of_class[k]
         if problem.hosts is None:
             server_of |= dict(zip(vms, hosts, strict=False))
             continue
@@ -40,6 +40,20 @@ def named(problem: PlacementProblem, classes: PlacementClasses, chosen: Iterable
         unplaced=tuple(name for v, name in enumerate(problem.vms) if v not in server_of),
         gpus_of={problem.vms[v]: gpus_of[v] for v in sorted(gpus_of)},
     )
+
+
+def _coolest_first(
+    problem: PlacementProblem, classes: PlacementClasses, chosen: IntArray
+) -> Iterator[tuple[int, list[int]]]:
+    """Each of some server classes, and its servers by falling ceiling, then in file order."""
+    of = classes.servers.of
+    is_chosen = np.zeros(classes.servers.count, dtype=bool)
+    is_chosen[chosen] = True
+    servers = np.flatnonzero(is_chosen[of])
+    servers = servers[np.lexsort((-problem.server_ceiling_w[servers], of[servers]))]
+    begin, end = (np.searchsorted(of[servers], chosen, side=side).tolist() for side in ("left", "right"))
+    for k, first, last in zip(chosen.tolist(), begin, end, strict=True):
+        yield k, servers[first:last].tolist()
 
 
 def _parts(problem: PlacementProblem, vms: list[int], hosts: list[int]) -> Iterator[tuple[int, int, tuple[int, ...]]]:

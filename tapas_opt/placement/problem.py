@@ -27,7 +27,6 @@ __all__ = [
     "PlacementPrices",
     "PlacementProblem",
     "SpreadGroup",
-    "coolest_first",
     "placement_classes",
 ]
 
@@ -314,11 +313,6 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
         promises=promises,
         tails=tuple(replace(tail, family=_drawn_on_by(families, tail.family)) for tail in found),
     )
-
-
-def coolest_first(problem: PlacementProblem, servers: IntArray) -> list[int]:
-    """The servers by falling ceiling, then in file order."""
-    return [int(s) for s in servers[np.argsort(-problem.server_ceiling_w[servers], kind="stable")]]
 
 
 def _by_slots(problem: PlacementProblem, budgets: BudgetNumbers) -> BudgetNumbers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tapas_opt.budgets.check import binding_budgets, budget_violations, loads
+from tapas_opt.budgets.check import add_up, binding_budgets, budget_violations, loads
 from tapas_opt.budgets.numbers import BudgetNumbers
 from tapas_opt.domain.result import Binding, Constraint, Violation
 
@@ -58,3 +58,15 @@ def test_the_checkers_sum_is_that_of_the_arrays(seed, random_numbers):
     draw = np.random.default_rng(seed).integers(0, 7_000, (6, 2))
     for family in random_numbers(seed).families:
         assert (loads(family, draw) == family.base + family.drawn_permille(draw) / 1000).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_are_added_up_as_one_by_one(seed):
+    """Nothing at all, numbers named often, and tables of more than two axes."""
+    rng = np.random.default_rng(seed)
+    of, rows = rng.integers(0, 4, 7 * seed), rng.integers(0, 99, (7 * seed, 2, 3))
+    total, expected = np.ones((5, 2, 3), dtype=np.int64), np.ones((5, 2, 3), dtype=np.int64)
+    add_up(total, of, rows)
+    for n, row in zip(of.tolist(), rows, strict=True):
+        expected[n] += row
+    assert (total == expected).all()

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from tapas_opt.domain.result import Binding, Constraint, Violation
 from tapas_opt.placement.problem import PlacementProblem
 
@@ -106,17 +108,17 @@ def _places(problem: PlacementProblem, placed: Placed) -> Iterator[_Place]:
     if problem.promises is None:
         return
     lasting = [(v, s) for v, s in placed if not problem.is_spot[v]]
-    broken = {s for _, s in lasting}
+    unbroken = problem.server_available.copy()
+    unbroken[[s for _, s in lasting]] = False
     owed = _owed(problem, lasting)
     for level, kept in enumerate(problem.promises.levels):
-        free = Counter(
-            int(p) for s, p in enumerate(kept.place_of) if p >= 0 and problem.server_available[s] and s not in broken
-        )
+        inside = (kept.place_of >= 0) & unbroken
+        free = np.bincount(kept.place_of[inside], minlength=len(kept.places))
         for p, name in enumerate(kept.places):
             due = sum(
                 left for one, left in zip(problem.promises.reservations, owed, strict=True) if one.within[level] == p
             )
-            yield _Place(name, free[p] + int(kept.evictable[p]), due, due + int(kept.buffer[p]))
+            yield _Place(name, int(free[p] + kept.evictable[p]), due, due + int(kept.buffer[p]))
 
 
 def _owed(problem: PlacementProblem, lasting: Placed) -> list[int]:

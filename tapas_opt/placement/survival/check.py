@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.check import TOLERANCE
+from tapas_opt.budgets.check import TOLERANCE, add_up
 from tapas_opt.domain.result import Constraint, Violation
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem
 from tapas_opt.placement.survival.problem import Secured, Survival
@@ -51,8 +51,9 @@ def survival_violations(problem: PlacementProblem, plan: PlacementPlan, placed: 
     parts = () if problem.survival is None else problem.survival.parts
     yield from _strangers(problem, plan, parts)
     for part in parts:
-        yield from _relief_available(problem, plan, part, placed)
-        yield from _failure_secure(problem, plan, part, placed)
+        declared = _declared(problem, plan, part)
+        yield from _relief_available(problem, part, placed, declared)
+        yield from _failure_secure(problem, plan, part, placed, declared)
 
 
 def survival_terms(problem: PlacementProblem, plan: PlacementPlan) -> dict[str, float]:
@@ -118,15 +119,10 @@ def _strangers(problem: PlacementProblem, plan: PlacementPlan, parts: tuple[Secu
 
 
 def _relief_available(
-    problem: PlacementProblem, plan: PlacementPlan, part: Secured, placed: Placed
+    problem: PlacementProblem, part: Secured, placed: Placed, declared: IntArray
 ) -> Iterator[Violation]:
     """No group gives more than its running VMs and those placed there can, nor less than nothing."""
-    available = part.available.copy()
-    for v, s in placed:
-        for group in part.group_of_kind[part.kind[s]]:
-            if group >= 0:
-                available[group] += part.type_relief[problem.vm_type[v], problem.server_hardware[s]]
-    declared = _declared(problem, plan, part)
+    available = _available(problem, part, placed)
     for group, tier, slot in np.argwhere((declared > available) | ~(declared >= 0)).tolist():
         excess = max(declared[group, tier, slot] - available[group, tier, slot], -declared[group, tier, slot])
         where = f"{part.groups[group]} {part.tiers[tier]} in {problem.budgets.slots[slot]}"
@@ -134,46 +130,60 @@ def _relief_available(
 
 
 def _failure_secure(
-    problem: PlacementProblem, plan: PlacementPlan, part: Secured, placed: Placed
+    problem: PlacementProblem, plan: PlacementPlan, part: Secured, placed: Placed, declared: IntArray
 ) -> Iterator[Violation]:
     """After every failure each domain is within what it carries, or was not before, or the plan owns up to it."""
-    over = _load(problem, part, placed) - _relieved(part, _declared(problem, plan, part).sum(axis=1)) - _tolerated(part)
-    for d, pair in enumerate(part.family.domains):
-        excess = np.where(part.family.needs_row[d], over[d] - plan.shortfall.get(pair, 0), -np.inf)
-        worst = int(excess.argmax())
-        if not excess[worst] <= TOLERANCE * max(1.0, abs(float(part.family.limit[d, worst]))):
-            where = f"{pair} in {problem.budgets.slots[worst]}"
-            yield Violation(Constraint.FAILURE_SECURE, where, float(excess[worst]), part.family.unit)
+    over = _load(problem, part, placed) - _relieved(part, declared.sum(axis=1)) - _tolerated(part)
+    owned = np.array([plan.shortfall.get(pair, 0) for pair in part.family.domains], dtype=np.float64)
+    excess = np.where(part.family.needs_row, over - owned[:, None], -np.inf)
+    for d in np.flatnonzero(~(excess <= 0.0).all(axis=1)).tolist():
+        worst = int(excess[d].argmax())
+        if not excess[d, worst] <= TOLERANCE * max(1.0, abs(float(part.family.limit[d, worst]))):
+            where = f"{part.family.domains[d]} in {problem.budgets.slots[worst]}"
+            yield Violation(Constraint.FAILURE_SECURE, where, float(excess[d, worst]), part.family.unit)
 
 
 def _spare(problem: PlacementProblem, part: Secured, placed: Placed) -> FloatArray:
     """``[pair, slot]`` what is left with everything relieved; infinite where no limit is stated."""
-    everything = part.available.sum(axis=1)
-    for v, s in placed:
-        for group in part.group_of_kind[part.kind[s]]:
-            if group >= 0:
-                everything[group] += part.type_relief[problem.vm_type[v], problem.server_hardware[s]].sum(axis=0)
+    everything = _available(problem, part, placed).sum(axis=1)
     spare = _tolerated(part) + _relieved(part, everything) - _load(problem, part, placed)
     return np.where(part.family.needs_row, spare, np.inf)
 
 
+def _of_placed(problem: PlacementProblem, part: Secured, placed: Placed) -> tuple[IntArray, IntArray, IntArray]:
+    """``[vm placed]`` type, hardware and kind of server."""
+    vms, servers = np.array(placed, dtype=np.int64).reshape(-1, 2).T
+    return problem.vm_type[vms], problem.server_hardware[servers], part.kind[servers]
+
+
+def _available(problem: PlacementProblem, part: Secured, placed: Placed) -> IntArray:
+    """``[group, tier, slot]`` what running VMs and those placed can give."""
+    of, hardware, kind = _of_placed(problem, part, placed)
+    available = part.available.copy()
+    for group in part.group_of_kind[kind].T:
+        inside = np.flatnonzero(group >= 0)
+        add_up(available, group[inside], part.type_relief[of[inside], hardware[inside]])
+    return available
+
+
 def _load(problem: PlacementProblem, part: Secured, placed: Placed) -> FloatArray:
     """``[pair, slot]`` base plus what placed VMs draw; shares are summed in thousandths."""
+    of, hardware, kind = _of_placed(problem, part, placed)
     draw = part.family.counted(problem.type_power_w, problem.type_airflow_cfm)
     thousandths = np.zeros_like(part.family.base)
-    for v, s in placed:
-        for pair, share in part.at_kind(int(part.kind[s])):
-            thousandths[pair] += share * draw[problem.vm_type[v], problem.server_hardware[s]]
+    for pair, share in zip(part.family.member[kind].T, part.family.share_permille[kind].T, strict=True):
+        inside = np.flatnonzero(pair >= 0)
+        add_up(thousandths, pair[inside], share[inside, None] * draw[of[inside], hardware[inside]])
     return np.asarray(part.family.base + thousandths / 1000)
 
 
 def _relieved(part: Secured, relief: IntArray) -> FloatArray:
     """``[pair, slot]`` what relief ``[group, slot]`` takes off each pair."""
     thousandths = np.zeros_like(part.family.base)
-    for group in np.flatnonzero(relief.any(axis=1)).tolist():
-        for pair, share in zip(part.group_pair[group], part.group_share_permille[group], strict=True):
-            if pair >= 0:
-                thousandths[pair] += share * relief[group]
+    gives = np.flatnonzero(relief.any(axis=1))
+    for pair, share in zip(part.group_pair[gives].T, part.group_share_permille[gives].T, strict=True):
+        inside = np.flatnonzero(pair >= 0)
+        add_up(thousandths, pair[inside], share[inside, None] * relief[gives[inside]])
     return np.asarray(thousandths / 1000)
 
 
