@@ -33,6 +33,9 @@ TRIES = 64
 WORTH = 1e-6
 """A pattern worth less than this beyond its cost is worth nothing."""
 
+FEW = 8
+"""So few greedy patterns are not worth a solve of the master by themselves."""
+
 DIVE_ROUNDS = 3
 """In a dive the master asks so often for new patterns before the next are fixed."""
 
@@ -98,15 +101,15 @@ class Patterns:
         whole_bound
             Raises a bound to the next cost that a solution can have.
         most_s
-            After so many seconds the next exact search is the last; it may be gone on with.
+            Give up after so many seconds; it may be gone on with.
         """
         bound, until_s = -np.inf, self._limits.left_s() - most_s
-        while not self.closed and (bound == -np.inf or self._limits.left_s() > until_s):
+        while not self.closed and (self._limits.left_s() > until_s or (self._limits.nodes and bound == -np.inf)):
             solved = self._master(self._alike.size)
             if solved is None:
                 break
             _, price, objective = solved
-            if self.add(self._greedy(price, self._alike.size)):
+            if self._fresh(price, self._alike.size):
                 continue
             patterns, least = self._exact(price)
             bound = max(bound, self._bound_at(price, least))
@@ -123,10 +126,10 @@ class Patterns:
                 return
 
     def _fresh(self, price: FloatArray, left: FloatArray) -> int:
-        """How many patterns came in: greedy ones, or where there are none those of a search."""
+        """How many patterns came in: greedy ones, and where those are few, the best."""
         fresh = self.add(self._greedy(price, left))
-        if not fresh and self._filling.possible:
-            fresh = self.add(self._filling.search(price, left, WORTH)[0])
+        if fresh < FEW and self._filling.possible:
+            fresh += self.add(self._filling.search(price, left, WORTH)[0])
         return fresh
 
     def dive(self) -> FloatArray | None:
