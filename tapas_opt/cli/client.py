@@ -102,7 +102,9 @@ def place(
     tenant: Annotated[str, typer.Option(help="Whose load template predicts them.")],
     endpoint: Annotated[str | None, typer.Option(help="The endpoint that they serve; makes them SaaS.")] = None,
     configuration: Annotated[str | None, typer.Option(help="SaaS: what they start with.")] = None,
-    gpu_model: Annotated[str | None, typer.Option(help="The GPU that they need.")] = None,
+    gpu_model: Annotated[
+        list[str] | None, typer.Option(help="A GPU that they accept, of all if not given. May be repeated.")
+    ] = None,
     gpus: Annotated[
         GpusName | None, typer.Option(help="GPUs of a server that each takes; a whole server if not given.")
     ] = None,
@@ -124,7 +126,7 @@ def place(
             tenant=tenant,
             endpoint=endpoint,
             configuration=configuration,
-            gpu_model=gpu_model,
+            gpu_models=tuple(gpu_model or ()),
             gpus=None if gpus is None else SIZES[gpus],
             spot=spot,
             priority=priority,

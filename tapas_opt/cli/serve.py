@@ -18,7 +18,14 @@ from tapas_opt.cli.paths import demo_data, demo_models
 if TYPE_CHECKING:
     from tapas_opt.service.core import Core
 
-__all__ = ["ClockKind", "serve"]
+__all__ = ["ClockKind", "Risk", "serve"]
+
+
+class Risk(StrEnum):
+    """How placement judges budgets over time."""
+
+    QUANTILE = "quantile"
+    CVAR = "cvar"
 
 
 class ClockKind(StrEnum):
@@ -55,6 +62,13 @@ def serve(
     route_every: Annotated[
         float, typer.Option(min=0.1, max=3600.0, metavar="SECONDS", help="Age at which the routing plan is made anew.")
     ] = 5.0,
+    risk: Annotated[
+        Risk,
+        typer.Option(
+            help="How placements keep their budgets: quantile, in every hour by itself; cvar, on average over the "
+            "worst tenth of recent days, which sees that peaks do not coincide."
+        ),
+    ] = Risk.QUANTILE,
     arm_every: Annotated[
         float,
         typer.Option(
@@ -113,6 +127,7 @@ def serve(
         deadline_s=deadline,
         settings=Settings(
             route_every_s=route_every,
+            risk=risk.value,
             arm_every_s=arm_every,
             arm_for=tuple(tuple(labels.split("+")) for labels in arm_for or ()),
             settle_after_s=settle_after,

@@ -245,7 +245,7 @@ class ArmedPlan:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What a VM should run; acknowledge it with its generation."""
+    """What a VM should run; acknowledge it with its generation, before the change is taken back if a time is given."""
 
     vm: str
     server: str
@@ -253,6 +253,7 @@ class Desired:
     load_frac: float | None = None
     generation: int = 0
     acknowledged_generation: int = 0
+    apply_before_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

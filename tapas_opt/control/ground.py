@@ -11,6 +11,7 @@ from tapas_opt.control.fleet import Fleet
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.control.news import News
 from tapas_opt.control.outlook import Outlook
+from tapas_opt.control.placing import scenario_days
 from tapas_opt.control.plans import Plans
 from tapas_opt.control.recorder import Met, unrecorded
 from tapas_opt.control.router import Router
@@ -56,6 +57,8 @@ class Ground:
         self.fleet = Fleet(site)
         models.check_covers(self.fleet.topology)
         self.settings = settings or Settings()
+        if self.settings.risk == "cvar":
+            scenario_days(models)
         self.outlook = Outlook(self.fleet, models, profiles, self.settings.outdoor_rise_c)
         self.router = Router(self.settings.seed)
         self._workers = workers

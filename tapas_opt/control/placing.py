@@ -21,11 +21,12 @@ from tapas_opt.domain.failure import Effect, effect_of
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.domain.workload import Group, SpreadOver, Vm
 from tapas_opt.errors import InvalidInput
+from tapas_opt.learn.models import LearnedModels
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.numbers import TogetherIn
 from tapas_opt.placement.scenarios.problem import DayLoads, Scenarios
 
-__all__ = ["placement_problem"]
+__all__ = ["placement_problem", "scenario_days"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -122,12 +123,18 @@ def _budgets(
     return joined(parts), (power, airflow)
 
 
+def scenario_days(models: LearnedModels) -> int:
+    """How many scenario days count; raises InvalidInput where there are too few for a worst tenth."""
+    known = len(models.load_scenarios(""))
+    if known < ONE_IN:
+        raise InvalidInput.one("placement", "risk", f"cvar needs {ONE_IN} scenario days; the models know of {known}")
+    return known // ONE_IN * ONE_IN
+
+
 def _scenarios(forecast: Forecast, examples: Sequence[Vm], slots: tuple[str, ...]) -> Scenarios:
     """The newest scenario days, as many as are a multiple of ten, so that the worst tenth are whole days."""
     known = len(forecast.models.load_scenarios(""))
-    count = known // ONE_IN * ONE_IN
-    if not count:
-        raise InvalidInput.one("placement", "risk", f"cvar needs {ONE_IN} scenario days; the models know of {known}")
+    count = scenario_days(forecast.models)
     by_day, hours = forecast.over_days(), forecast.hours_of_days(count)
     names = tuple(f"{known - count + day} {slot}" for day in range(count) for slot in slots)
     numbers, _ = _budgets(by_day, hours, names, None)
@@ -167,14 +174,14 @@ def _lasting(forecast: Forecast) -> Effect:
     )
 
 
-TypeKey = tuple[str, str, str | None, str | None, str | None, int | None, bool, bool]
-"""VMs of one kind with the same load template, configuration and GPU model are predicted alike, and relieved alike if
+TypeKey = tuple[str, str, str | None, tuple[str, ...], str | None, int | None, bool, bool]
+"""VMs of one kind with the same load template, configuration and GPU models are predicted alike, and relieved alike if
 they are spot or agreed to be slowed; one whose own load is known from before is a type of its own."""
 
 
 def _type_key(forecast: Forecast, vm: Vm) -> TypeKey:
     own = vm.name if forecast.models.has_own_load(vm.template, vm.name) else None
-    return vm.kind, vm.template, vm.configuration, vm.gpu_model, own, vm.gpus, vm.spot, vm.capping_agreed
+    return vm.kind, vm.template, vm.configuration, vm.gpu_models, own, vm.gpus, vm.spot, vm.capping_agreed
 
 
 def _types(forecast: Forecast, vms: Sequence[Vm]) -> dict[TypeKey, tuple[int, Vm]]:
@@ -210,7 +217,7 @@ def _type_arrays(
 
 def _fits(forecast: Forecast, vm: Vm, hardware: str) -> bool:
     item = forecast.fleet.topology.site.hardware[hardware]
-    if vm.gpu_model not in (None, item.gpu_model) or item.gpus % (vm.gpus or 1):
+    if (vm.gpu_models and item.gpu_model not in vm.gpu_models) or item.gpus % (vm.gpus or 1):
         return False
     return vm.endpoint is None or forecast.starting_profile(vm, hardware) is not None
 

@@ -118,8 +118,8 @@ def _vm_faults(where: str, vm: Vm, fleet: Fleet, profiles: Profiles, groups: Seq
     if vm.configuration is not None:
         yield from _configuration_faults(f"{where}.configuration", vm.configuration, profiles)
     models = sorted({item.gpu_model for item in fleet.topology.site.hardware.values()})
-    if vm.gpu_model is not None and vm.gpu_model not in models:
-        yield Fault(f"{where}.gpu_model", f"{vm.gpu_model!r}: the site has {', '.join(models)}")
+    if vm.gpu_models and not set(vm.gpu_models) & set(models):
+        yield Fault(f"{where}.gpu_models", f"{', '.join(map(repr, vm.gpu_models))}: the site has {', '.join(models)}")
     if vm.group is not None and vm.group not in fleet.groups and vm.group not in {group.name for group in groups}:
         yield Fault(f"{where}.group", f"{vm.group!r}: no such group; send it along with the VMs")
 

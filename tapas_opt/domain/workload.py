@@ -40,8 +40,8 @@ class Vm:
         Whose load template predicts an IaaS VM.
     endpoint, configuration
         For SaaS: the endpoint that it serves and the configuration it starts with.
-    gpu_model
-        The GPU it needs, or None for any.
+    gpu_models
+        The GPUs it accepts, any one of them; all where empty.
     priority
         1 (can wait) to 10; an unplaced VM costs in proportion.
     spot
@@ -60,7 +60,7 @@ class Vm:
     tenant: Name
     endpoint: Name | None = None
     configuration: Name | None = None
-    gpu_model: Name | None = None
+    gpu_models: tuple[Name, ...] = ()
     group: Name | None = None
     priority: Annotated[int, Field(ge=1, le=10)] = 5
     spot: bool = False

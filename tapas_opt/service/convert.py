@@ -52,7 +52,9 @@ def fill(message: M, source: object) -> M:
         value = getattr(source, field.name, None)
         if value is None:
             continue
-        if field.type == FieldDescriptor.TYPE_MESSAGE:
+        if field.is_repeated:
+            getattr(message, field.name).extend(value)
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
             fill(getattr(message, field.name), value)
         else:
             setattr(message, field.name, _number_of(field.enum_type, value) if isinstance(value, Enum) else value)
@@ -69,7 +71,7 @@ def _plain_field(field: Any, value: Any) -> Any:
     if field.type == FieldDescriptor.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
         return dict(sorted(value.items()))  # on the wire a map has no order
     one = _plain_one(field)
-    return [one(item) for item in value] if field.is_repeated else one(value)
+    return tuple(one(item) for item in value) if field.is_repeated else one(value)
 
 
 def _plain_one(field: Any) -> Any:

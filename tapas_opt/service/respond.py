@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -113,8 +113,17 @@ def vm_record(fleet: Fleet, item: FleetVm) -> fleet_service_pb2.VmRecord:
     return message
 
 
-def desired(fleet: Fleet, item: FleetVm) -> reconfiguration_service_pb2.DesiredConfiguration:
-    """What a VM that may be changed shall run."""
+def desired(controller: Controller, items: Iterable[FleetVm]) -> list[reconfiguration_service_pb2.DesiredConfiguration]:
+    """What VMs that may be changed shall run."""
+    fleet, began_s = controller.fleet, controller.fleet.wave_started_at_s
+    waiting = frozenset(() if began_s is None else fleet.waiting())
+    before_s = (began_s or 0.0) + controller.settings.lease_s
+    return [_desired(fleet, item, before_s if item.vm.name in waiting else None) for item in items]
+
+
+def _desired(
+    fleet: Fleet, item: FleetVm, apply_before_s: float | None
+) -> reconfiguration_service_pb2.DesiredConfiguration:
     configuration, load_frac = _choice(fleet, item)
     return reconfiguration_service_pb2.DesiredConfiguration(
         vm=item.vm.name,
@@ -123,6 +132,7 @@ def desired(fleet: Fleet, item: FleetVm) -> reconfiguration_service_pb2.DesiredC
         load_frac=load_frac,
         generation=item.generation,
         acknowledged_generation=item.acknowledged,
+        apply_before_s=apply_before_s,
     )
 
 

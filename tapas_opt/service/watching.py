@@ -68,7 +68,7 @@ class Watch:
             message = WatchConfigurationsResponse(
                 etag=fleet.etag,
                 plan_id=fleet.plan_id,
-                configurations=[respond.desired(fleet, item) for item in changed],
+                configurations=respond.desired(self._controller, changed),
                 removed_vms=removed,
                 armed_changed=ids != self._armed,
             )

@@ -81,7 +81,7 @@ def test_unknown_vms_are_all_named(controller):
 def test_a_bad_batch_is_refused_with_all_its_faults(controller, iaas, saas):
     """And nothing of it is placed."""
     with pytest.raises(InvalidInput) as refused:
-        controller.place([*iaas(1, gpu_model="H100"), *saas(1, endpoint="chess")], (), now_s=0.0, deadline_s=1.0)
+        controller.place([*iaas(1, gpu_models=("H100",)), *saas(1, endpoint="chess")], (), now_s=0.0, deadline_s=1.0)
     assert len(refused.value.faults) == 2
 
 

@@ -118,6 +118,9 @@ def test_placements_by_days_survive_failures_as_well(demo_site, profiles, models
     assert answer.result.checked.ok
 
 
+CVAR = Settings(risk="cvar")
+
+
 def test_a_week_of_days_and_too_few_days_are_refused(controller, forecast_of, models, iaas):
     """Neither is quietly turned into something else."""
     with pytest.raises(InvalidInput, match="leave week off"):
@@ -134,6 +137,8 @@ def test_a_week_of_days_and_too_few_days_are_refused(controller, forecast_of, mo
     )
     with pytest.raises(InvalidInput, match="needs 10 scenario days; the models know of 9"):
         placement_problem(forecast_of(controller.fleet, models=replace(models, vm_load=few)), iaas(1), risk="cvar")
+    with pytest.raises(InvalidInput, match="the models know of 9"):
+        Controller(controller.fleet.topology.site, replace(models, vm_load=few), controller.profiles, settings=CVAR)
 
 
 def test_what_days_tolerate_is_their_own_excess(controller, forecast_of, knowing, iaas, run):

@@ -18,7 +18,19 @@ UNION = get_args(get_args(Event)[0])
 @pytest.fixture
 def one_of_each(two_rows):
     """An event of every class, with every field given."""
-    vm = Vm("v1", VmKind.SAAS, "acme", "chat", "cfg", "A100", "g1", 9, spot=True, capping_agreed=True, lifetime_s=60.0)
+    vm = Vm(
+        "v1",
+        VmKind.SAAS,
+        "acme",
+        "chat",
+        "cfg",
+        ("A100", "H100"),
+        "g1",
+        9,
+        spot=True,
+        capping_agreed=True,
+        lifetime_s=60.0,
+    )
     part = Vm("v2", VmKind.IAAS, "acme", gpus=2)
     on = (happened.VmOnServer(vm, "S1"), happened.VmOnServer(part, "S2", (4, 5)))
     failure = Failure(FailureKind.UPS, "U1", 0.25, FailureSource.PLANNED, 12.5, 600.0)

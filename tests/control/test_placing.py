@@ -25,8 +25,8 @@ def problem_of(controller, forecast_of):
 def test_only_hardware_that_was_asked_for_and_profiled_fits(problem_of, iaas, saas):
     """An H100 is not there; an A100 is; a configuration nobody profiled here cannot be started."""
     vms = [
-        *iaas(1, gpu_model="H100"),
-        *iaas(1, gpu_model="A100"),
+        *iaas(1, gpu_models=("H100",)),
+        *iaas(1, gpu_models=("H100", "A100")),
         *saas(1),
         *saas(1, configuration="never-profiled"),
     ]

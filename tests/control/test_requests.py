@@ -26,7 +26,7 @@ def placed(controller, profiles):
 
 def test_a_sound_batch_has_no_faults(faults, iaas, saas):
     """Opaque VMs and instances side by side, in a group that comes along."""
-    assert faults([*iaas(2, group="g1"), *saas(2, gpu_model="A100")], [Group("g1")]) == []
+    assert faults([*iaas(2, group="g1"), *saas(2, gpu_models=("A100",))], [Group("g1")]) == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_sound_batch_has_no_faults(faults, iaas, saas):
             {"kind": VmKind.SAAS, "endpoint": "chess"},
             "vms[0].endpoint: 'chess': no such endpoint; known are conv",
         ),
-        ({"gpu_model": "H100"}, "vms[0].gpu_model: 'H100': the site has A100"),
+        ({"gpu_models": ("H100",)}, "vms[0].gpu_models: 'H100': the site has A100"),
         ({"group": "g9"}, "vms[0].group: 'g9': no such group; send it along with the VMs"),
     ],
 )
@@ -65,9 +65,9 @@ def test_names_are_taken_once(faults, iaas, run):
 
 def test_all_faults_of_a_batch_are_listed(faults, iaas, saas):
     """Three VMs with a fault or two each: whoever mends them asks once more, not four times."""
-    batch = [*iaas(1, gpu_model="H100", group="g9"), *saas(1, endpoint="chess"), *saas(1, name="c0")]
+    batch = [*iaas(1, gpu_models=("H100",), group="g9"), *saas(1, endpoint="chess"), *saas(1, name="c0")]
     assert [fault.split(":")[0] for fault in faults(batch)] == [
-        "vms[0].gpu_model",
+        "vms[0].gpu_models",
         "vms[0].group",
         "vms[1].endpoint",
         "VM c0",

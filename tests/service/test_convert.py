@@ -9,7 +9,7 @@ from tapas_opt.domain.workload import Group, SpreadOver, Vm, VmKind
 from tapas_opt.errors import InvalidInput
 from tapas_opt.service import convert
 
-BUSY = Vm("v1", VmKind.SAAS, "acme", "chat", "llama", "A100", "replicas", 9, True, True, 3_600.0)
+BUSY = Vm("v1", VmKind.SAAS, "acme", "chat", "llama", ("A100", "H100"), "replicas", 9, True, True, 3_600.0)
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,8 @@ def test_a_bad_request_lists_all_its_faults(server):
 
 def test_what_does_not_fit_the_site_lists_all_its_faults_too(client, vm):
     with pytest.raises(InvalidInput) as refused:
-        client.place([vm(gpu_model="B200"), vm(group="nowhere")])
-    assert [fault.where for fault in refused.value.faults] == ["vms[0].gpu_model", "vms[1].group"]
+        client.place([vm(gpu_models=("B200",)), vm(group="nowhere")])
+    assert [fault.where for fault in refused.value.faults] == ["vms[0].gpu_models", "vms[1].group"]
 
 
 def test_more_vms_than_servers_are_placed_in_part_and_the_rest_is_told_why(client, vm):

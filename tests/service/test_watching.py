@@ -56,6 +56,21 @@ def test_first_everything_is_said_and_then_what_is_new(controller):
     assert list(watch.new().removed_vms) == ["c3"]
 
 
+def test_a_change_that_others_wait_for_says_until_when(controller):
+    """The last wave holds nobody up, and what is acknowledged waits no longer."""
+    watch = Watch(controller)
+    watch.new()
+    waves, parked = (("c0", "c1"), ("c2",)), dict.fromkeys(("c0", "c1", "c2"), "parked")
+    controller.apply([happened.PlanApplied("p", "settled", parked, "", waves, 100.0)])
+    until_s = 100.0 + controller.settings.lease_s
+    assert {one.vm: one.apply_before_s for one in watch.new().configurations} == dict.fromkeys(waves[0], until_s)
+    controller.apply(controller.acknowledge("c0", 2, None))
+    assert not watch.new().configurations[0].HasField("apply_before_s")
+    controller.apply(controller.acknowledge("c1", 2, None))
+    controller.apply(controller.tick(101.0))
+    assert [(one.vm, one.HasField("apply_before_s")) for one in watch.new().configurations][-1] == ("c2", False)
+
+
 def test_agents_know_beforehand_what_a_failure_asks_of_them(controller):
     """What they are told when it comes is what they were given, under the same id and the next generation."""
     watch = Watch(controller)

@@ -167,13 +167,13 @@ FAILURE_SOURCE_INFERRED: FailureSource
 FAILURE_SOURCE_PLANNED: FailureSource
 
 class Vm(_message.Message):
-    __slots__ = ("name", "kind", "tenant", "endpoint", "configuration", "gpu_model", "group", "priority", "spot", "capping_agreed", "lifetime_s", "gpus")
+    __slots__ = ("name", "kind", "tenant", "endpoint", "configuration", "gpu_models", "group", "priority", "spot", "capping_agreed", "lifetime_s", "gpus")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
-    GPU_MODEL_FIELD_NUMBER: _ClassVar[int]
+    GPU_MODELS_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SPOT_FIELD_NUMBER: _ClassVar[int]
@@ -185,14 +185,14 @@ class Vm(_message.Message):
     tenant: str
     endpoint: str
     configuration: str
-    gpu_model: str
+    gpu_models: _containers.RepeatedScalarFieldContainer[str]
     group: str
     priority: int
     spot: bool
     capping_agreed: bool
     lifetime_s: float
     gpus: int
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[VmKind, str]] = ..., tenant: _Optional[str] = ..., endpoint: _Optional[str] = ..., configuration: _Optional[str] = ..., gpu_model: _Optional[str] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., spot: _Optional[bool] = ..., capping_agreed: _Optional[bool] = ..., lifetime_s: _Optional[float] = ..., gpus: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[VmKind, str]] = ..., tenant: _Optional[str] = ..., endpoint: _Optional[str] = ..., configuration: _Optional[str] = ..., gpu_models: _Optional[_Iterable[str]] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., spot: _Optional[bool] = ..., capping_agreed: _Optional[bool] = ..., lifetime_s: _Optional[float] = ..., gpus: _Optional[int] = ...) -> None: ...
 
 class PlacedVm(_message.Message):
     __slots__ = ("vm", "server", "gpus")

@@ -168,20 +168,22 @@ class ListConfigurationsResponse(_message.Message):
     def __init__(self, configurations: _Optional[_Iterable[_Union[DesiredConfiguration, _Mapping[str, object]]]] = ...) -> None: ...
 
 class DesiredConfiguration(_message.Message):
-    __slots__ = ("vm", "server", "configuration", "load_frac", "generation", "acknowledged_generation")
+    __slots__ = ("vm", "server", "configuration", "load_frac", "generation", "acknowledged_generation", "apply_before_s")
     VM_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     LOAD_FRAC_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGED_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    APPLY_BEFORE_S_FIELD_NUMBER: _ClassVar[int]
     vm: str
     server: str
     configuration: str
     load_frac: float
     generation: int
     acknowledged_generation: int
-    def __init__(self, vm: _Optional[str] = ..., server: _Optional[str] = ..., configuration: _Optional[str] = ..., load_frac: _Optional[float] = ..., generation: _Optional[int] = ..., acknowledged_generation: _Optional[int] = ...) -> None: ...
+    apply_before_s: float
+    def __init__(self, vm: _Optional[str] = ..., server: _Optional[str] = ..., configuration: _Optional[str] = ..., load_frac: _Optional[float] = ..., generation: _Optional[int] = ..., acknowledged_generation: _Optional[int] = ..., apply_before_s: _Optional[float] = ...) -> None: ...
 
 class WatchConfigurationsRequest(_message.Message):
     __slots__ = ("endpoint", "vms")

@@ -133,7 +133,7 @@ class ReconfigurationServicer:
                 if request.endpoint and request.endpoint not in fleet.endpoints:
                     raise NotFound("endpoint", request.endpoint, "create it with PutEndpoint")
                 items = [item for item in fleet.changeable() if request.endpoint in ("", item.vm.endpoint)]
-                found = [respond.desired(fleet, item) for item in items]
+                found = respond.desired(controller, items)
             return ListConfigurationsResponse(configurations=found)
 
     def WatchConfigurations(
