@@ -29,7 +29,7 @@ def bounded(problem: ReconfigurationProblem) -> tuple[ReconfigurationPlan, float
 
 
 def warm_up() -> None:
-    """Compile what the greedy path needs, or load what was compiled before."""
-    from tapas_opt.reconfiguration import kernels  # noqa: PLC0415  compiled loops take long to import
+    """Load what the greedy path needs, and compile it, or load what was compiled before."""
+    from tapas_opt.reconfiguration import kernels, search, tables  # noqa: F401, PLC0415  compiled loops take long to import
 
     kernels.warm_up()

@@ -27,7 +27,7 @@ def bounded(problem: RoutingProblem) -> tuple[RoutingPlan, float]:
 
 
 def warm_up() -> None:
-    """Compile what the greedy path needs, or load what was compiled before."""
-    from tapas_opt.routing import kernels  # noqa: PLC0415  compiled loops take long to import
+    """Load what the greedy path needs, and compile it, or load what was compiled before."""
+    from tapas_opt.routing import kernels, pouring  # noqa: F401, PLC0415  compiled loops take long to import
 
     kernels.warm_up()
