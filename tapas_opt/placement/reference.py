@@ -9,6 +9,7 @@ from tapas_opt.budgets.reference import Term, add_budgets, drawn
 from tapas_opt.placement.problem import Peak, PlacementClasses, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.reference import Taking, add_promises, may_join
 from tapas_opt.placement.scenarios.reference import Share, add_tails
+from tapas_opt.placement.spare import WHOLE_HOSTS
 from tapas_opt.placement.survival.reference import Candidate, add_survival
 
 if TYPE_CHECKING:
@@ -165,7 +166,28 @@ def _server_gpu_capacity(m: Any, i: _Sets) -> None:
             return sum(asking) + m.left_over[k] - i.gpus[k] * m.begun[k] == 0
         return sum(asking) <= i.gpus[k] * i.servers_alike[k] if asking else pyo.Constraint.Skip
 
-    m.server_gpu_capacity = pyo.Constraint(list(i.servers), rule=rule)
+    sizes = {f"{WHOLE_HOSTS}{size}": size for size in sorted({i.gpus[k] for k in m.begun})}
+    m.server_gpu_capacity = pyo.Constraint(
+        [*i.servers, *sizes],
+        rule=lambda m, name: _whole_hosts(m, i, sizes[name]) if name in sizes else rule(m, name),
+    )
+
+
+def _whole_hosts(m: Any, i: _Sets, size: int) -> Any:
+    """Hosts of a multiple of ``size`` GPUs are begun as a whole: r of what all parts ask for is lacking to such hosts.
+
+    (size − r) · Σ left_over + r · (all that parts ask for − what they take there) ≥ r · (size − r).
+    """
+    import pyomo.environ as pyo  # noqa: PLC0415
+
+    hosts = [k for k in m.begun if i.gpus[k] % size == 0]
+    part = {(w, k): i.taken[w, k] % size for w, k in i.pairs if k in hosts}
+    asked = sum(max(part.get((w, k), 0) for k in hosts) * alike for w, alike in i.vms_alike.items())
+    lacking = -asked % size
+    if not lacking:
+        return pyo.Constraint.Skip
+    elsewhere = asked - sum(gpus * m.assign[w, k] for (w, k), gpus in part.items())
+    return (size - lacking) * sum(m.left_over[k] for k in hosts) + lacking * elsewhere >= lacking * (size - lacking)
 
 
 def _group_spread(m: Any, i: _Sets) -> None:

@@ -12,7 +12,10 @@ from tapas_opt.mip.model import ABSENT, MipModel
 from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
 from tapas_opt.placement.zones import EVERYWHERE, Where
 
-__all__ = ["SpareColumns", "SpareGpus", "server_gpu_capacity", "set_spare", "spare_columns"]
+__all__ = ["WHOLE_HOSTS", "SpareColumns", "SpareGpus", "server_gpu_capacity", "set_spare", "spare_columns"]
+
+WHOLE_HOSTS = "hosts-of-"
+"""Begins the name of a row that says that hosts are begun as a whole; their GPUs follow."""
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -48,7 +51,9 @@ def server_gpu_capacity(
     """Σ_w gpus[w] · assign[w,k] ≤ gpus[k] · size[k]   ∀ k.
 
     Where a VM may take a part of k, what is left over of the hosts that are begun is counted:
-    Σ_w gpus[w] · assign[w,k] + left_over[k] = gpus[k] · begun[k].
+    Σ_w gpus[w] · assign[w,k] + left_over[k] = gpus[k] · begun[k]. Parts that do not add up to whole hosts leave
+    something over, which a linear program would not see: a row says it for each size of hosts (mixed-integer rounding;
+    Nemhauser and Wolsey 1990).
     """
     gpus, size = problem.gpus[classes.servers.first], classes.servers.size
     parted = x.begun != ABSENT
@@ -62,6 +67,35 @@ def server_gpu_capacity(
     model.add(rows, assign, _taken(problem, classes))
     model.add(rows, x.left_over, 1.0)
     model.add(rows, x.begun, -gpus)
+    for size_gpus in np.unique(gpus[parted]).tolist():
+        _whole_hosts(model, x, assign, problem, classes, size_gpus)
+
+
+def _whole_hosts(
+    model: MipModel,
+    x: SpareColumns,
+    assign: IntArray,
+    problem: PlacementProblem,
+    classes: PlacementClasses,
+    size_gpus: int,
+) -> None:
+    """(G − r) · Σ_k left_over[k] + r · (parts − Σ_{w,k} part[w,k] · assign[w,k]) ≥ r · (G − r).
+
+    Over hosts k of a multiple of G GPUs: part[w,k] is gpus[w,k] modulo G, parts what they are together if all are
+    placed there, and r what that lacks to a multiple of G.
+    """
+    inside = (x.begun != ABSENT) & (problem.gpus[classes.servers.first] % size_gpus == 0)
+    part = np.where((assign != ABSENT) & inside, _taken(problem, classes) % size_gpus, 0)
+    parts = int(part.max(axis=1, initial=0) @ classes.vms.size)
+    lacking = -parts % size_gpus
+    row = model.rows(
+        Constraint.SERVER_GPU_CAPACITY,
+        [f"{WHOLE_HOSTS}{size_gpus}"],
+        where=lacking > 0,
+        lower=lacking * (size_gpus - lacking - parts),
+    )
+    model.add(row, x.left_over[inside], size_gpus - lacking)
+    model.add(row, assign, -lacking * part)
 
 
 def set_spare(

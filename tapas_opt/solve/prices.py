@@ -22,6 +22,7 @@ from tapas_opt.mip.model import Block, MipArrays
 from tapas_opt.mip.relaxation import row_prices
 from tapas_opt.mip.worker import Workers
 from tapas_opt.placement.scenarios.problem import WORST
+from tapas_opt.placement.spare import WHOLE_HOSTS
 from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.routing.problem import RoutingProblem
 from tapas_opt.solve.exact import excess_of
@@ -158,6 +159,8 @@ def _unit(constraint: Constraint, labels: tuple[str, ...], air: frozenset[str]) 
 
 def _per_unit(problem: Any, constraint: Constraint, labels: tuple[str, ...]) -> float:
     """How many units a row's side of 1 stands for: routing states demand as 1, whatever it is in tokens/s."""
+    if constraint is Constraint.SERVER_GPU_CAPACITY and labels[0].startswith(WHOLE_HOSTS):
+        return np.inf  # it only says that hosts are begun as a whole
     if isinstance(problem, RoutingProblem) and constraint is Constraint.ENDPOINT_DEMAND:
         demand = int(problem.class_tokens_per_s[problem.classes.index(labels[0])])
         return demand or np.inf

@@ -16,6 +16,7 @@ import numpy as np
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
+from tapas_opt.placement.hosts import Hosts
 from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
 from tapas_opt.placement.scenarios.problem import DayLoads, Scenarios
@@ -117,6 +118,18 @@ def server_gpu_capacity() -> PlacementProblem:
         server_hardware=np.zeros(4, dtype=np.int64),
         server_available=np.array([True, True, True, False]),
         server_ceiling_w=np.full(4, 500),
+    )
+
+
+def server_gpu_capacity_in_placement() -> PlacementProblem:
+    """V1 asks for 4 of 8 GPUs, V2 for 2: they lack 2 to a whole server, which are left over, or one is not placed."""
+    hosts = Hosts(("S1", "S2"), np.array([0, 0]), np.array([8, 8]), np.array([[4], [2]]))
+    return two_vms(
+        servers=("S1", "S2"),
+        server_hardware=np.zeros(2, dtype=np.int64),
+        server_available=np.ones(2, dtype=bool),
+        server_ceiling_w=np.full(2, 500),
+        hosts=hosts,
     )
 
 

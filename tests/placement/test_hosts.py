@@ -12,6 +12,7 @@ from tapas_opt.budgets.numbers import BudgetNumbers
 from tapas_opt.domain.result import Constraint, Rejection
 from tapas_opt.mip import cpsat, highs
 from tapas_opt.mip.pyomo_solver import differences, named
+from tapas_opt.mip.relaxation import relaxed
 from tapas_opt.mip.result import MipStatus
 from tapas_opt.placement.blocks import free_blocks, on_hosts
 from tapas_opt.placement.check import check, why_not
@@ -130,6 +131,17 @@ def test_capacity_counts_gpus_and_columns_are_only_where_a_vm_fits(half_used):
     assert rows["server_gpu_capacity[S2]"].lower == rows["server_gpu_capacity[S2]"].upper == 0
     assert model.columns["assign[V2,S2]"].upper == 1
     assert model.columns["left_over[S2]"].cost == 100
+
+
+@pytest.mark.parametrize(("count", "spared"), [(1, 6), (3, 2), (4, 0), (5, 6)])
+def test_the_linear_program_knows_that_hosts_are_begun_as_a_whole(count, spared, plain_problem):
+    """VMs of 2 GPUs on servers of 8: what they lack to whole servers is left over, whoever shares with whom."""
+    names, ceiling = [f"V{v}" for v in range(count)], np.full((3, 8), 1_000)
+    problem = plain_problem(names, ["S1", "S2", "S3"], BudgetNumbers(("now",), ()))
+    parts = on_hosts(problem, free("........", "........", "........"), np.full(3, 8), np.array([[2]]), ceiling)
+    linear = relaxed(formulate(parts, placement_classes(parts)))
+    assert highs.solve(linear, deadline_s=20.0).objective == pytest.approx(100 * spared)
+    assert optimum(parts) == 100 * spared
 
 
 @pytest.mark.parametrize("seed", range(12))
