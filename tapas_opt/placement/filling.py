@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement import kernels
-from tapas_opt.placement.aggregate import Shares
 from tapas_opt.placement.evening import Evening, evened
-from tapas_opt.placement.guide import DETOUR, Guide
+from tapas_opt.placement.guide import DETOUR, Advice, Guide
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
 from tapas_opt.placement.sides import SideLimit, side_limits
 from tapas_opt.placement.taps import Taps
@@ -108,13 +107,13 @@ class Filling:
             sides=side_limits(problem, classes),
         )
 
-    def follow(self, shares: Shares, classes: PlacementClasses) -> None:
+    def follow(self, shares: Advice, classes: PlacementClasses) -> None:
         """Send VMs where they should go, and take the rise of the peaks that this needs anyway for granted."""
         self.sides = (*self.sides, Guide(shares, classes))
         for f, peak in enumerate(classes.peaks):
             self.increase[f] = min(peak.most_increase, shares.peak_increase.get(peak.family.constraint, 0))
 
-    def even_out(self, problem: PlacementProblem, shares: Shares, classes: PlacementClasses, until: float) -> None:
+    def even_out(self, problem: PlacementProblem, shares: Advice, classes: PlacementClasses, until: float) -> None:
         """Lower the peaks by exchanging VMs that no group binds. Sides are not asked."""
         movable = [v for v in self.class_of if problem.vm_group[v] == NONE]
         of, k = self.type_of[movable], np.array([self.class_of[v] for v in movable], dtype=np.int64)

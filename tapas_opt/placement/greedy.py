@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.topology import NONE
-from tapas_opt.placement.aggregate import Shares
+from tapas_opt.placement.guide import Advice
 from tapas_opt.placement.naming import named
 from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, placement_classes
 from tapas_opt.placement.survival.greedy import with_relief
@@ -23,7 +23,7 @@ __all__ = ["bounded", "greedy", "warm_up"]
 IntArray = NDArray[np.int64]
 
 
-def greedy(problem: PlacementProblem, shares: Shares | None = None, *, until: float = math.inf) -> PlacementPlan:
+def greedy(problem: PlacementProblem, shares: Advice | None = None, *, until: float = math.inf) -> PlacementPlan:
     """Place VMs by priority, the hardest first; ties go where most headroom is left.
 
     A VM stays unplaced where no server may take it, or where taking it costs more than leaving it. A group that must
@@ -33,7 +33,7 @@ def greedy(problem: PlacementProblem, shares: Shares | None = None, *, until: fl
     ----------
     shares
         Which kind of server each kind of VM should go to, where one of them has room
-        (:mod:`tapas_opt.placement.aggregate`).
+        (:mod:`tapas_opt.placement.aggregate`, :mod:`tapas_opt.placement.coarse`).
     until
         A `time.perf_counter` after which peaks are evened out no further.
     """
@@ -48,7 +48,7 @@ def bounded(problem: PlacementProblem) -> tuple[PlacementPlan, float]:
     return plan, float(np.minimum(alone, problem.unplaced_price(np.arange(len(problem.vms)))).sum())
 
 
-def _placed(problem: PlacementProblem, shares: Shares | None, until: float) -> tuple[PlacementPlan, Filling]:
+def _placed(problem: PlacementProblem, shares: Advice | None, until: float) -> tuple[PlacementPlan, Filling]:
     from tapas_opt.placement.filling import Filling  # noqa: PLC0415  compiled loops take long to import
 
     classes = placement_classes(problem)

@@ -1,6 +1,6 @@
-"""A placement solved as one place first, then over the rows that matter, which are found on the way.
+"""A placement solved with little said first, then over the rows that matter, which are found on the way.
 
-See :mod:`tapas_opt.placement.aggregate` and :mod:`tapas_opt.placement.lazy`.
+See :mod:`tapas_opt.placement.coarse`, :mod:`tapas_opt.placement.aggregate` and :mod:`tapas_opt.placement.lazy`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 
+from tapas_opt.mip.relaxation import relaxed
 from tapas_opt.mip.result import MipStatus, proven_status
+from tapas_opt.placement import formulation
 from tapas_opt.placement.aggregate import shares
 from tapas_opt.placement.check import check
+from tapas_opt.placement.coarse import among_best, by_failures, by_temperature, going
 from tapas_opt.placement.greedy import greedy
 from tapas_opt.placement.lazy import Rows, completed, first_rows, more_rows, thinned
-from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
+from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem, placement_classes
 from tapas_opt.solve.exact import Found, News, Search, Tell, solved_over
 
 __all__ = ["solved_lazily"]
@@ -28,17 +31,63 @@ LEAST_LEFT_S = 0.02
 
 MOST_ROUNDS = 30
 
+SMALL_BATCH = 256
+"""VMs that are cooled down together, which takes as many changes whatever their number."""
+
+WARMEST, COLDEST = 0.2, 0.5
+"""Heats of cooling, in what a VM costs too much now, and in what it may cost too much."""
+
+DRAWS = 3
+"""So often are a few servers drawn for each VM."""
+
+SMALL_COLUMNS = 20_000
+"""Columns of VMs on servers up to which a linear program is the next thing to solve."""
+
 
 @dataclass(slots=True)
 class _Known:
-    """The best plan that keeps every row, what it costs, and the best bound."""
+    """What is asked, the best plan that keeps every row, what it costs, and the best bound."""
 
+    problem: PlacementProblem
+    search: Search
+    tell: Tell
+    until: float
     plan: PlacementPlan
     cost: float
     bound: float = -math.inf
 
-    def near_enough(self, gap_frac: float) -> bool:
-        return self.cost - self.bound <= gap_frac * abs(self.cost)
+    @property
+    def gap_frac(self) -> float:
+        """The gap to come to: one of a negligible cost will do, unless the optimum itself is asked for."""
+        if self.search.gap_frac == 0.0 or self.cost <= 0.0:
+            return self.search.gap_frac
+        return max(self.search.gap_frac, min(1.0, self.problem.negligible_cost / self.cost))
+
+    @property
+    def near_enough(self) -> bool:
+        return self.cost - self.bound <= self.gap_frac * abs(self.cost)
+
+    @property
+    def left_s(self) -> float:
+        return self.until - time.perf_counter()
+
+    @property
+    def some_s(self) -> float | None:
+        """A share of the time that is left, None for any time."""
+        return None if self.until == math.inf else max(0.0, SHARE * self.left_s)
+
+    def keep(self, plan: PlacementPlan) -> None:
+        """Take a plan that keeps all rows and costs less; tell what is known."""
+        report = check(self.problem, plan)
+        if report.ok and report.objective < self.cost:
+            self.plan, self.cost = plan, report.objective
+        self.tell(News(self.cost, self.bound, pickle.dumps(self.plan, pickle.HIGHEST_PROTOCOL)))
+
+    def raise_bound(self, bound: float) -> None:
+        """Take a bound and tell of it, if it is better."""
+        if bound > self.bound:
+            self.bound = bound
+            self.tell(News(self.cost, bound, None))
 
 
 def solved_lazily(
@@ -46,78 +95,136 @@ def solved_lazily(
 ) -> Found:
     """Solve over some rows, complete the plan, add the rows that it breaks or that make it dearer, and again.
 
-    Before that the site as one place gives a bound and advice, which on large sites is often all it takes, and VMs
-    trade places where failures are to be survived. The bound
-    of every such model is one of the problem; a plan counts once it keeps all rows.
+    Before that come problems of which less is said, and changes of places: often they are all it takes. The bound of
+    every such model is one of the problem; a plan counts once it keeps all rows.
     """
     began = time.perf_counter()
     until = math.inf if search.deadline_s is None else began + search.deadline_s
-    known = _Known(start, check(problem, start).objective)
-    _as_one_place(problem, search, known, tell)
-    _traded(problem, classes, search, known, until)
-    if known.bound > -math.inf:
-        tell(News(known.cost, known.bound, pickle.dumps(known.plan, pickle.HIGHEST_PROTOCOL)))
-    rows, build_s, last = first_rows(problem, classes, start), 0.0, False
+    known = _Known(problem, search, tell, until, start, check(problem, start).objective)
+    for step in _SMALL_STEPS if len(problem.vms) <= SMALL_BATCH else _LARGE_STEPS:
+        if not known.near_enough and known.left_s > LEAST_LEFT_S:
+            step(known, classes)
+    build_s = _over_more_rows(known, problem, classes)
+    status = proven_status(known.cost, known.bound, known.gap_frac)
+    return Found(known.plan, known.bound, status, build_s, time.perf_counter() - began - build_s)
+
+
+def _over_more_rows(
+    known: _Known, problem: PlacementProblem, classes: PlacementClasses, *, is_whole: bool = True
+) -> float:
+    """Solve over ever more rows until none is missing; seconds that building took.
+
+    The problem is the whole one, or one whose plans are among those of the whole: then its bounds count for nothing.
+    """
+    tell = partial(_bound_only, known) if is_whole else _nothing
+    rows, build_s, last = first_rows(problem, classes, known.plan), 0.0, False
     for _ in range(MOST_ROUNDS):
-        left_s = until - time.perf_counter()
-        if left_s < LEAST_LEFT_S or known.near_enough(search.gap_frac):
+        if known.left_s < LEAST_LEFT_S or known.near_enough:
             break
-        thin = replace(search, deadline_s=None if left_s == math.inf else left_s * (1.0 if last else SHARE))
-        found = solved_over(*thinned(problem, classes, rows), known.plan, thin, partial(_bound_only, tell, known))
+        limit_s = known.left_s if last and is_whole and known.until < math.inf else known.some_s
+        gap_frac = known.gap_frac if is_whole else known.gap_frac / 4
+        search = replace(known.search, deadline_s=limit_s, gap_frac=gap_frac)
+        found = solved_over(*thinned(problem, classes, rows), known.plan, search, tell)
         build_s += found.build_s
-        known.bound = max(known.bound, found.bound)
-        more = None if found.plan is None else _judged(problem, classes, rows, found.plan, known)
-        tell(News(known.cost, known.bound, pickle.dumps(known.plan, pickle.HIGHEST_PROTOCOL)))
+        if is_whole:
+            known.raise_bound(found.bound)
+        more = None if found.plan is None else _judged(known, problem, classes, rows, found.plan)
         if last or (found.status is MipStatus.OPTIMAL and (more is None or more.count == 0)):
             break
         last = more is None or more.count == 0
         rows = rows if more is None else rows.joined(more)
-    status = proven_status(known.cost, known.bound, search.gap_frac)
-    return Found(known.plan, known.bound, status, build_s, time.perf_counter() - began - build_s)
+    return build_s
 
 
-def _as_one_place(problem: PlacementProblem, search: Search, known: _Known, tell: Tell) -> None:
+def _by_temperature(known: _Known, _: PlacementClasses) -> None:
+    """Take the bound of the problem without domains, groups, promises and failures."""
+    coarse = by_temperature(known.problem)
+    bare = replace(known.search, engine="highs", deadline_s=known.some_s, gap_frac=known.gap_frac)
+    plan = replace(known.plan, relief={}, shortfall={})
+    known.raise_bound(solved_over(coarse, placement_classes(coarse), plan, bare, _nothing).bound)
+
+
+def _by_failures(known: _Known, _: PlacementClasses) -> None:
+    """Let VMs trade places by what the dearest failures cost alone, and follow that."""
+    from tapas_opt.placement.cooling import cooled  # noqa: PLC0415  compiled loops take long to import
+
+    coarse = by_failures(known.problem, known.plan)
+    if coarse is not None:
+        classes = placement_classes(coarse)
+        thin, _ = thinned(coarse, classes, first_rows(coarse, classes, known.plan))
+        plan = cooled(thin, classes, known.plan, _heats(known), seed=known.search.seed, until=known.until)
+        known.keep(greedy(known.problem, going(coarse, classes, plan)))
+
+
+def _relaxed(known: _Known, classes: PlacementClasses) -> None:
+    """Take the bound of the linear program over the rows that are nearest to their limits, where it is small."""
+    from tapas_opt.mip import highs  # noqa: PLC0415  a solver's process has it; nobody else needs it
+
+    if classes.vms.count * classes.servers.count <= SMALL_COLUMNS:
+        rows = first_rows(known.problem, classes, known.plan)
+        arrays = formulation.formulate(*thinned(known.problem, classes, rows))
+        known.raise_bound(highs.solve(relaxed(arrays), deadline_s=known.some_s, seed=known.search.seed).bound)
+
+
+def _cooled(known: _Known, classes: PlacementClasses) -> None:
+    """Let VMs trade places, warm first."""
+    from tapas_opt.placement.cooling import cooled  # noqa: PLC0415
+
+    seed, until = known.search.seed, math.inf if known.some_s is None else time.perf_counter() + known.some_s
+    known.keep(cooled(known.problem, classes, known.plan, _heats(known), seed=seed, until=until))
+
+
+def _among_best(known: _Known, _: PlacementClasses) -> None:
+    """Solve with a few servers for each VM, where no failure is made dearer and only servers are to be chosen."""
+    if by_failures(known.problem, known.plan) is None:
+        for draw in range(DRAWS):
+            if not known.near_enough and known.left_s > LEAST_LEFT_S:
+                few = among_best(known.problem, known.plan, seed=known.search.seed + draw)
+                _over_more_rows(known, few, placement_classes(few), is_whole=False)
+
+
+def _heats(known: _Known) -> tuple[float, float]:
+    """Of the first and the last turn of cooling."""
+    count, near = len(known.problem.vms), max(known.gap_frac * known.cost, 1.0)
+    return max(WARMEST * (known.cost - max(0.0, known.bound)), near) / count, COLDEST * near / count
+
+
+def _as_one_place(known: _Known, _: PlacementClasses) -> None:
     """Take the bound of the whole site as one place, and the greedy plan that follows its advice if that is better."""
-    began, limit_s = time.perf_counter(), None if search.deadline_s is None else SHARE * search.deadline_s
-    advice = shares(problem, deadline_s=limit_s, seed=search.seed)
-    if advice is None:
-        return
-    known.bound = max(known.bound, advice.bound)
-    tell(News(known.cost, known.bound, None))
-    if not known.near_enough(search.gap_frac):
-        until = math.inf if limit_s is None else began + limit_s
-        plan = greedy(problem, advice, until=until)
-        report = check(problem, plan)
-        if report.ok and report.objective < known.cost:
-            known.plan, known.cost = plan, report.objective
+    began, limit_s = time.perf_counter(), known.some_s
+    advice = shares(known.problem, deadline_s=limit_s, seed=known.search.seed)
+    if advice is not None:
+        known.raise_bound(advice.bound)
+        if not known.near_enough:
+            known.keep(greedy(known.problem, advice, until=math.inf if limit_s is None else began + limit_s))
 
 
-def _traded(problem: PlacementProblem, classes: PlacementClasses, search: Search, known: _Known, until: float) -> None:
+def _traded(known: _Known, classes: PlacementClasses) -> None:
     """Let VMs trade places, where failures are to be survived; half of the time that is left is for the model."""
-    if problem.survival is None or known.near_enough(search.gap_frac):
-        return
-    from tapas_opt.placement.trading import traded  # noqa: PLC0415  compiled loops take long to import
+    if known.problem.survival is not None:
+        from tapas_opt.placement.trading import traded  # noqa: PLC0415
 
-    now = time.perf_counter()
-    plan = traded(problem, classes, known.plan, seed=search.seed, until=now + SHARE * (until - now))
-    report = check(problem, plan)
-    if report.ok and report.objective < known.cost:
-        known.plan, known.cost = plan, report.objective
+        until = math.inf if known.some_s is None else time.perf_counter() + known.some_s
+        known.keep(traded(known.problem, classes, known.plan, seed=known.search.seed, until=until))
+
+
+_SMALL_STEPS = (_by_temperature, _by_failures, _relaxed, _among_best, _cooled, _as_one_place, _traded)
+_LARGE_STEPS = (_as_one_place, _traded)
 
 
 def _judged(
-    problem: PlacementProblem, classes: PlacementClasses, rows: Rows, plan: PlacementPlan, known: _Known
+    known: _Known, problem: PlacementProblem, classes: PlacementClasses, rows: Rows, plan: PlacementPlan
 ) -> Rows:
     """Keep the plan, completed, if it keeps all rows and is better; the rows that it still has to learn of."""
-    whole = completed(problem, rows, plan)
-    report = check(problem, whole)
-    if report.ok and report.objective < known.cost:
-        known.plan, known.cost = whole, report.objective
+    whole = completed(known.problem, rows, plan)
+    known.keep(whole)
     return more_rows(problem, classes, rows, whole)
 
 
-def _bound_only(tell: Tell, known: _Known, news: News) -> None:
+def _bound_only(known: _Known, news: News) -> None:
     """A plan over some rows may break others: only its bound is news."""
-    if news.bound > known.bound:
-        known.bound = news.bound
-        tell(News(known.cost, known.bound, None))
+    known.raise_bound(news.bound)
+
+
+def _nothing(_: News) -> None:
+    """What is found on the way to something else is no news."""
