@@ -46,11 +46,18 @@ HEAT_FRAC = 0.02
 
 
 def traded(
-    problem: PlacementProblem, classes: PlacementClasses, plan: PlacementPlan, *, seed: int = 0, until: float = math.inf
+    problem: PlacementProblem,
+    classes: PlacementClasses,
+    plan: PlacementPlan,
+    *,
+    seed: int = 0,
+    until: float = math.inf,
+    enough: float = -math.inf,
 ) -> PlacementPlan:
     """The best plan that trading leads to from one that keeps all limits, or that one itself. One seed, one plan.
 
-    ``until`` is a `time.perf_counter`: no turn begins that would not end by then if it took as long as the last one.
+    ``until`` is a `time.perf_counter`: no turn begins that would not end by then if it took as long as the last one,
+    and none once the plan costs no more than ``enough``.
     """
     survival = problem.survival
     if survival is None or not survival.parts or not plan.server_of:
@@ -61,7 +68,7 @@ def traded(
     tries = min(MOST_TRIES, max(LEAST_TRIES, TRIES_OF_VM * len(problem.vms)))
     began, took_s = time.perf_counter(), 0.0
     for turn in range(TURNS):
-        if not len(terms.mobile) or heat <= 0 or idle == IDLE_TURNS or began + took_s > until:
+        if not len(terms.mobile) or heat <= 0 or idle == IDLE_TURNS or began + took_s > until or cost <= enough:
             break
         book = booked(terms, empty, class_of_plan(problem, classes, plan))
         class_of, _ = trade(terms, book, tries, heat, seed + turn)

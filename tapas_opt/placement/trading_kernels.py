@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Book", "Terms", "place", "trade", "warm_up"]
+__all__ = ["Book", "Terms", "place", "smallest", "trade", "warm_up"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -427,8 +427,8 @@ def trade(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
     return best_of, most_saved
 
 
-def warm_up() -> None:
-    """Compile, or load what was compiled before."""
+def smallest() -> tuple[Terms, Book]:
+    """One VM on one server, to compile loops with."""
     of = (np.zeros((1,) * n, dtype=np.int64) for n in range(5))
     _, one, table, cube, fourfold = of
     ends, no = np.array([0, 1]), np.zeros(1, dtype=np.bool_)
@@ -441,5 +441,11 @@ def warm_up() -> None:
         *(one.copy(), one.copy(), one.copy(), one.copy(), table.copy(), one.copy(), one.copy(), one.copy()),
         *(table.copy(), table.copy(), one.copy(), one.copy(), np.zeros((1, 2))),
     )
-    place(one, terms, book)
+    return terms, book
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled before."""
+    terms, book = smallest()
+    place(np.zeros(1, dtype=np.int64), terms, book)
     trade(terms, book, 1, 1.0, 0)

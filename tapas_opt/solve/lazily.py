@@ -27,6 +27,9 @@ __all__ = ["solved_lazily"]
 SHARE = 0.5
 """Of the time that is left, for a model to which rows may still be added."""
 
+ROOMS_SHARE, ROOMS_FRAC = 0.7, 0.4
+"""Of the time that is left, and of the gap that may stay, for filling rooms one by one."""
+
 LEAST_LEFT_S = 0.02
 
 MOST_ROUNDS = 30
@@ -189,14 +192,19 @@ def _heats(known: _Known) -> tuple[float, float]:
     return max(WARMEST * (known.cost - max(0.0, known.bound)), near) / count, COLDEST * near / count
 
 
-def _as_one_place(known: _Known, _: PlacementClasses) -> None:
-    """Take the bound of the whole site as one place, and the greedy plan that follows its advice if that is better."""
-    began, limit_s = time.perf_counter(), known.some_s
-    advice = shares(known.problem, deadline_s=limit_s, seed=known.search.seed)
-    if advice is not None:
-        known.raise_bound(advice.bound)
-        if not known.near_enough:
-            known.keep(greedy(known.problem, advice, until=math.inf if limit_s is None else began + limit_s))
+def _as_few_places(known: _Known, _: PlacementClasses) -> None:
+    """Take the bound of the whole site as a few places, and the plan that follows its advice if that is better."""
+    from tapas_opt.placement.room_by_room import placed_room_by_room  # noqa: PLC0415
+
+    advice = shares(known.problem, deadline_s=known.some_s, seed=known.search.seed)
+    if advice is None:
+        return
+    known.raise_bound(advice.bound)
+    if not known.near_enough:
+        now, left_s, near_frac = time.perf_counter(), known.left_s, ROOMS_FRAC * known.gap_frac
+        seed, by = known.search.seed, now + ROOMS_SHARE * left_s
+        plan = placed_room_by_room(known.problem, advice, near_frac=near_frac, seed=seed, until=by)
+        known.keep(greedy(known.problem, advice, until=now + SHARE * left_s) if plan is None else plan)
 
 
 def _traded(known: _Known, classes: PlacementClasses) -> None:
@@ -208,8 +216,8 @@ def _traded(known: _Known, classes: PlacementClasses) -> None:
         known.keep(traded(known.problem, classes, known.plan, seed=known.search.seed, until=until))
 
 
-_SMALL_STEPS = (_by_temperature, _by_failures, _relaxed, _among_best, _cooled, _as_one_place, _traded)
-_LARGE_STEPS = (_as_one_place, _traded)
+_SMALL_STEPS = (_by_temperature, _by_failures, _relaxed, _among_best, _cooled, _as_few_places, _traded)
+_LARGE_STEPS = (_as_few_places, _traded)
 
 
 def _judged(

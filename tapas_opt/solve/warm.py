@@ -28,5 +28,8 @@ def warm_up(worker: str) -> None:
 
 def warm_up_loops() -> None:
     """Compile what the greedy paths of all kinds of problems need, or load what was compiled before."""
+    from tapas_opt.placement import dealing_kernels  # noqa: PLC0415  compiled loops take long to import
+
     for greedy in (placing, reconfiguring, routing):
         greedy.warm_up()
+    dealing_kernels.warm_up()

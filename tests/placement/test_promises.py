@@ -14,11 +14,13 @@ from tapas_opt.domain.result import Binding, Constraint, Rejection
 from tapas_opt.mip import cpsat, decomposition, highs
 from tapas_opt.mip.pyomo_solver import differences, named
 from tapas_opt.mip.result import MipStatus
+from tapas_opt.placement.aggregate import shares
 from tapas_opt.placement.blocks import on_hosts
 from tapas_opt.placement.check import binding, check, why_not
 from tapas_opt.placement.check_hosts import free_part
 from tapas_opt.placement.formulation import decode, encode, formulate
 from tapas_opt.placement.greedy import greedy
+from tapas_opt.placement.places import Apart
 from tapas_opt.placement.problem import PlacementPlan, SpreadGroup, placement_classes
 from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
 from tapas_opt.placement.reference import reference
@@ -283,6 +285,14 @@ def test_no_plan_is_better_than_the_optimum_of_any_solver(seed, gpus, random_pro
     reports = (check(problem, plan) for plan in all_plans(problem))
     best = min(report.objective for report in reports if report.ok)
     assert {name: optimum(problem, solve) for name, solve in SOLVERS.items()} == dict.fromkeys(SOLVERS, best)
+
+
+@pytest.mark.parametrize("gpus", [0, 4])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_bound_of_the_site_as_a_few_places_knows_of_promises_and_lies_below(seed, gpus, random_promises):
+    problem = random_promises(seed, servers=3 if gpus else 5, vms=3 if gpus else 5, gpus=gpus)
+    for apart in Apart:
+        assert shares(problem, deadline_s=20.0, apart=apart).bound <= optimum(problem, highs.solve) + 1e-6
 
 
 @pytest.mark.parametrize("gpus", [0, 8])
