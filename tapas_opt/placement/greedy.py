@@ -103,6 +103,7 @@ def warm_up() -> None:
     """Compile what the greedy path, the classes and trading need, or load what was compiled before."""
     from tapas_opt.budgets import kernels as of_budgets  # noqa: PLC0415  compiled loops take long to import
     from tapas_opt.placement import (  # noqa: PLC0415
+        filling,  # noqa: F401  loaded here, and not with the first batch
         kernels,
         trading_kernels,
     )

@@ -90,7 +90,7 @@ class _PartSide:
 
     def _number_rows(self, part: Secured) -> None:
         """Number rows by pair and cells by room, and work out what is left in each."""
-        pair, slot = np.nonzero(part.family.needs_row)
+        pair, slot = (np.ascontiguousarray(index) for index in np.nonzero(part.family.needs_row))
         by_room = np.lexsort((np.arange(len(part.scenarios)), part.scenario_room))
         stated = part.stated[by_room]
         number = np.cumsum(stated).reshape(stated.shape) - 1

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tapas_opt.budgets import kernels as budget_kernels
 from tapas_opt.domain.failure import PERMILLE
+from tapas_opt.placement import kernels as placement_kernels
+from tapas_opt.placement.greedy import greedy, warm_up
 from tapas_opt.placement.problem import placement_classes
+from tapas_opt.placement.survival import kernels
 from tapas_opt.placement.survival.sides import SurvivalSide
 
 
@@ -97,3 +101,14 @@ def test_a_vm_taken_back_frees_what_it_drew(seed, random_survival):
     side.take(0, 0, -1)
     for v in range(len(problem.vms)):
         assert (side.judge(v)[0] == before.judge(v)[0]).all()
+
+
+def test_nothing_is_left_to_compile_once_the_loops_are_warm(random_survival):
+    """A first emergency is no time to compile: the loops are called with the kinds of arrays they were compiled for."""
+    warm_up()
+    modules = budget_kernels, placement_kernels, kernels
+    loops = [loop for module in modules for loop in vars(module).values() if hasattr(loop, "signatures")]
+    before = [len(loop.signatures) for loop in loops]
+    for seed in range(6):
+        greedy(random_survival(seed, vms=9, servers=8, types=3, hours=4))
+    assert [len(loop.signatures) for loop in loops] == before
