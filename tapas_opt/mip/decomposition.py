@@ -40,9 +40,8 @@ from tapas_opt.mip.trivial import trivial_result
 
 __all__ = ["solve", "warm_up"]
 
-CORE_WIDTH, CORE_COLUMNS, CORE_FRAC = 3.0, 2_000, 0.5
-"""Once it is rounded, HiGHS has this share of the time for so many columns a block, those most in doubt, where
-they are few."""
+CORE_COLUMNS, CORE_FRAC = 2_000, 0.5
+"""A core of at most so many columns comes before neighbourhoods; what of the time that is left any core may take."""
 
 SOFTNESS = (1.0, 1 / 3)
 """Softness of the climb, in typical costs."""
