@@ -65,6 +65,18 @@ def test_an_armed_answer_is_improved_at_once(busy):
     assert followed(busy, 0.0) == (None, ())
 
 
+def test_an_answer_that_leaves_excess_is_looked_at_once_more(controller, iaas, run):
+    """Once the fast knobs have acted there may be time for slower ones."""
+    run(iaas(70))
+    watts = dict.fromkeys(controller.fleet.topology.servers[:70], 6_000.0)
+    controller.observe(Readings(0.0, outdoor_c={"room1": 25.0}, server_power_w=watts))
+    answer = controller.report_failure(U1_LOST, now_s=0.0, deadline_s=1.0)
+    assert answer.proposal.result.plan.excess
+    controller.apply(answer.events)
+    assert followed(controller, 0.0)[0] is Stage.NOW
+    assert followed(controller, 0.0) == (None, ())
+
+
 @pytest.mark.parametrize("mode", list(OperatingMode))
 def test_only_in_mode_act_is_it_published(busy, mode):
     """In the others it waits, by name, for whoever may apply it."""
