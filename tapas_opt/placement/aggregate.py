@@ -45,11 +45,11 @@ BoolArray = NDArray[np.bool_]
 WHOLE = 1e-6
 """This little above a whole number is that number."""
 
-ROUNDS, SLOTS_A_ROUND = 6, 3
-"""How often slots are added, and how many at once."""
+FIRST_SLOTS, ROUNDS, SLOTS_A_ROUND = 4, 6, 3
+"""Slots to begin with of each unit, how often some are added, and how many at once."""
 
 BROKEN_FRAC = 1e-3
-"""A row that is broken by less of its room is as good as kept: what the bound loses is of that order."""
+"""A budget that is broken by less of its room is as good as kept, and so is what would cost less of the objective."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,21 +226,25 @@ def _placed(whole: Aggregate, values: FloatArray) -> FloatArray:
 
 
 def _first_slots(site: Site) -> IntArray:
-    """Those in which the batch draws most power, and most air."""
-    draws = (draw.max(axis=1, initial=0) for draw in site.draw.values())
-    first = [int((site.kinds.vms.size @ draw).argmax()) for draw in draws]
-    return np.array(list(dict.fromkeys(first)), dtype=np.int64)
+    """Those in which the batch draws most power, and most air; what is second dearest says which VMs are alike."""
+    draws = [site.kinds.vms.size @ draw.max(axis=1, initial=0) for draw in site.draw.values()]
+    first = np.concatenate([np.argsort(-draw, kind="stable")[:FIRST_SLOTS] for draw in draws])
+    return np.array(list(dict.fromkeys(first.tolist())), dtype=np.int64)
 
 
 def _broken(site: Site, whole: Aggregate, values: FloatArray, slots: IntArray) -> IntArray:
     """The slots in which rows are broken most, of those that have no rows yet."""
     placed = _placed(whole, values)
-    over = dearer(site.failures, placed, values[whole.failure_cost], len(site.problem.budgets.slots))
+    cost = max(1.0, whole.arrays.objective(values))
+    over = dearer(site.failures, placed, values[whole.failure_cost], cost, len(site.problem.budgets.slots))
     for each in site.sums:
         on = np.flatnonzero(each.share)
         drawn = np.einsum("wk,wkt->t", placed[:, on] * (each.share[on] / PERMILLE), site.draw[each.unit][:, on])
-        room = each.room if each.step is None else each.room + each.step * values[whole.peaks[each.family]]
-        over = np.maximum(over, (drawn - room) / np.maximum(1.0, np.abs(room)))
+        if each.step is None:
+            over = np.maximum(over, (drawn - each.room) / np.maximum(1.0, np.abs(each.room)))
+        else:
+            price, column = site.problem.prices.peak_permille[each.family], whole.peaks[each.family]
+            over = np.maximum(over, price * ((drawn - each.room) / each.step - values[column]) / cost)
     over[slots] = 0.0
     worst = np.argsort(-over, kind="stable")[:SLOTS_A_ROUND]
     return worst[over[worst] > BROKEN_FRAC]

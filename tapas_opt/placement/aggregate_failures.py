@@ -165,15 +165,15 @@ def add_failures(model: MipModel, failures: Failures, assign: IntArray, slots: I
     return cost
 
 
-def dearer(failures: Failures, placed: FloatArray, failure_cost: FloatArray, slots: int) -> FloatArray:
-    """``[slot]`` by which part of all the worst failures cost more there than was paid for.
+def dearer(failures: Failures, placed: FloatArray, failure_cost: FloatArray, in_all: float, slots: int) -> FloatArray:
+    """``[slot]`` by which part of the objective the worst failures cost more there than was paid for.
 
     Parameters
     ----------
     placed
         ``[vm kind, server kind]`` VMs.
-    failure_cost
-        ``[bill]`` what was paid.
+    failure_cost, in_all
+        ``[bill]`` what was paid for them, and what was paid in all.
     slots
         How many there are.
     """
@@ -186,4 +186,4 @@ def dearer(failures: Failures, placed: FloatArray, failure_cost: FloatArray, slo
             cost[each.cause] += np.where(each.stated, price * taken, 0.0)
             need = need - taken
     over = cost - (failures.present + failure_cost[failures.bill])[:, None]
-    return np.asarray(over.max(axis=0, initial=0.0) / max(1.0, float(failure_cost.sum())))
+    return np.asarray(over.max(axis=0, initial=0.0) / in_all)
