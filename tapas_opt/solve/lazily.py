@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import pickle
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -37,11 +38,11 @@ MOST_ROUNDS = 30
 SMALL_BATCH = 256
 """VMs that are cooled down together, which takes as many changes whatever their number."""
 
-WARMEST, COLDEST = 0.2, 0.5
+WARMEST, COLDEST = 0.5, 0.5
 """Heats of cooling, in what a VM costs too much now, and in what it may cost too much."""
 
-DRAWS = 3
-"""So often are a few servers drawn for each VM."""
+ATTEMPTS, APART = 5, 1_000
+"""So often VMs are cooled down by failures, and a few servers drawn for each; seeds of attempts lie this far apart."""
 
 SMALL_COLUMNS = 20_000
 """Columns of VMs on servers up to which a linear program is the next thing to solve."""
@@ -151,12 +152,15 @@ def _by_failures(known: _Known, _: PlacementClasses) -> None:
     """Let VMs trade places by what the dearest failures cost alone, and follow that."""
     from tapas_opt.placement.cooling import cooled  # noqa: PLC0415  compiled loops take long to import
 
-    coarse = by_failures(known.problem, known.plan)
+    start, heats, coarse = known.plan, _heats(known), by_failures(known.problem, known.plan)
     if coarse is not None:
         classes = placement_classes(coarse)
-        thin, _ = thinned(coarse, classes, first_rows(coarse, classes, known.plan))
-        plan = cooled(thin, classes, known.plan, _heats(known), seed=known.search.seed, until=known.until)
-        known.keep(greedy(known.problem, going(coarse, classes, plan)))
+        thin, _ = thinned(coarse, classes, first_rows(coarse, classes, start))
+        for seed in _seeds(known):
+            plan = cooled(thin, classes, start, heats, seed=seed, until=known.until)
+            known.keep(greedy(known.problem, going(coarse, classes, plan)))
+            if by_failures(known.problem, known.plan) is None:
+                break
 
 
 def _relaxed(known: _Known, classes: PlacementClasses) -> None:
@@ -180,10 +184,16 @@ def _cooled(known: _Known, classes: PlacementClasses) -> None:
 def _among_best(known: _Known, _: PlacementClasses) -> None:
     """Solve with a few servers for each VM, where no failure is made dearer and only servers are to be chosen."""
     if by_failures(known.problem, known.plan) is None:
-        for draw in range(DRAWS):
-            if not known.near_enough and known.left_s > LEAST_LEFT_S:
-                few = among_best(known.problem, known.plan, seed=known.search.seed + draw)
-                _over_more_rows(known, few, placement_classes(few), is_whole=False)
+        for seed in _seeds(known):
+            few = among_best(known.problem, known.plan, seed=seed)
+            _over_more_rows(known, few, placement_classes(few), is_whole=False)
+
+
+def _seeds(known: _Known) -> Iterator[int]:
+    """Of some attempts, until one comes near enough."""
+    for attempt in range(ATTEMPTS):
+        if not known.near_enough and known.left_s > LEAST_LEFT_S:
+            yield known.search.seed + APART * attempt
 
 
 def _heats(known: _Known) -> tuple[float, float]:
@@ -216,7 +226,7 @@ def _traded(known: _Known, classes: PlacementClasses) -> None:
         known.keep(traded(known.problem, classes, known.plan, seed=known.search.seed, until=until))
 
 
-_SMALL_STEPS = (_by_temperature, _by_failures, _relaxed, _among_best, _cooled, _as_few_places, _traded)
+_SMALL_STEPS = (_by_temperature, _relaxed, _by_failures, _among_best, _cooled, _as_few_places, _traded)
 _LARGE_STEPS = (_as_few_places, _traded)
 
 
