@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -269,5 +270,25 @@ def events_to_json(events: Sequence[Event]) -> str:
 
 
 def events_from_json(text: str) -> tuple[Event, ...]:
-    """Read what :func:`events_to_json` wrote; anything else raises ``pydantic.ValidationError``."""
+    """Read what :func:`events_to_json` wrote, now or in an earlier version.
+
+    Anything else raises ``pydantic.ValidationError``.
+    """
+    if '"gpu_model":' in text:
+        text = _with_gpu_models(text)
     return _BATCH.validate_json(text).events
+
+
+def _with_gpu_models(text: str) -> str:
+    """A VM once named one GPU model, or none; a site's hardware still names its own."""
+
+    def renamed(item: dict[str, object]) -> dict[str, object]:
+        if "tenant" in item and "gpu_model" in item:
+            model = item.pop("gpu_model")
+            item["gpu_models"] = [] if model is None else [model]
+        return item
+
+    try:
+        return json.dumps(json.loads(text, object_hook=renamed))
+    except json.JSONDecodeError:
+        return text

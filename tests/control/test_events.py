@@ -78,6 +78,16 @@ def test_every_event_comes_back_from_json_as_it_went_in(one_of_each):
     assert events_from_json(events_to_json(one_of_each)) == one_of_each
 
 
+@pytest.mark.parametrize(("then", "now"), [("null", ()), ('"A100"', ("A100",))])
+def test_a_journal_from_when_a_vm_named_one_gpu_model_is_read(then, now):
+    """What was acknowledged before an upgrade is there after it."""
+    event = happened.VmsAdopted((happened.VmOnServer(Vm("v", VmKind.IAAS, "t", gpu_models=now), "s"),))
+    text = events_to_json([event])
+    written = "[" + ", ".join(f'"{name}"' for name in now) + "]"
+    assert f'"gpu_models":{written}' in text
+    assert events_from_json(text.replace(f'"gpu_models":{written}', f'"gpu_model":{then}')) == (event,)
+
+
 def test_no_event_is_a_text_too():
     """A command may change nothing."""
     assert events_from_json(events_to_json(())) == ()
