@@ -68,6 +68,8 @@ def _as_numbers(keys: IntArray) -> IntArray:
     number, width = np.zeros(len(keys), dtype=np.int64), 1
     if not len(keys):
         return number
+    if keys.dtype.kind == "f":  # delays may have no end: what is no whole number goes by its rank
+        keys = np.stack([_ranks(column)[0] for column in keys.T], axis=1)
     lowest, highest = keys.min(axis=0).tolist(), keys.max(axis=0).tolist()
     for column, low, high in zip(keys.T, lowest, highest, strict=True):
         span = high - low + 1

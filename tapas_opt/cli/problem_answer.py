@@ -24,7 +24,7 @@ from tapas_opt.worth import worth_of
 
 __all__ = ["answered", "example_text", "judged", "worth_answer"]
 
-EXAMPLES = {"placement": "placement-batch", "routing": "routing", "reconfiguration": "reconfiguration-now"}
+EXAMPLES = {"placement": "placement-batch", "routing": "routing-calm", "reconfiguration": "reconfiguration-now"}
 """The instance of the benchmark that is each kind's example."""
 
 WARM_S = 60.0

@@ -50,3 +50,9 @@ def test_items_are_alike_exactly_where_all_their_keys_are(seed):
     keys = rng.integers(0, 3, (40, 4)) * rng.integers(1, 2**60, 4)
     of = classes_of(NOTHING, np.arange(40), keys).of
     assert ((of[:, None] == of) == (keys[:, None] == keys).all(axis=2)).all()
+
+
+def test_keys_without_end_are_told_apart_as_others_are():
+    """An instance's delay is without end where no knob acts."""
+    keys = np.array([[0.5, np.inf], [np.inf, np.inf], [0.5, np.inf], [0.5, 2.0]])
+    assert classes_of(NOTHING, np.arange(4), keys).of.tolist() == [0, 1, 0, 2]
