@@ -127,7 +127,8 @@ def _over_more_rows(
             break
         limit_s = known.left_s if last and is_whole and known.until < math.inf else known.some_s
         gap_frac = known.gap_frac if is_whole else known.gap_frac / 4
-        search = replace(known.search, deadline_s=limit_s, gap_frac=gap_frac)
+        engine = known.search.engine if is_whole else "highs"  # the others are small enough for it to close
+        search = replace(known.search, engine=engine, deadline_s=limit_s, gap_frac=gap_frac)
         found = solved_over(*thinned(problem, classes, rows), known.plan, search, tell)
         build_s += found.build_s
         if is_whole:
