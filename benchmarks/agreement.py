@@ -141,22 +141,26 @@ def judged(kind, seed, counts):
             yield f"{kind} {seed}: {name} has {value}, the optimum is {target}"
 
 
-def run(first, problems, progress=lambda done: None):
-    """Judge problems, the three kinds in turn."""
+def run(first, problems, progress=lambda found: None):
+    """Judge problems, the three kinds in turn; ``progress`` is told what was found so far."""
     counts, wrong = Counter(), []
     for seed in range(first, first + problems):
         wrong += judged(KIND_NAMES[seed % 3], seed, counts)
-        progress(seed - first + 1)
-    return {"first": first, "problems": problems, "counts": dict(counts), "disagreements": wrong}
+        found = {"first": first, "problems": seed - first + 1, "counts": dict(counts), "disagreements": wrong}
+        progress(found)
+    return found
 
 
-def told_now_and_then(problems):
+def told_now_and_then(problems, out):
+    """Say how far it is, and write what was found, every few seconds: who stops it has that."""
     last = [time.monotonic()]
 
-    def progress(done):
+    def progress(found):
         if time.monotonic() - last[0] > EVERY_S:
             last[0] = time.monotonic()
-            print(f"{done:,} of {problems:,}", file=sys.stderr)
+            print(f"{found['problems']:,} of {problems:,}", file=sys.stderr)
+            if out:
+                out.write_text(json.dumps(found, indent=1) + "\n")
 
     return progress
 
@@ -168,7 +172,7 @@ def main():
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     began = time.monotonic()
-    found = run(given.first, given.problems, told_now_and_then(given.problems))
+    found = run(given.first, given.problems, told_now_and_then(given.problems, given.out))
     text = json.dumps(found | {"took_s": round(time.monotonic() - began)}, indent=1)
     print(text)
     if given.out:
