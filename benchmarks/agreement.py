@@ -26,7 +26,7 @@ from tapas_opt.solve import KINDS, solve
 
 ROOT = Path(__file__).resolve().parents[1]
 KIND_NAMES = ("placement", "routing", "reconfiguration")
-GAP_FRAC = 1e-9
+GAP_FRAC = 0.0
 NEAR = 1e-6
 DEADLINE_S = 60.0
 EVERY_S = 10.0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.numbers import BudgetNumbers
 
-__all__ = ["Classes", "classes_of"]
+__all__ = ["Classes", "alike", "classes_of"]
 
 IntArray = NDArray[np.int64]
 
@@ -51,11 +52,15 @@ def classes_of(numbers: BudgetNumbers, servers: IntArray, *more: IntArray) -> Cl
 
     Classes are numbered in the order in which their first member appears, so that names are stable.
     """
-    keys = [np.zeros((len(servers), 1), dtype=np.int64)]  # without any other key, all are alike
-    keys += [family.member[servers] for family in numbers.families]
-    keys += [family.share_permille[servers] for family in numbers.families]
-    keys += [key if key.ndim > 1 else key[:, None] for key in map(np.asarray, more)]
-    _, first, of = np.unique(_as_numbers(np.hstack(keys)), return_index=True, return_inverse=True)
+    members = [family.member[servers] for family in numbers.families]
+    shares = [family.share_permille[servers] for family in numbers.families]
+    return alike(np.zeros(len(servers), dtype=np.int64), *members, *shares, *more)  # without other keys, all are alike
+
+
+def alike(*keys: NDArray[Any]) -> Classes:
+    """Group items by keys alone, each ``[item]`` or ``[item, n]``; numbered as :func:`classes_of` does."""
+    columns = np.hstack([key if key.ndim > 1 else key[:, None] for key in map(np.asarray, keys)])
+    _, first, of = np.unique(_as_numbers(columns), return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))

@@ -10,10 +10,8 @@ import time
 
 import numpy as np
 
-from tapas_opt.placement.naming import named
 from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
-from tapas_opt.placement.survival.greedy import with_relief
-from tapas_opt.placement.trading import class_of_plan
+from tapas_opt.placement.trading import class_of_plan, plan_of_classes
 from tapas_opt.placement.trading_kernels import trade
 from tapas_opt.placement.trading_numbers import booked, terms_of
 
@@ -53,5 +51,4 @@ def cooled(
         if time.perf_counter() > until:
             break
         class_of, _ = trade(terms, booked(terms, empty, class_of), TRIES, heat, seed + turn)
-    placed = [(v, k) for v, k in enumerate(class_of.tolist()) if k < classes.servers.count]
-    return with_relief(problem, named(problem, classes, placed))
+    return plan_of_classes(problem, classes, class_of)

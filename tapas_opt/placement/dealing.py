@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.aggregate import WHOLE, Shares
-from tapas_opt.placement.naming import named
 from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
-from tapas_opt.placement.survival.greedy import with_relief
+from tapas_opt.placement.trading import plan_of_classes
 from tapas_opt.placement.trading_kernels import Book
 from tapas_opt.placement.trading_numbers import terms_of
 
@@ -40,8 +39,7 @@ def dealt(problem: PlacementProblem, classes: PlacementClasses, shares: Shares) 
     assert problem.survival is not None
     terms, book = terms_of(problem, classes, problem.survival)
     deal(_hand(problem, classes, shares, book), terms, book)
-    placed = [(v, k) for v, k in enumerate(book.class_of.tolist()) if k < len(book.left)]
-    return with_relief(problem, named(problem, classes, placed))
+    return plan_of_classes(problem, classes, book.class_of)
 
 
 def rounded(amount: FloatArray) -> IntArray:

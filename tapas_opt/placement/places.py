@@ -16,8 +16,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.classes import Classes, classes_of
-from tapas_opt.budgets.numbers import BudgetNumbers
+from tapas_opt.budgets.classes import Classes, alike
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE
@@ -105,8 +104,8 @@ def kinds_of(problem: PlacementProblem, apart: Apart) -> Kinds:
     counted = tuple(_counted(part, free) for part in (problem.survival.parts if problem.survival else ()))
     place = _places(problem, free, counted, apart)
     tenant = np.full(len(problem.vms), NONE) if problem.promises is None else problem.promises.vm_tenant
-    vms = _alike(problem.vm_type, problem.is_spot, tenant)
-    servers = _alike(problem.server_hardware[free], problem.server_ceiling_w[free], problem.gpus[free], place)
+    vms = alike(problem.vm_type, problem.is_spot, tenant)
+    servers = alike(problem.server_hardware[free], problem.server_ceiling_w[free], problem.gpus[free], place)
     return Kinds(vms, problem.vm_type[vms.first], free, place, servers, free[servers.first], counted)
 
 
@@ -121,10 +120,6 @@ def place_of_domain(member: IntArray, place: IntArray, domains: int) -> IntArray
     np.minimum.at(least, domain, of)
     np.maximum.at(most, domain, of)
     return np.where(most < least, NOWHERE, np.where(most == least, least, EVERYWHERE))
-
-
-def _alike(*keys: IntArray | BoolArray) -> Classes:
-    return classes_of(BudgetNumbers((), ()), np.arange(len(keys[0])), *(key.astype(np.int64) for key in keys))
 
 
 def _counted(part: Secured, free: IntArray) -> Counted:
@@ -167,7 +162,7 @@ def _ranks(part: Secured, room: IntArray) -> IntArray:
 
 def _places(problem: PlacementProblem, free: IntArray, counted: tuple[Counted, ...], apart: Apart) -> IntArray:
     """``[free server]`` its place: areas alike in their ceilings and in what each failure leaves them."""
-    area = _alike(_areas(problem, free))
+    area = alike(_areas(problem, free))
     if apart is Apart.AREAS or not len(free):
         return area.of
     looks = [np.rint(_mean(problem.server_ceiling_w[free], area) / PLACE_W)]
@@ -177,8 +172,8 @@ def _places(problem: PlacementProblem, free: IntArray, counted: tuple[Counted, .
             weight = (np.append(worth, 0.0)[part.family.member] * part.family.share_permille).sum(axis=1)
             left = _mean(weight[part.kind[free]], area)
             looks.append(np.rint(left / max(1e-9, TIGHT_FRAC * float(np.abs(left).mean()))))
-    place = _alike(*(look.astype(np.int64) for look in looks)).of[area.of]
-    return place if apart is Apart.NOTHING else _alike(place, room_of_server(problem)[free]).of
+    place = alike(*(look.astype(np.int64) for look in looks)).of[area.of]
+    return place if apart is Apart.NOTHING else alike(place, room_of_server(problem)[free]).of
 
 
 def _areas(problem: PlacementProblem, free: IntArray) -> IntArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.classes import Classes, classes_of
+from tapas_opt.budgets.classes import Classes, alike, classes_of
 from tapas_opt.budgets.dominance import Multiples, undominated, without_dominated
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers, MostDrawn
 from tapas_opt.domain.failure import PERMILLE
@@ -301,7 +301,7 @@ def placement_classes(problem: PlacementProblem) -> PlacementClasses:
     families = {family.constraint: family for family in budgets.families}
     promises = _promises(problem)
     vm_keys = [problem.vm_type, problem.vm_priority, problem.vm_group, problem.is_spot, promises.vm_tenant]
-    vms = classes_of(BudgetNumbers(budgets.slots, ()), np.arange(len(problem.vms)), np.stack(vm_keys, axis=1))
+    vms = alike(*vm_keys)
     servers = classes_of(budgets, np.arange(len(problem.servers)), *_looks(problem, promises))
     return PlacementClasses(
         vms=vms,
@@ -372,8 +372,7 @@ def _most_drawn_by_day(problem: PlacementProblem) -> MostDrawn | None:
 def _most_drawn(problem: PlacementProblem) -> MostDrawn:
     """The most that VMs could make each available server draw, by kinds of servers, and the whole batch together."""
     asked = np.bincount(problem.vm_type, minlength=len(problem.type_fits))
-    looks = np.stack([problem.server_hardware, problem.gpus], axis=1)
-    kinds = classes_of(BudgetNumbers((), ()), np.arange(len(looks)), looks)
+    kinds = alike(problem.server_hardware, problem.gpus)
     return MostDrawn(
         power_w=_most_by_kind(problem, problem.type_power_w, kinds.first),
         airflow_cfm=_most_by_kind(problem, problem.type_airflow_cfm, kinds.first),

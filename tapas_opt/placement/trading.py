@@ -30,7 +30,7 @@ from tapas_opt.placement.survival.greedy import with_relief
 from tapas_opt.placement.trading_kernels import trade
 from tapas_opt.placement.trading_numbers import booked, terms_of
 
-__all__ = ["class_of_plan", "traded"]
+__all__ = ["class_of_plan", "plan_of_classes", "traded"]
 
 IntArray = NDArray[np.int64]
 
@@ -72,8 +72,7 @@ def traded(
             break
         book = booked(terms, empty, class_of_plan(problem, classes, plan))
         class_of, _ = trade(terms, book, tries, heat, seed + turn)
-        placed = [(v, k) for v, k in enumerate(class_of.tolist()) if k < len(classes.servers.first)]
-        better = with_relief(problem, named(problem, classes, placed))
+        better = plan_of_classes(problem, classes, class_of)
         report = check(problem, better)
         gained = cost - report.objective if report.ok else 0.0
         idle = 0 if gained > WORTH_FRAC * cost else idle + 1
@@ -89,3 +88,9 @@ def class_of_plan(problem: PlacementProblem, classes: PlacementClasses, plan: Pl
     number = {name: s for s, name in enumerate(problem.servers)}
     on = [number[plan.server_of[vm]] if vm in plan.server_of else NONE for vm in problem.vms]
     return np.append(classes.servers.of, len(classes.servers.first))[np.array(on, dtype=np.int64)]
+
+
+def plan_of_classes(problem: PlacementProblem, classes: PlacementClasses, class_of: IntArray) -> PlacementPlan:
+    """The way back from :func:`class_of_plan`, with the relief that the plan needs."""
+    placed = [(v, k) for v, k in enumerate(class_of.tolist()) if k < classes.servers.count]
+    return with_relief(problem, named(problem, classes, placed))

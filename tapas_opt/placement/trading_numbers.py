@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.budgets.classes import alike
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
@@ -66,7 +67,7 @@ def terms_of(problem: PlacementProblem, classes: PlacementClasses, survival: Sur
         failure_begin_of_room=pairs.failure_begin_of_room,
         present=survival.present_cost,
         room_of_class=np.append(pairs.room_of_class, NONE),
-        alike=np.append(_alike(np.hstack([pairs.pair, pairs.share, pairs.look])), NONE),
+        alike=np.append(alike(pairs.pair, pairs.share, pairs.look).of, NONE),
         group_place=group_place,
         together_place=together_place,
         group_most=np.array([group.max_per_place for group in problem.groups], dtype=np.int64),
@@ -104,10 +105,6 @@ def booked(terms: Terms, empty: Book, class_of: IntArray) -> Book:
         steps = -((terms.before[rows] - book.drawn[rows]) // terms.step[rows])
         book.peak[f] = max(0, int(steps.max(initial=0)))
     return book
-
-
-def _alike(looks: IntArray) -> IntArray:
-    return np.unique(looks, axis=0, return_inverse=True)[1].ravel()
 
 
 def _relief(problem: PlacementProblem, survival: Survival, asked: IntArray) -> IntArray:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.classes import Classes, classes_of
+from tapas_opt.budgets.classes import Classes, alike, classes_of
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.reconfiguration.dominance import undominated
@@ -88,7 +87,7 @@ def _kinds(problem: ReconfigurationProblem) -> tuple[Classes, BoolArray, BoolArr
 
     Of those that look alike only the first is asked what it may become: sites have many instances, and few looks.
     """
-    looks = _alike(
+    looks = alike(
         problem.instance_endpoint,
         problem.current,
         problem.instance_hardware,
@@ -98,14 +97,10 @@ def _kinds(problem: ReconfigurationProblem) -> tuple[Classes, BoolArray, BoolArr
     asked = of_instances(problem, looks.first)
     eligible, late = asked.eligible(), asked.late()
     bits = [np.packbits(what, axis=1) for what in (eligible, late & eligible)]
-    kinds = _alike(asked.instance_endpoint, asked.current, asked.instance_hardware, *bits)
+    kinds = alike(asked.instance_endpoint, asked.current, asked.instance_hardware, *bits)
     of = kinds.of[looks.of]
     whole = Classes(of, looks.first[kinds.first], np.bincount(of, minlength=kinds.count))
     return whole, eligible[kinds.first], late[kinds.first]
-
-
-def _alike(*keys: NDArray[Any]) -> Classes:
-    return classes_of(BudgetNumbers((), ()), np.arange(len(keys[0])), *keys)
 
 
 def of_instances(problem: ReconfigurationProblem, some: IntArray) -> ReconfigurationProblem:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.classes import classes_of
-from tapas_opt.budgets.numbers import BudgetNumbers
+from tapas_opt.budgets.classes import alike
 from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
@@ -114,13 +113,13 @@ class _PartSide:
         on = pair != NONE
         room = part.scenario_room[part.scenario]
         ways = np.stack([room[pair[on]], pair[on], share[on], np.broadcast_to(hardware[:, None], pair.shape)[on]])
-        alike = classes_of(BudgetNumbers((), ()), np.arange(ways.shape[1]), ways.T)
-        order = np.lexsort(ways[::-1, alike.first])
+        different = alike(ways.T)
+        order = np.lexsort(ways[::-1, different.first])
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         self.of_look = np.full(pair.shape, NONE)
-        self.of_look[on] = rank[alike.of]
-        of_room, pairs, shares, hardwares = ways[:, alike.first[order]]
+        self.of_look[on] = rank[different.of]
+        of_room, pairs, shares, hardwares = ways[:, different.first[order]]
         rows = np.diff(self.row[0])[pairs]
         begin = np.concatenate([[0], np.cumsum(rows)])
         self.tap = np.ascontiguousarray(pairs), np.ascontiguousarray(shares), np.ascontiguousarray(hardwares), begin
