@@ -44,12 +44,19 @@ def generate(
     bad_sensors: Annotated[
         float, typer.Option(metavar="FRAC", help="Share of sensors that stick, drift, fall silent or worse.")
     ] = 0.0,
+    weather: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Hourly outdoor temperatures (CSV, parquet); the seed's if not given."),
+    ] = None,
+    place: Annotated[str | None, typer.Option(help="Which place of the weather file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a site full of VMs and record its sensors: rooms, servers, gpus, rows and vms as parquet tables."""
     from tapas_opt.domain.site_file import read_site
     from tapas_opt.plant.history import generate_history
+    from tapas_opt.plant.weather_file import read_weather
 
+    real = None if weather is None else read_weather(weather, place)
     file = demo_data() / "site.yaml" if site is None else site
     started = time.perf_counter()
     with bar("simulating", 1.0, as_json) as move:
@@ -61,10 +68,11 @@ def generate(
             seed=seed,
             with_truth=truth,
             bad_sensor_frac=bad_sensors,
+            weather=real,
             progress=lambda share: move(completed=share),
         )
     asked = {"folder": str(out), "site": str(file), "days": days, "step_s": step, "seed": seed}
-    asked |= {"bad_sensor_frac": bad_sensors}
+    asked |= {"bad_sensor_frac": bad_sensors, "weather": weather and str(weather)}
     wall_s = round(time.perf_counter() - started, 1)
     print_result(asked | asdict(summary) | {"wall_s": wall_s}, as_json, _say_written)
 

@@ -25,6 +25,7 @@ from tapas_opt.plant.profiling import measure_profiles
 from tapas_opt.plant.sensors import Readings, exact_readings
 from tapas_opt.plant.truth import Truth
 from tapas_opt.plant.weather import DAY_S
+from tapas_opt.plant.weather_file import HourlyWeather
 from tapas_opt.plant.workload import ENDPOINTS, Workload
 
 __all__ = ["HistorySummary", "generate_history"]
@@ -74,6 +75,7 @@ def generate_history(
     seed: int = 1,
     with_truth: bool = False,
     bad_sensor_frac: float = 0.0,
+    weather: HourlyWeather | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> HistorySummary:
     """Let VMs live on a site for some days, and record what its sensors say.
@@ -97,18 +99,24 @@ def generate_history(
         Share of sensors that misbehave for a part of the time, as :mod:`tapas_opt.plant.bad_sensors` has it. With them,
         as large a share of the sensors' rows is sent a second time at the end of the day, and another only then. All
         other sensors read exactly what they do without bad ones.
+    weather
+        Real outdoor temperature, from its first hour on; the seed's own if None.
     progress
         Told the share that is done, after every simulated hour.
 
     Raises
     ------
     InvalidInput
-        If days or step are not positive, the share is none, or the folder already holds something.
+        If days or step are not positive, the share is none, the weather is shorter than the days, or the folder
+        already holds something.
     """
+    if weather is not None and days > 0:
+        weather.check_covers(0.0, days * DAY_S)
     _judge(days, step_s, bad_sensor_frac, out)
     topology = topology_of(site)
     changed = {"bad_sensor_frac": bad_sensor_frac, "bad_sensor_horizon_s": days * DAY_S}
-    run = _Run(topology, seed, step_s, replace(Parameters(), sensor_dropout_frac=DROPOUT_FRAC, **changed))
+    parameters = replace(Parameters(), sensor_dropout_frac=DROPOUT_FRAC, **changed)
+    run = _Run(topology, seed, step_s, parameters, weather)
     sender = _Sender(seed, bad_sensor_frac)
     true_tables = [f"truth_{name}" for name in _MEASURED] if with_truth else []
     with ExitStack() as stack:
@@ -158,8 +166,11 @@ def _judge(days: float, step_s: float, bad_sensor_frac: float, out: Path) -> Non
 class _Run:
     """The simulation behind a history: plant, VMs and what has been seen so far."""
 
-    def __init__(self, topology: Topology, seed: int, step_s: float, parameters: Parameters) -> None:
-        self.plant = Plant(topology, seed=seed, parameters=parameters)
+    def __init__(
+        self, topology: Topology, seed: int, step_s: float, parameters: Parameters, weather: HourlyWeather | None
+    ) -> None:
+        outdoor = None if weather is None else weather.outdoor_c
+        self.plant = Plant(topology, seed=seed, parameters=parameters, outdoor=outdoor)
         self.rows: dict[str, int] = {}
         self._topology = topology
         serving = _serving(topology)

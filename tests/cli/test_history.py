@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -39,6 +40,22 @@ def test_generate_writes_every_table_and_prints_one_json_object(site_file, tmp_p
     assert data["seed"] == 1
     assert data["trips"] == []
     assert sorted(path.stem for path in out.iterdir()) == sorted(TABLES)
+
+
+def test_real_weather_is_taken_and_must_be_long_enough(site_file, tmp_path):
+    """49 hours at 31 °C outside: two days and no more."""
+    weather = tmp_path / "weather.csv"
+    weather.write_text("hour,outdoor_c\n" + "".join(f"{hour},31.0\n" for hour in range(49)), encoding="utf-8")
+    command = ["history", "generate", "--site", str(site_file), "--weather", str(weather), "--json"]
+    done = run.invoke(whole, [*command, "--days", "0.05", "--out", str(tmp_path / "history"), "--truth"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["weather"] == str(weather)
+    rooms = pq.read_table(tmp_path / "history" / "truth_rooms.parquet").to_pandas()
+    assert (rooms.outdoor_c == 31.0).all()
+    long = run.invoke(app, [*command[1:], "--days", "2.1", "--out", str(tmp_path / "long")])
+    assert isinstance(long.exception, InvalidInput)
+    assert "knows days 0.00 to 2.00, the run is from day 0.00 to 2.10" in str(long.exception)
+    assert not (tmp_path / "long").exists(), "nothing runs before"
 
 
 def test_without_a_site_the_demo_site_is_used(tmp_path):
