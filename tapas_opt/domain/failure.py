@@ -18,7 +18,7 @@ from tapas_opt.domain.fields import STRICT, Name, NonNegative, Positive
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.errors import NotFound
 
-__all__ = ["Effect", "Failure", "FailureKind", "FailureSource", "effect_of"]
+__all__ = ["Effect", "Failure", "FailureKind", "FailureSource", "air_density_frac", "effect_of"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -119,7 +119,12 @@ def effect_of(topology: Topology, failures: Sequence[Failure] = ()) -> Effect:
     feeds_alive = alive.sum(axis=1)
     permille = np.where(alive, -(-PERMILLE // np.maximum(1, feeds_alive))[:, None], 0)
     reserve_released = left.power_failed[topology.ups_room]
-    airflow = topology.ahu_airflow_cfm * left.ahu * left.airflow[topology.ahu_room] * _air_density_frac(topology)
+    airflow = (
+        topology.ahu_airflow_cfm
+        * left.ahu
+        * left.airflow[topology.ahu_room]
+        * air_density_frac(topology.site.altitude_m)
+    )
     heat = topology.ahu_heat_w * left.ahu * left.water[topology.ahu_room]
     return Effect(
         feed_permille=permille.astype(np.int64),
@@ -181,9 +186,9 @@ class _Remaining:
             self.power_failed[room_of[number]] = True
 
 
-def _air_density_frac(topology: Topology) -> float:
-    """Density of air at the site's altitude over that at sea level (ISA: (1 − 2.25577e-5·h)^4.2559)."""
-    return float((1.0 - 2.25577e-5 * topology.site.altitude_m) ** 4.2559)
+def air_density_frac(altitude_m: float) -> float:
+    """Density of air at an altitude over that at sea level (ISA: (1 − 2.25577e-5·h)^4.2559)."""
+    return float((1.0 - 2.25577e-5 * altitude_m) ** 4.2559)
 
 
 def _dark_servers(topology: Topology, feeds_alive: IntArray) -> BoolArray:

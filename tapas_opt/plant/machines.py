@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.domain.failure import air_density_frac
 from tapas_opt.domain.site import Hardware
 from tapas_opt.domain.topology import Topology
 from tapas_opt.plant.parameters import Parameters
@@ -30,6 +31,10 @@ class Machines:
         Rise of each GPU over its inlet per watt, at reference flow.
     host_idle_w, host_load_w
         What everything but GPUs and fans draws when idle, and in addition at full GPU load.
+    host_w_per_w
+        What the host draws more for each watt that its GPUs do.
+    air_density_frac
+        Density of the air over that of standard air: fans move volume, and heat goes with mass.
     inlet_offset_c, recirculation_weight
         What the place in row and rack adds to the supply air, and its part of recirculated heat (1 on average).
     """
@@ -45,6 +50,8 @@ class Machines:
     fan_full_w: FloatArray
     host_idle_w: FloatArray
     host_load_w: FloatArray
+    host_w_per_w: FloatArray
+    air_density_frac: float
     inlet_offset_c: FloatArray
     recirculation_weight: FloatArray
 
@@ -77,6 +84,8 @@ def machines_of(topology: Topology, p: Parameters) -> Machines:
         fan_full_w=of_server[:, 2],
         host_idle_w=of_server[:, 3],
         host_load_w=of_server[:, 4],
+        host_w_per_w=of_server[:, 4] / np.maximum(of_gpu[:, 0] * (of_gpu[:, 2] - of_gpu[:, 1]), 1.0),
+        air_density_frac=air_density_frac(topology.site.altitude_m),
         inlet_offset_c=_inlet_offsets(topology, height, draws[:, gpus], p),
         recirculation_weight=1.0 + p.recirculation_top_weight * (2.0 * height - 1.0),
     )

@@ -51,11 +51,25 @@ class Parameters:
     room_load_rise_k, room_load_exponent
         Warming of the supply air at the room's full power, and how it grows with load.
     room_time_constant_s
-        Lag of supply air behind weather, load and chilled water: the room's thermal mass.
+        Lag of supply air behind weather and load.
     row_spread_k, server_spread_k, row_end_rise_k, rack_top_rise_k
         Position offsets of an inlet: by row and server (standard deviations), at the ends of a row, at a rack's top.
-    mixing_time_constant_s
-        How fast an aisle that is short of air fills with its own exhaust; above 10 kW a rack it takes a minute.
+    handler_margin, handler_floor, handler_time_constant_s
+        Air handlers supply a little more than the servers want, never less than a share of their flow, with the lag of
+        their drives.
+    rack_air_j_per_k, rack_mass_j_per_k, rack_exchange_w_per_k
+        Heat that a rack's part of the room stores: in 11 m³ of air, in about 120 kg of steel, and how well they
+        exchange it. Chosen for the published course of a total loss of cooling: from 20 to 40 °C within about three
+        minutes at 5 kW a rack, and within one at 10 kW.
+    coil_drive_k
+        Return air over chilled water where coils are rated: one kelvin warmer, and they take a twentieth more.
+    shutdown_c, shutdown_inlet_c, restart_inlet_c, restart_s
+        Hottest GPU (data sheet of the A100), and inlet, at which a server turns itself off; it comes back so long after
+        its inlet was last above the highest that the DGX data sheets allow.
+    brake_latency_s
+        A power brake's way out of band.
+    burst_frac
+        What one-second means leave of the swing between a GPU's idle and busy phases, where the demand does not say.
     recirculation_top_weight
         How much more (and at the bottom less) of the recirculated heat the top of a rack gets.
     rack_overhead_w, distribution_loss_frac
@@ -102,7 +116,19 @@ class Parameters:
     server_spread_k: float = 0.3
     row_end_rise_k: float = 0.6
     rack_top_rise_k: float = 1.0
-    mixing_time_constant_s: float = 60.0
+    handler_margin: float = 1.1
+    handler_floor: float = 0.3
+    handler_time_constant_s: float = 20.0
+    rack_air_j_per_k: float = 13e3
+    rack_mass_j_per_k: float = 60e3
+    rack_exchange_w_per_k: float = 430.0
+    coil_drive_k: float = 20.0
+    shutdown_c: float = 92.0
+    shutdown_inlet_c: float = 40.0
+    restart_inlet_c: float = 30.0
+    restart_s: float = 300.0
+    brake_latency_s: float = 5.0
+    burst_frac: float = 0.25
     recirculation_top_weight: float = 0.4
     rack_overhead_w: float = 150.0
     distribution_loss_frac: float = 0.015

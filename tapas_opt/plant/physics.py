@@ -5,18 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tapas_opt.plant.parameters import AIR_HEAT_W_PER_K_CFM, Parameters
+from tapas_opt.plant.parameters import Parameters
 
 __all__ = [
     "airflow_cfm",
     "approached",
-    "exhaust_rise_k",
     "fan_power_w",
     "fan_speed_wanted",
     "gpu_power_w",
     "leakage_w",
     "memory_rise_k",
-    "mixed_rise_k",
     "recirculated_frac",
     "resistance_factor",
     "room_rise_k",
@@ -39,7 +37,7 @@ def summed(values: FloatArray, parent: IntArray, parents: int) -> FloatArray:
     return np.bincount(parent, values, parents).astype(np.float64, copy=False)
 
 
-def approached(value: FloatArray, target: FloatArray, dt_s: float, time_constant_s: float) -> FloatArray:
+def approached(value: FloatArray, target: FloatArray, dt_s: float, time_constant_s: float | FloatArray) -> FloatArray:
     """First-order lag, integrated exactly: ``target + (value − target)·exp(−dt/τ)``, stable for any step."""
     return np.asarray(target + (value - target) * np.exp(-dt_s / time_constant_s))
 
@@ -138,28 +136,6 @@ def room_rise_k(room_load_frac: FloatArray, p: Parameters) -> FloatArray:
     return p.room_load_rise_k * np.maximum(room_load_frac, 0.0) ** p.room_load_exponent
 
 
-def exhaust_rise_k(power_w: FloatArray, flow_cfm: FloatArray) -> FloatArray:
-    """How much warmer air leaves than it entered: ``P / (ρ·c_p·V)``."""
-    return power_w / (AIR_HEAT_W_PER_K_CFM * np.maximum(flow_cfm, 1.0))
-
-
-def recirculated_frac(
-    flow_cfm: FloatArray, flow_capacity_cfm: FloatArray, heat_w: FloatArray, heat_capacity_w: FloatArray
-) -> FloatArray:
-    """Share of an aisle's air that comes back warm: fans want more than the handlers move, or than their coils cool."""
-    moved = flow_capacity_cfm / np.maximum(flow_cfm, 1.0)
-    cooled = heat_capacity_w / np.maximum(heat_w, 1.0)
-    return 1.0 - np.minimum(1.0, np.minimum(moved, cooled))
-
-
-def mixed_rise_k(
-    rise_k: FloatArray, recirculated: FloatArray, exhaust_k: FloatArray, dt_s: float, p: Parameters
-) -> FloatArray:
-    """Rise of an aisle's air over its supply, integrated exactly.
-
-    ``τ·dx/dt = r·ΔT − (1 − r)·x``: settles at ``r/(1 − r)·ΔT``; with no air at all (r = 1) it grows without bound.
-    """
-    rate = np.maximum(1.0 - recirculated, 1e-9) / p.mixing_time_constant_s
-    kept = np.exp(-rate * dt_s)
-    settled = recirculated * exhaust_k / (p.mixing_time_constant_s * rate)
-    return rise_k * kept - settled * np.expm1(-rate * dt_s)
+def recirculated_frac(wanted_cfm: FloatArray, supplied_cfm: FloatArray) -> FloatArray:
+    """Share of an aisle's air that comes back warm: what its fans blow beyond what the handlers supply."""
+    return np.maximum(1.0 - supplied_cfm / np.maximum(wanted_cfm, 1.0), 0.0)

@@ -6,7 +6,7 @@ code with ``learn``: what is learned must stand against a world that nobody has 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -17,17 +17,21 @@ from tapas_opt.domain.failure import Effect, Failure
 from tapas_opt.domain.topology import Topology
 from tapas_opt.errors import InvalidInput
 from tapas_opt.plant import physics
+from tapas_opt.plant.air import Air
 from tapas_opt.plant.bad_sensors import BadSensors
+from tapas_opt.plant.brake import PowerBrake
 from tapas_opt.plant.machines import machines_of
 from tapas_opt.plant.parameters import Parameters
 from tapas_opt.plant.power_chain import PowerChain
 from tapas_opt.plant.sensors import Readings, Sensors
+from tapas_opt.plant.swings import NO_JOB, Peaks, peaks_of, server_swing
 from tapas_opt.plant.truth import Truth
 from tapas_opt.plant.weather import Weather
 
 __all__ = ["Demand", "Plant"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,21 @@ class Demand:
     Attributes
     ----------
     gpu_power_w
-        ``[S, G]`` electrical power that each GPU would draw at reference leakage and unthrottled; an idle GPU asks for
-        its idle power. Places without a GPU are ignored.
+        ``[S, G]`` electrical power that each GPU would draw at reference leakage and unthrottled, in the mean of the
+        step; an idle GPU asks for its idle power. Places without a GPU are ignored.
+    gpu_peak_w
+        ``[S, G]`` the most that a GPU draws in its busiest phase, at the clocks in force; its maximum if None.
+    burst_frac
+        ``[S]`` how much of the swing between idle and busiest phase one second shows; the parameters' if None.
+    job
+        ``[S]`` servers of the same number, 0 or more, work in step; :data:`~tapas_opt.plant.swings.NO_JOB` for those
+        that work alone, as all do if None.
     """
 
     gpu_power_w: FloatArray
+    gpu_peak_w: FloatArray | None = None
+    burst_frac: FloatArray | None = None
+    job: IntArray | None = None
 
 
 class Plant:
@@ -80,10 +94,8 @@ class Plant:
         self._chain = PowerChain(topology, p)
         self._sensors = Sensors(self.machines, seed, p)
         self.bad_sensors = BadSensors(topology, self.machines, seed, start_s, p) if p.bad_sensor_frac > 0 else None
-        self._room_budget_w = physics.summed(
-            topology.row_budget_w, topology.aisle_room[topology.row_aisle], len(topology.rooms)
-        )
-        self._server_room, self._server_aisle = topology.server_room, topology.server_aisle
+        self._air = Air(topology, self.machines, self._outdoor(start_s), p)
+        self._brakes = PowerBrake(len(topology.servers), p.brake_latency_s)
         self._gpu_span_w = np.where(self.machines.has_gpu, self.machines.gpu_max_w - self.machines.gpu_idle_w, 1.0)
         self._start_cold()
 
@@ -100,6 +112,13 @@ class Plant:
     def clear(self, failure: Failure) -> None:
         """End a failure of this kind and element; if a UPS or PDU had tripped, it is closed again."""
         self._chain.clear(failure)
+
+    def brake(self, servers: Sequence[int], on: bool = True) -> None:
+        """Order the power brakes of servers on or off; in force once the order has come through out of band.
+
+        A braked GPU keeps ``throttle_frac`` of its dynamic power and speed.
+        """
+        self._brakes.order(servers, on, self.t_s)
 
     @property
     def effect(self) -> Effect:
@@ -126,13 +145,21 @@ class Plant:
             If the step is not positive, or the demand has the wrong shape or holds anything but finite numbers.
         """
         wanted = self._judged(dt_s, demand)
-        substeps = ceil(dt_s / self.parameters.max_substep_s)
         throttled = np.zeros(wanted.shape)
-        for _ in range(substeps):
-            throttled += self._throttled
-            self._advance(dt_s / substeps, wanted)
-        self.truth = self._observed(throttled / substeps)
+        for substep_s in self._substeps(dt_s):
+            throttled += self._throttled * (substep_s / dt_s)
+            self._advance(substep_s, wanted)
+        self.truth = self._observed(throttled, demand)
         return self.truth
+
+    def _substeps(self, dt_s: float) -> Iterator[float]:
+        """Cut a step where a brake comes into force, and into parts of at most ``max_substep_s``."""
+        end_s = self.t_s + dt_s
+        while (left_s := end_s - self.t_s) > 1e-9 * dt_s:
+            brake_s = self._brakes.next_s() - self.t_s
+            span_s = brake_s if 0 < brake_s < left_s else left_s
+            parts = ceil(span_s / self.parameters.max_substep_s)
+            yield from [span_s / parts] * parts
 
     def read(self) -> Readings:
         """What the sensors say about the last step: noisy, rounded, sometimes missing; the bad ones say anything."""
@@ -142,15 +169,14 @@ class Plant:
     def _start_cold(self) -> None:
         """Idle, at the temperature of supply air, at the present outdoor temperature."""
         shape = self.machines.has_gpu.shape
-        rooms = len(self.topology.rooms)
-        self._supply_c = np.full(rooms, float(physics.supply_air_c(self._outdoor(self.t_s), self.parameters)))
-        self._aisle_rise_k = np.zeros(len(self.topology.aisles))
         self._fan_speed = np.full(shape[0], self.parameters.fan_floor)
-        self._temperature_c = np.repeat(self._inlet_c()[:, None], shape[1], axis=1)
+        self._inlet_c = self._air.inlet_c()
+        self._temperature_c = np.repeat(self._inlet_c[:, None], shape[1], axis=1)
         self._memory_c = self._temperature_c.copy()
         self._throttled = np.zeros(shape, dtype=bool)
+        self._off_until_s = np.full(shape[0], -np.inf)
         self._advance(0.0, self.machines.gpu_idle_w)
-        self.truth = self._observed(np.zeros(shape))
+        self.truth = self._observed(np.zeros(shape), self.idle_demand())
 
     def _judged(self, dt_s: float, demand: Demand) -> FloatArray:
         wanted = np.asarray(demand.gpu_power_w, dtype=np.float64)
@@ -161,55 +187,53 @@ class Plant:
             raise InvalidInput.one("demand", "gpu_power_w", f"has shape {wanted.shape}: must be {expected}")
         if not np.isfinite(wanted).all():
             raise InvalidInput.one("demand", "gpu_power_w", "must hold finite numbers only")
+        for name, value in (("gpu_peak_w", demand.gpu_peak_w), ("burst_frac", demand.burst_frac), ("job", demand.job)):
+            expected = wanted.shape if name == "gpu_peak_w" else wanted.shape[:1]
+            if value is not None and value.shape != expected:
+                raise InvalidInput.one("demand", name, f"has shape {value.shape}: must be {expected}")
         return np.where(self.machines.has_gpu, wanted, 0.0)
 
     def _advance(self, dt_s: float, wanted_w: FloatArray) -> None:
         """One substep: power first, then what protects it, then air, then heat."""
+        self._brakes.step(self.t_s)
         self.t_s += dt_s
         self._draw_power(wanted_w)
         self._chain.protect(self._flow, dt_s)
-        self._move_air(dt_s)
+        self._blow(dt_s)
+        self._air.step(dt_s, self._airflow, self._flow.row_w, self._outdoor(self.t_s), self._chain.effect)
+        self._inlet_c = self._air.inlet_c()
         self._warm_gpus(dt_s)
+        self._shut_down_the_hottest()
 
     def _draw_power(self, wanted_w: FloatArray) -> None:
         m, p = self.machines, self.parameters
-        self._dark = self._chain.dark
-        gpu_w = physics.gpu_power_w(wanted_w, self._temperature_c, self._throttled, m.gpu_idle_w, m.gpu_max_w, p)
+        self._dark = self._chain.dark | (self.t_s < self._off_until_s)
+        slowed = self._throttled | self._brakes.on[:, None]
+        gpu_w = physics.gpu_power_w(wanted_w, self._temperature_c, slowed, m.gpu_idle_w, m.gpu_max_w, p)
         self._gpu_w = np.where(self._dark[:, None], 0.0, gpu_w)
         asked = np.clip((wanted_w - m.gpu_idle_w) / self._gpu_span_w, 0.0, 1.0)
-        self._load = np.where(self._dark[:, None], 0.0, np.where(self._throttled, p.throttle_frac * asked, asked))
+        self._load = np.where(self._dark[:, None], 0.0, np.where(slowed, p.throttle_frac * asked, asked))
         self._fan_speed = np.where(self._dark, 0.0, self._fan_speed)
         busy = self._load.sum(axis=1) / m.has_gpu.sum(axis=1)
         output_w = self._gpu_w.sum(axis=1) + m.host_idle_w + m.host_load_w * busy
-        output_w += physics.fan_power_w(self._fan_speed, m.fan_full_w)
+        output_w += m.air_density_frac * physics.fan_power_w(self._fan_speed, m.fan_full_w)
         drawn_w = output_w + physics.supply_loss_w(output_w, m.max_power_w)
         self._server_w = np.where(self._dark, 0.0, drawn_w)
         self._flow = self._chain.flow(self._server_w)
 
-    def _move_air(self, dt_s: float) -> None:
-        """Fans, aisles short of air, and the room's supply air."""
-        p, t = self.parameters, self.topology
-        wanted = physics.fan_speed_wanted(self._temperature_c.max(axis=1), self._inlet_c(), p)
+    def _blow(self, dt_s: float) -> None:
+        """Fans follow the hottest GPU and the inlet."""
+        m, p = self.machines, self.parameters
+        wanted = physics.fan_speed_wanted(self._temperature_c.max(axis=1), self._inlet_c, p)
         speed = physics.approached(self._fan_speed, wanted, dt_s, p.fan_time_constant_s)
         self._fan_speed = np.where(self._dark, 0.0, speed)
-        self._airflow = physics.airflow_cfm(self._fan_speed, self.machines.max_airflow_cfm)
-        self._aisle_flow = physics.summed(self._airflow, self._server_aisle, len(t.aisles))
-        self._aisle_heat = physics.summed(self._server_w, self._server_aisle, len(t.aisles))
-        effect = self._chain.effect
-        returned = physics.recirculated_frac(
-            self._aisle_flow, effect.aisle_airflow_capacity_cfm, self._aisle_heat, effect.aisle_heat_capacity_w
-        )
-        exhaust = physics.exhaust_rise_k(self._aisle_heat, self._aisle_flow)
-        self._aisle_rise_k = physics.mixed_rise_k(self._aisle_rise_k, returned, exhaust, dt_s, p)
-        room_load = physics.summed(self._server_w, self._server_room, len(t.rooms)) / self._room_budget_w
-        supply = physics.supply_air_c(self._outdoor(self.t_s), p) + physics.room_rise_k(room_load, p)
-        target = supply + effect.supply_rise_c
-        self._supply_c = physics.approached(self._supply_c, target, dt_s, p.room_time_constant_s)
+        self._airflow = m.air_density_frac * physics.airflow_cfm(self._fan_speed, m.max_airflow_cfm)
 
     def _warm_gpus(self, dt_s: float) -> None:
         m, p = self.machines, self.parameters
-        resistance = m.resistance_k_per_w * physics.resistance_factor(self._fan_speed, p)[:, None]
-        target = self._inlet_c()[:, None] + resistance * self._gpu_w
+        thinned = m.air_density_frac * self._fan_speed
+        resistance = m.resistance_k_per_w * physics.resistance_factor(thinned, p)[:, None]
+        target = self._inlet_c[:, None] + resistance * self._gpu_w
         self._temperature_c = physics.approached(self._temperature_c, target, dt_s, p.gpu_time_constant_s)
         load = self._gpu_w / np.where(m.has_gpu, m.gpu_max_w, 1.0)
         hotter = np.where(self._dark[:, None], 0.0, physics.memory_rise_k(load, p))
@@ -220,29 +244,52 @@ class Plant:
             self._throttled, self._temperature_c, self._memory_c, m.gpu_limit_c, m.memory_limit_c, p
         )
 
-    def _inlet_c(self) -> FloatArray:
-        mixed = self.machines.recirculation_weight * self._aisle_rise_k[self._server_aisle]
-        return np.asarray(self._supply_c[self._server_room] + self.machines.inlet_offset_c + mixed)
+    def _shut_down_the_hottest(self) -> None:
+        """Servers turn themselves off before they burn, and on again a while after their inlets are as allowed."""
+        p = self.parameters
+        hot = (self._inlet_c >= p.shutdown_inlet_c) | (self._temperature_c.max(axis=1) >= p.shutdown_c)
+        waits = (self.t_s < self._off_until_s) & (self._inlet_c > p.restart_inlet_c)
+        self._off_until_s = np.where(hot | waits, self.t_s + p.restart_s, self._off_until_s)
 
-    def _observed(self, throttled_frac: FloatArray) -> Truth:
-        m, t, chain = self.machines, self.topology, self._chain
+    def _peaks(self, demand: Demand) -> Peaks:
+        """Power of the worst second of a thousand."""
+        m, servers = self.machines, len(self._server_w)
+        peak = m.gpu_max_w if demand.gpu_peak_w is None else np.where(m.has_gpu, demand.gpu_peak_w, 0.0)
+        burst = np.full(servers, self.parameters.burst_frac) if demand.burst_frac is None else demand.burst_frac
+        job = np.full(servers, NO_JOB) if demand.job is None else demand.job
+        lit = np.where(self._dark, 0.0, burst)
+        swing = server_swing(self._gpu_w, m.gpu_idle_w, peak, lit, m.host_w_per_w)
+        return peaks_of(self.topology, self._server_w, self._flow, swing, job)
+
+    def _observed(self, throttled_frac: FloatArray, demand: Demand) -> Truth:
+        m, t, chain, air = self.machines, self.topology, self._chain, self._air
+        peaks = self._peaks(demand)
         return Truth(
             t_s=self.t_s,
             outdoor_c=self._outdoor(self.t_s),
-            supply_c=self._supply_c,
-            inlet_c=self._inlet_c(),
+            supply_c=air.supply_c,
+            inlet_c=self._inlet_c,
             gpu_load_frac=self._load,
             gpu_power_w=self._gpu_w,
             gpu_temperature_c=np.where(m.has_gpu, self._temperature_c, np.nan),
             gpu_memory_temperature_c=np.where(m.has_gpu, self._memory_c, np.nan),
             server_power_w=self._server_w,
+            server_power_p999_w=peaks.server_w,
             airflow_cfm=self._airflow,
+            rack_power_w=self._flow.rack_w,
+            rack_power_p999_w=peaks.rack_w,
             row_power_w=self._flow.row_w,
+            row_power_p999_w=peaks.row_w,
             pdu_power_w=self._flow.pdu_w,
+            pdu_power_p999_w=peaks.pdu_w,
             ups_power_w=self._flow.ups_w,
-            aisle_airflow_cfm=self._aisle_flow,
+            ups_power_p999_w=peaks.ups_w,
+            aisle_airflow_cfm=air.wanted_cfm,
+            aisle_supplied_cfm=air.supplied_cfm,
             aisle_airflow_capacity_cfm=chain.effect.aisle_airflow_capacity_cfm,
-            aisle_heat_w=self._aisle_heat,
+            aisle_rise_k=air.rise_k,
+            aisle_heat_w=air.heat_w,
+            aisle_heat_removed_w=air.removed_w,
             aisle_heat_capacity_w=chain.effect.aisle_heat_capacity_w,
             ups_tolerance_used=chain.upses.used.copy(),
             pdu_tolerance_used=chain.pdus.used.copy(),
@@ -252,7 +299,9 @@ class Plant:
             tripped_rows=_named(t.rows, chain.rows.opened),
             throttled=(throttled_frac > 0) | self._throttled,
             throttled_frac=throttled_frac,
+            braked=self._brakes.on.copy(),
             dark=self._dark,
+            shut_down=self.t_s < self._off_until_s,
         )
 
 

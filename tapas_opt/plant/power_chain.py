@@ -22,11 +22,19 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class PowerFlow:
-    """Power through rows, PDUs and UPSs, switches and losses included."""
+    """Power through racks, rows, PDUs and UPSs, switches and losses included.
 
+    Attributes
+    ----------
+    feed_share
+        ``[rack, feed]`` part of each rack's power that comes by each of its feeds.
+    """
+
+    rack_w: FloatArray
     row_w: FloatArray
     pdu_w: FloatArray
     ups_w: FloatArray
+    feed_share: FloatArray
 
 
 class PowerChain:
@@ -78,9 +86,11 @@ class PowerChain:
         rack_w += np.where(self._rack_live, p.rack_overhead_w, 0.0)
         pdu_w = summed((rack_w[:, None] * self._share).ravel(), np.maximum(t.rack_feeds, 0).ravel(), len(t.pdus))
         return PowerFlow(
+            rack_w=rack_w,
             row_w=summed(rack_w, t.rack_row, len(t.rows)),
             pdu_w=pdu_w,
             ups_w=summed(pdu_w, t.pdu_ups, len(t.upses)),
+            feed_share=self._share,
         )
 
     def protect(self, flow: PowerFlow, dt_s: float) -> None:

@@ -60,9 +60,10 @@ class InverseTime:
         return bool(opening.any())
 
     def close(self, element: int) -> None:
-        """Close an opened element again, its tolerance fresh: it has been repaired."""
-        self.opened[element] = False
-        self.used[element] = 0.0
+        """Close an element that has opened, its tolerance fresh: it has been repaired. Others keep what they used."""
+        if self.opened[element]:
+            self.opened[element] = False
+            self.used[element] = 0.0
 
     @staticmethod
     def _used_up(curve: ToleranceCurve, load_frac: float, dt_s: float) -> float:

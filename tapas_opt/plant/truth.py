@@ -17,23 +17,33 @@ BoolArray = NDArray[np.bool_]
 class Truth:
     """State of the plant at the end of a step, without sensor noise.
 
-    Shapes: rooms, servers ``[S]``, GPUs ``[S, G]`` (NaN temperature where there is none), rows, PDUs, UPSs, aisles,
-    each in the order of the topology.
+    Shapes: rooms, servers ``[S]``, GPUs ``[S, G]`` (NaN temperature where there is none), racks, rows, PDUs, UPSs,
+    aisles, each in the order of the topology.
 
     Attributes
     ----------
+    supply_c
+        What a room's handlers supply while their coils suffice; ``aisle_rise_k`` is how much warmer an aisle's air is
+        in the mean, by recirculation or by a coil at its limit.
+    server_power_p999_w, rack_power_p999_w, row_power_p999_w, pdu_power_p999_w, ups_power_p999_w
+        99.9th percentile of one-second power within the step; the same names without ``p999`` are means.
     gpu_load_frac
         Work done by each GPU, as a fraction of its power range above idle; throttling cuts it, leakage does not count.
-    aisle_airflow_cfm, aisle_heat_w
-        What the fans of an aisle want moved and what its servers give off, beside the capacities left by failures.
+    aisle_airflow_cfm, aisle_supplied_cfm, aisle_heat_w, aisle_heat_removed_w
+        What the fans of an aisle blow, what its handlers supply of it, the heat that its rows give off, and what the
+        handlers carry off of it (the rest is stored); beside the capacities left by failures.
     ups_tolerance_used, pdu_tolerance_used, row_tolerance_used
         Used share of each element's inverse-time tolerance, 0 to 1.
     tripped_upses, tripped_pdus, tripped_rows
         Names of what has opened under overload up to now.
     throttled, throttled_frac
         GPUs that throttled at any moment of the step, and for which share of it.
+    braked
+        Servers whose power brake is in force.
     dark
         Servers without power during the step's last moments; they draw nothing.
+    shut_down
+        Servers that have turned themselves off, too hot; they are dark until they come back.
     """
 
     t_s: float
@@ -45,13 +55,22 @@ class Truth:
     gpu_temperature_c: FloatArray
     gpu_memory_temperature_c: FloatArray
     server_power_w: FloatArray
+    server_power_p999_w: FloatArray
     airflow_cfm: FloatArray
+    rack_power_w: FloatArray
+    rack_power_p999_w: FloatArray
     row_power_w: FloatArray
+    row_power_p999_w: FloatArray
     pdu_power_w: FloatArray
+    pdu_power_p999_w: FloatArray
     ups_power_w: FloatArray
+    ups_power_p999_w: FloatArray
     aisle_airflow_cfm: FloatArray
+    aisle_supplied_cfm: FloatArray
     aisle_airflow_capacity_cfm: FloatArray
+    aisle_rise_k: FloatArray
     aisle_heat_w: FloatArray
+    aisle_heat_removed_w: FloatArray
     aisle_heat_capacity_w: FloatArray
     ups_tolerance_used: FloatArray
     pdu_tolerance_used: FloatArray
@@ -61,4 +80,6 @@ class Truth:
     tripped_rows: tuple[str, ...]
     throttled: BoolArray
     throttled_frac: FloatArray
+    braked: BoolArray
     dark: BoolArray
+    shut_down: BoolArray

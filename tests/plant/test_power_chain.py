@@ -96,6 +96,34 @@ def test_clearing_closes_what_had_opened(chain):
     assert chain.flow(SIX_KW).ups_w == pytest.approx([9000.0] * 4)
 
 
+def test_what_a_failure_has_used_up_comes_back_slowly_after_it_has_cleared(chain):
+    """30 of 60 s at 110 % use a half; ten minutes of 1,800 s give a third back: 30 − 20 s are left used.
+
+    A second failure therefore meets partners that bear 50 s and not 60, and the first one's own tolerance, which was
+    never asked for, is whole.
+    """
+    chain.fail(U1)
+    run(chain, 30, SIX_KW * 1.1)
+    chain.clear(U1)
+    assert chain.upses.used == pytest.approx([0.0, 0.5, 0.5, 0.5], abs=1e-9)
+    run(chain, 600, SIX_KW * 0.5)
+    assert chain.upses.used[1:] == pytest.approx([1 / 6] * 3)
+    chain.fail(U1)
+    run(chain, 49, SIX_KW * 1.1)
+    assert not chain.upses.opened.any()
+    run(chain, 2, SIX_KW * 1.1)
+    assert chain.upses.opened[1:].all()
+
+
+def test_clearing_a_failure_of_one_that_never_opened_does_not_make_it_fresh(chain):
+    """U2 has used a half when it is switched off and on again: its heat does not leave with the order."""
+    chain.fail(U1)
+    run(chain, 30, SIX_KW * 1.1)
+    chain.fail(Failure(FailureKind.UPS, "U2"))
+    chain.clear(Failure(FailureKind.UPS, "U2"))
+    assert chain.upses.used[1] == pytest.approx(0.5)
+
+
 def test_an_overloaded_row_breaker_darkens_its_row(chain):
     """R1 at 27 of 18 kW (150 %) bears 60 s; R2 stays."""
     heavy = SIX_KW * np.array([1.5] * 3 + [0.5] * 3)
