@@ -12,6 +12,7 @@ from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Vm, VmKind
 from tapas_opt.plant.instances import Instance
 from tapas_opt.plant.plant import Demand
+from tapas_opt.plant.swings import NO_JOB
 from tapas_opt.plant.workload import Workload, iaas_gpu_power_w
 
 __all__ = ["Population", "demand_of"]
@@ -68,6 +69,7 @@ def demand_of(
     servers: IntArray,
     load_frac: FloatArray,
     configurations: Mapping[str, Configuration],
+    job: IntArray | None = None,
 ) -> Demand:
     """What VMs on their servers ask of the GPUs; servers without a VM stay idle.
 
@@ -77,6 +79,8 @@ def demand_of(
         Server and load of each VM.
     configurations
         By name, those that SaaS VMs run.
+    job
+        Of each VM, as :meth:`Workload.jobs` says; all work alone if None.
     """
     wanted = idle.gpu_power_w.copy()
     groups: dict[tuple[int, str | None], list[int]] = {}
@@ -91,4 +95,12 @@ def demand_of(
         else:
             powers = Instance(configurations[runs], hardware).gpu_powers_w(load)
         wanted[servers[members], : hardware.gpus] = powers
-    return Demand(wanted)
+    return Demand(wanted, job=_by_server(job, servers, len(wanted)))
+
+
+def _by_server(job: IntArray | None, servers: IntArray, count: int) -> IntArray | None:
+    if job is None:
+        return None
+    of_server = np.full(count, NO_JOB)
+    of_server[servers] = job
+    return of_server

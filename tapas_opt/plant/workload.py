@@ -12,17 +12,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from tapas_opt.domain.site import Hardware
 from tapas_opt.domain.workload import Vm, VmKind
+from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.plant.instances import clock_power_frac
 from tapas_opt.plant.noise import SmoothNoise
+from tapas_opt.plant.spikes import Bursts, Spike
+from tapas_opt.plant.swings import NO_JOB
 from tapas_opt.plant.weather import DAY_S
 
 __all__ = ["ENDPOINTS", "Arrival", "Workload", "generate_trace", "iaas_gpu_power_w"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 SHORTEST_NOISE_S, LONGEST_NOISE_S = 1200.0, 10 * 3600.0
 TENANT_NOISE, VM_NOISE, INSTANCE_NOISE = 0.06, 0.05, 0.03
 GPU_IMBALANCE = 0.03
+BURSTS_PER_DAY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ _STYLES = {
 }
 """Rhythm of a kind of tenant, and how far its tenants scatter around it."""
 
+TRAINING = list(_STYLES).index("training")
+
 _SERVICE = (_Rhythm(0.22, 0.55, 15.0, 0.65), 0.06)
 """Demand of an LLM endpoint: day over night about 3 to 1, less at weekends."""
 
@@ -66,7 +73,7 @@ class Arrival:
 
 
 class Workload:
-    """Tenants and endpoints of a site, their weekly rhythm and their correlated noise.
+    """Tenants and endpoints of a site: their weekly rhythm, their noise, and surges that hit many of them at once.
 
     Everything is a function of time and name: it may be asked for in any order, and the same seed gives the same.
 
@@ -74,9 +81,26 @@ class Workload:
     ----------
     endpoints
         Configuration that each endpoint's instances start with, by name of the endpoint; :data:`ENDPOINTS` if None.
+    spikes
+        What happens to single endpoints besides.
+    bursts_per_day
+        Mean number of surges that customers have in common.
+
+    Raises
+    ------
+    InvalidInput
+        If a spike is of an endpoint that does not exist.
     """
 
-    def __init__(self, *, seed: int, endpoints: Mapping[str, str] | None = None, tenants: int = 12) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        endpoints: Mapping[str, str] | None = None,
+        tenants: int = 12,
+        spikes: Sequence[Spike] = (),
+        bursts_per_day: float = BURSTS_PER_DAY,
+    ) -> None:
         self._seed = seed
         self.endpoints = dict(endpoints or ENDPOINTS)
         self.tenants = tuple(f"tenant{i + 1:02d}" for i in range(tenants))
@@ -85,19 +109,29 @@ class Workload:
         self._rhythms = [_scattered(rhythm, spread, random) for rhythm, spread in styles]
         self._names = {name: i for i, name in enumerate([*self.tenants, *self.endpoints])}
         self._noise = SmoothNoise([seed, 42], len(self._names), SHORTEST_NOISE_S, LONGEST_NOISE_S)
+        self._trains = np.array([i < tenants and i % len(_STYLES) == TRAINING for i in range(len(self._names))])
+        self._bursts = Bursts(seed, len(self._names), bursts_per_day)
+        self._spikes = tuple(spikes)
         self._vm_noise: dict[str, SmoothNoise] = {}
-        self._latest: tuple[tuple[str, ...], SmoothNoise] = (), SmoothNoise.joined([])
+        self._latest = _Crew((), SmoothNoise.joined([]), np.zeros(0, dtype=np.int64), np.zeros(0))
+        _judge_spikes(self._spikes, self.endpoints)
 
     def template_load_frac(self, t_s: float) -> dict[str, float]:
-        """Load of every tenant's and endpoint's template at a time, its noise included, 0 to 1."""
-        noise = TENANT_NOISE * self._noise.at(t_s)
-        return {
-            name: float(np.clip(rhythm.at(t_s) + shift, 0.0, 1.0))
-            for (name, rhythm, shift) in zip(self._names, self._rhythms, noise, strict=True)
-        }
+        """Load of every tenant's and endpoint's template at a time, noise and surges included.
+
+        From 0 to 1, and beyond only where a spike multiplies it.
+        """
+        return dict(zip(self._names, map(float, self._template_load_frac(t_s)), strict=True))
+
+    def _template_load_frac(self, t_s: float) -> FloatArray:
+        rhythm = np.array([rhythm.at(t_s) for rhythm in self._rhythms])
+        load = np.clip(rhythm + TENANT_NOISE * self._noise.at(t_s) + self._bursts.at(t_s), 0.0, 1.0)
+        for spike in self._spikes:
+            load[self._names[spike.endpoint]] *= spike.times(t_s)
+        return load
 
     def endpoint_load_frac(self, t_s: float) -> dict[str, float]:
-        """Demand of every endpoint, as a fraction of the most that it is ever planned for."""
+        """Demand of every endpoint, as a fraction of the most that it is ever planned for; a spike may exceed that."""
         templates = self.template_load_frac(t_s)
         return {name: templates[name] for name in self.endpoints}
 
@@ -107,10 +141,13 @@ class Workload:
         For IaaS it is the used part of the GPUs' power range above idle, which is all that the operator sees; for SaaS
         the fraction of the instance's goodput under an even spread of its endpoint's demand.
         """
-        templates = self.template_load_frac(t_s)
-        own = np.array([INSTANCE_NOISE if vm.kind is VmKind.SAAS else VM_NOISE for vm in vms])
-        load = np.array([templates[vm.template] for vm in vms]) + own * self._own_noise(vms).at(t_s)
-        return np.clip(load, 0.0, 1.0)
+        crew = self._crew(vms)
+        return np.clip(self._template_load_frac(t_s)[crew.template] + crew.spread * crew.noise.at(t_s), 0.0, 1.0)
+
+    def jobs(self, vms: Sequence[Vm]) -> IntArray:
+        """The job of each VM, for :class:`~tapas_opt.plant.plant.Demand`: those of a training tenant work in step."""
+        template = self._crew(vms).template
+        return np.where(self._trains[template], template, NO_JOB)
 
     def initial_vms(self, count: int, *, iaas_frac: float = 0.5) -> tuple[Vm, ...]:
         """The VMs that live on a site when time begins."""
@@ -144,16 +181,41 @@ class Workload:
             lifetime_s=lifetime_s,
         )
 
-    def _own_noise(self, vms: Sequence[Vm]) -> SmoothNoise:
-        """Noise of each VM, drawn from its name so that no neighbour changes it."""
-        names = tuple(vm.name for vm in vms)
-        if names != self._latest[0]:
-            for name in names:
-                if name not in self._vm_noise:
-                    seed = [self._seed, 45, crc32(name.encode())]
-                    self._vm_noise[name] = SmoothNoise(seed, 1, SHORTEST_NOISE_S, LONGEST_NOISE_S)
-            self._latest = names, SmoothNoise.joined([self._vm_noise[name] for name in names])
-        return self._latest[1]
+    def _crew(self, vms: Sequence[Vm]) -> _Crew:
+        """What is constant of these VMs; each one's noise is drawn from its name, so that no neighbour changes it."""
+        key = tuple(vms)
+        if key != self._latest.vms:
+            for vm in key:
+                if vm.name not in self._vm_noise:
+                    seed = [self._seed, 45, crc32(vm.name.encode())]
+                    self._vm_noise[vm.name] = SmoothNoise(seed, 1, SHORTEST_NOISE_S, LONGEST_NOISE_S)
+            self._latest = _Crew(
+                vms=key,
+                noise=SmoothNoise.joined([self._vm_noise[vm.name] for vm in key]),
+                template=np.array([self._names[vm.template] for vm in key], dtype=np.int64),
+                spread=np.array([INSTANCE_NOISE if vm.kind is VmKind.SAAS else VM_NOISE for vm in key]),
+            )
+        return self._latest
+
+
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """VMs that are asked about together, again and again: number of each one's template, and its own noise."""
+
+    vms: tuple[Vm, ...]
+    noise: SmoothNoise
+    template: IntArray
+    spread: FloatArray
+
+
+def _judge_spikes(spikes: Sequence[Spike], endpoints: Mapping[str, str]) -> None:
+    faults = [
+        Fault(f"spikes[{i}].endpoint", f"{spike.endpoint}: must be one of {', '.join(endpoints)}")
+        for i, spike in enumerate(spikes)
+        if spike.endpoint not in endpoints
+    ]
+    if faults:
+        raise InvalidInput("workload", faults)
 
 
 def _scattered(rhythm: _Rhythm, spread: float, random: np.random.Generator) -> _Rhythm:
