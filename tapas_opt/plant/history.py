@@ -54,7 +54,7 @@ class HistorySummary:
     throttled_frac, capped_frac
         Mean share of GPUs that throttled, and of rows that the operator capped.
     trips
-        UPSs, PDUs and rows that opened; in a site worth learning from, none.
+        UPSs, PDUs, rows and racks that opened; in a site worth learning from, none.
     """
 
     rows: Mapping[str, int]
@@ -224,7 +224,7 @@ class _Run:
             peak_row_power_frac=self._peaks["row"],
             throttled_frac=float(np.mean(self._throttled)),
             capped_frac=float(np.mean(self._capped)),
-            trips=truth.tripped_upses + truth.tripped_pdus + truth.tripped_rows,
+            trips=truth.tripped_upses + truth.tripped_pdus + truth.tripped_rows + truth.tripped_racks,
         )
 
     def _watch(self, truth: Truth) -> None:

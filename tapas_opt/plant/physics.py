@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,6 +17,7 @@ __all__ = [
     "gpu_power_w",
     "leakage_w",
     "memory_rise_k",
+    "over_gpus",
     "recirculated_frac",
     "resistance_factor",
     "room_rise_k",
@@ -35,6 +38,11 @@ THERMAL_SPEED_FLOOR = 0.1
 def summed(values: FloatArray, parent: IntArray, parents: int) -> FloatArray:
     """Sum of the values of each parent's children."""
     return np.bincount(parent, values, parents).astype(np.float64, copy=False)
+
+
+def over_gpus(operation: np.ufunc, values: FloatArray) -> FloatArray:
+    """Reduce ``[S, G]`` to ``[S]``, GPU by GPU: several times faster than along so short a last axis."""
+    return np.asarray(reduce(operation, values.T))
 
 
 def approached(value: FloatArray, target: FloatArray, dt_s: float, time_constant_s: float | FloatArray) -> FloatArray:

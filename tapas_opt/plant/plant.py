@@ -96,6 +96,7 @@ class Plant:
         self.bad_sensors = BadSensors(topology, self.machines, seed, start_s, p) if p.bad_sensor_frac > 0 else None
         self._air = Air(topology, self.machines, self._outdoor(start_s), p)
         self._brakes = PowerBrake(len(topology.servers), p.brake_latency_s)
+        self._gpus = self.machines.has_gpu.sum(axis=1)
         self._gpu_span_w = np.where(self.machines.has_gpu, self.machines.gpu_max_w - self.machines.gpu_idle_w, 1.0)
         self._start_cold()
 
@@ -214,8 +215,8 @@ class Plant:
         asked = np.clip((wanted_w - m.gpu_idle_w) / self._gpu_span_w, 0.0, 1.0)
         self._load = np.where(self._dark[:, None], 0.0, np.where(slowed, p.throttle_frac * asked, asked))
         self._fan_speed = np.where(self._dark, 0.0, self._fan_speed)
-        busy = self._load.sum(axis=1) / m.has_gpu.sum(axis=1)
-        output_w = self._gpu_w.sum(axis=1) + m.host_idle_w + m.host_load_w * busy
+        busy = physics.over_gpus(np.add, self._load) / self._gpus
+        output_w = physics.over_gpus(np.add, self._gpu_w) + m.host_idle_w + m.host_load_w * busy
         output_w += m.air_density_frac * physics.fan_power_w(self._fan_speed, m.fan_full_w)
         drawn_w = output_w + physics.supply_loss_w(output_w, m.max_power_w)
         self._server_w = np.where(self._dark, 0.0, drawn_w)
@@ -224,7 +225,7 @@ class Plant:
     def _blow(self, dt_s: float) -> None:
         """Fans follow the hottest GPU and the inlet."""
         m, p = self.machines, self.parameters
-        wanted = physics.fan_speed_wanted(self._temperature_c.max(axis=1), self._inlet_c, p)
+        wanted = physics.fan_speed_wanted(physics.over_gpus(np.maximum, self._temperature_c), self._inlet_c, p)
         speed = physics.approached(self._fan_speed, wanted, dt_s, p.fan_time_constant_s)
         self._fan_speed = np.where(self._dark, 0.0, speed)
         self._airflow = m.air_density_frac * physics.airflow_cfm(self._fan_speed, m.max_airflow_cfm)
@@ -247,7 +248,9 @@ class Plant:
     def _shut_down_the_hottest(self) -> None:
         """Servers turn themselves off before they burn, and on again a while after their inlets are as allowed."""
         p = self.parameters
-        hot = (self._inlet_c >= p.shutdown_inlet_c) | (self._temperature_c.max(axis=1) >= p.shutdown_c)
+        hot = (self._inlet_c >= p.shutdown_inlet_c) | (
+            physics.over_gpus(np.maximum, self._temperature_c) >= p.shutdown_c
+        )
         waits = (self.t_s < self._off_until_s) & (self._inlet_c > p.restart_inlet_c)
         self._off_until_s = np.where(hot | waits, self.t_s + p.restart_s, self._off_until_s)
 
@@ -294,9 +297,11 @@ class Plant:
             ups_tolerance_used=chain.upses.used.copy(),
             pdu_tolerance_used=chain.pdus.used.copy(),
             row_tolerance_used=chain.rows.used.copy(),
+            rack_tolerance_used=chain.racks.used.copy(),
             tripped_upses=_named(t.upses, chain.upses.opened),
             tripped_pdus=_named(t.pdus, chain.pdus.opened),
             tripped_rows=_named(t.rows, chain.rows.opened),
+            tripped_racks=_named(t.racks, chain.racks.opened),
             throttled=(throttled_frac > 0) | self._throttled,
             throttled_frac=throttled_frac,
             braked=self._brakes.on.copy(),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.topology import Topology
-from tapas_opt.plant.physics import summed
+from tapas_opt.plant.physics import over_gpus, summed
 from tapas_opt.plant.power_chain import PowerFlow
 
 __all__ = ["NO_JOB", "Peaks", "Swing", "peaks_of", "server_swing"]
@@ -53,8 +53,8 @@ def server_swing(
     """
     up, down = np.maximum(gpu_peak_w - gpu_w, 0.0), np.maximum(gpu_w - gpu_idle_w, 0.0)
     with_host = 1.0 + host_w_per_w
-    sigma_w = with_host * burst_frac * np.sqrt(up * down).sum(axis=1)
-    return Swing(sigma_w, np.where(sigma_w > 0, with_host * up.sum(axis=1), 0.0))
+    sigma_w = with_host * burst_frac * over_gpus(np.add, np.sqrt(up * down))
+    return Swing(sigma_w, np.where(sigma_w > 0, with_host * over_gpus(np.add, up), 0.0))
 
 
 def peaks_of(topology: Topology, server_w: FloatArray, flow: PowerFlow, swing: Swing, job: IntArray) -> Peaks:

@@ -32,9 +32,9 @@ class Truth:
     aisle_airflow_cfm, aisle_supplied_cfm, aisle_heat_w, aisle_heat_removed_w
         What the fans of an aisle blow, what its handlers supply of it, the heat that its rows give off, and what the
         handlers carry off of it (the rest is stored); beside the capacities left by failures.
-    ups_tolerance_used, pdu_tolerance_used, row_tolerance_used
+    ups_tolerance_used, pdu_tolerance_used, row_tolerance_used, rack_tolerance_used
         Used share of each element's inverse-time tolerance, 0 to 1.
-    tripped_upses, tripped_pdus, tripped_rows
+    tripped_upses, tripped_pdus, tripped_rows, tripped_racks
         Names of what has opened under overload up to now.
     throttled, throttled_frac
         GPUs that throttled at any moment of the step, and for which share of it.
@@ -75,9 +75,11 @@ class Truth:
     ups_tolerance_used: FloatArray
     pdu_tolerance_used: FloatArray
     row_tolerance_used: FloatArray
+    rack_tolerance_used: FloatArray
     tripped_upses: tuple[str, ...]
     tripped_pdus: tuple[str, ...]
     tripped_rows: tuple[str, ...]
+    tripped_racks: tuple[str, ...]
     throttled: BoolArray
     throttled_frac: FloatArray
     braked: BoolArray

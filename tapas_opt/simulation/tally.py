@@ -46,8 +46,13 @@ class Tally:
         self._count_throttling(truth, dt_s)
         self._count_capping(dt_s, vms, frozenset(capped))
         self.energy_j += float(truth.server_power_w.sum()) * dt_s
-        used = np.concatenate([truth.ups_tolerance_used, truth.pdu_tolerance_used, truth.row_tolerance_used])
-        self.tolerance_used_frac = max(self.tolerance_used_frac, float(used.max(initial=0.0)))
+        for used in (
+            truth.ups_tolerance_used,
+            truth.pdu_tolerance_used,
+            truth.row_tolerance_used,
+            truth.rack_tolerance_used,
+        ):
+            self.tolerance_used_frac = max(self.tolerance_used_frac, float(used.max(initial=0.0)))
         rise_k = truth.gpu_temperature_c - truth.inlet_c[:, None]
         self.rise_over_inlet_k = max(self.rise_over_inlet_k, float(np.nanmax(rise_k)))
         return self._count_trips(truth)
@@ -67,7 +72,7 @@ class Tally:
         self._capped = capped
 
     def _count_trips(self, truth: Truth) -> tuple[str, ...]:
-        upses, breakers = truth.tripped_upses, (*truth.tripped_pdus, *truth.tripped_rows)
+        upses, breakers = truth.tripped_upses, (*truth.tripped_pdus, *truth.tripped_rows, *truth.tripped_racks)
         self.ups_trips += self._new(upses)
         self.breaker_trips += self._new(breakers)
         tripped = tuple(name for name in (*upses, *breakers) if name not in self._tripped)

@@ -134,6 +134,21 @@ def test_an_overloaded_row_breaker_darkens_its_row(chain):
     assert chain.flow(np.zeros(6)).row_w[0] == 0.0
 
 
+def test_an_overloaded_rack_breaker_darkens_its_rack_alone(chain):
+    """K1 at 8.19 of 6.5 kW (126 %) bears 300 s × (1.26/1.25)^−8.83 = 279.6 s; its row has 18 kW for 15.7 and stays.
+
+    At its budget a rack is full, not over.
+    """
+    heavy = np.array([8190.0, 3750.0, 3750.0, 3000.0, 3000.0, 3000.0])
+    run(chain, 279, heavy)
+    assert not chain.dark.any()
+    run(chain, 1, heavy)
+    assert chain.dark.tolist() == [True] + [False] * 5
+    assert chain.flow(np.where(chain.dark, 0.0, heavy)).rack_w[0] == 0.0
+    run(chain, 10, np.full(6, 6500.0))
+    assert chain.racks.used[1:].max() == 0.0
+
+
 def test_a_rack_with_a_single_feed_is_carried_by_that_feed(two_rows):
     """K1 on P1 alone: P1 carries 6 + 2 × 3 = 12 kW, P2 the 2 × 3 kW of K4 and K6."""
     room = two_rows.rooms[0]
