@@ -163,7 +163,7 @@ def test_servers_are_ranked_by_what_they_cost_and_the_hopeless_come_last(control
     """A full server is named with its reason; nothing is decided."""
     run(iaas(1))
     vm = iaas(1, name="new")[0]
-    verdicts = controller.rank_servers(vm, ["R1-K1-S1", "R2-K1-S1", "R1-K1-S2"], now_s=0.0)
+    verdicts = controller.rank_servers(vm, ["R1-K1-S1", "R2-K1-S1", "R1-K5-S1"], now_s=0.0)
     assert verdicts[-1].server == "R1-K1-S1"
     assert Constraint.SERVER_GPU_CAPACITY in verdicts[-1].reasons
     costs = [verdict.cost for verdict in verdicts if verdict.eligible]

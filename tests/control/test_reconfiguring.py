@@ -1,5 +1,7 @@
 """From a fleet, a forecast and a stage to a reconfiguration problem."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -136,11 +138,14 @@ def test_now_acts_on_what_is_drawn_and_settled_on_what_may_come(controller, prob
     assert limits(now, constraint).base[1, 0] < limits(settled, constraint).base[1, 0]
 
 
-def test_missing_telemetry_costs_margin(controller, problem_of, saas, run):
-    """The same site measured all over may fill its UPSs further, and no row less far."""
+def test_missing_telemetry_costs_margin(controller, problem_of, models, saas, run):
+    """Where draws rise by 1 % in minutes, a site measured all over may fill its UPSs further, and no row less far."""
     run(saas(10))
+    margin = models.domain_margin
+    entries = {name: replace(entry, rise_5min_frac=0.01) for name, entry in margin.entries.items()}
+    calm = replace(models, domain_margin=replace(margin, entries=entries))
     readings = Readings(0.0, server_power_w=dict.fromkeys(controller.fleet.topology.servers, 2_000.0))
-    measured, blind = problem_of(readings=readings), problem_of()
+    measured, blind = problem_of(models=calm, readings=readings), problem_of(models=calm)
     ups, row = Constraint.UPS_POWER_CAPACITY, Constraint.ROW_POWER_BUDGET
     assert (limits(measured, ups).limit > limits(blind, ups).limit).all()
     assert (limits(measured, row).limit >= limits(blind, row).limit).all()
