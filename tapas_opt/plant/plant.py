@@ -155,12 +155,13 @@ class Plant:
 
     def _substeps(self, dt_s: float) -> Iterator[float]:
         """Cut a step where a brake comes into force, and into parts of at most ``max_substep_s``."""
-        end_s = self.t_s + dt_s
-        while (left_s := end_s - self.t_s) > 1e-9 * dt_s:
+        left_s = dt_s
+        while left_s > 0:
             brake_s = self._brakes.next_s() - self.t_s
             span_s = brake_s if 0 < brake_s < left_s else left_s
             parts = ceil(span_s / self.parameters.max_substep_s)
             yield from [span_s / parts] * parts
+            left_s -= span_s
 
     def read(self) -> Readings:
         """What the sensors say about the last step: noisy, rounded, sometimes missing; the bad ones say anything."""

@@ -51,6 +51,8 @@ class InverseTime:
             Whether any element has opened in this step.
         """
         overloaded = (load_frac > 1.0) & ~self.opened
+        if not overloaded.any() and not self.used.any():
+            return False
         self.used = np.where(overloaded, self.used, np.maximum(self.used - dt_s / self._recovery_s, 0.0))
         in_force = self._curves if curves is None else curves
         for i in map(int, np.flatnonzero(overloaded)):
