@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["PowerBrake"]
 
 BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
 
 class PowerBrake:
@@ -27,7 +28,7 @@ class PowerBrake:
         self._due_s = np.full(servers, np.inf)
         self.on: BoolArray = np.zeros(servers, dtype=bool)
 
-    def order(self, servers: Sequence[int], on: bool, now_s: float) -> None:
+    def order(self, servers: Sequence[int] | IntArray, on: bool, now_s: float) -> None:
         """Have brakes on or off after the latency; a later order replaces one that is under way."""
         chosen = np.asarray(servers, dtype=np.int64)
         self._wanted[chosen] = on

@@ -114,7 +114,7 @@ class Plant:
         """End a failure of this kind and element; if a UPS or PDU had tripped, it is closed again."""
         self._chain.clear(failure)
 
-    def brake(self, servers: Sequence[int], on: bool = True) -> None:
+    def brake(self, servers: Sequence[int] | IntArray, on: bool = True) -> None:
         """Order the power brakes of servers on or off; in force once the order has come through out of band.
 
         A braked GPU keeps ``throttle_frac`` of its dynamic power and speed.
