@@ -12,6 +12,7 @@ import pytest
 FLOORS = (
     ("errors", "durable"),
     ("domain",),
+    ("serving",),
     ("mip", "learn", "plant", "telemetry"),
     ("budgets",),
     ("placement", "routing", "reconfiguration"),
@@ -36,6 +37,7 @@ FENCES = {
     "pyomo": ("*/reference.py", "mip/pyomo_solver.py", "mip/pyomo_engine.py"),
     "pyscipopt": ("mip/scip.py",),
     "sklearn": ("learn/*",),
+    "simpy": ("serving/requests.py",),
     "pynvml": ("telemetry/nvml.py",),
     "dask": ("planning/*",),
     "distributed": ("planning/*",),
@@ -131,6 +133,7 @@ def test_all_of_the_package_is_looked_at(repository):
         pytest.param("mip/highs.py", "from ortools.sat.python import cp_model", id="ortools"),
         pytest.param("placement/formulation.py", "import pyomo.environ as pyo", id="pyomo"),
         pytest.param("plant/physics.py", "import sklearn", id="sklearn"),
+        pytest.param("serving/fluid.py", "import simpy", id="simpy"),
         pytest.param("bench/run.py", "from dask.distributed import Client", id="dask"),
         pytest.param("cli/client.py", "import grpc", id="grpc"),
         pytest.param("control/loop.py", "from google.protobuf import message", id="protobuf"),

@@ -57,7 +57,8 @@ class Profile:
     Attributes
     ----------
     goodput_tokens_per_s
-        Prompt and output tokens per second that the whole server carries within its SLO.
+        Prompt and output tokens per second that the whole server carries within its SLO: five times the unloaded
+        latencies, for 99 % of first tokens and of the gaps between tokens, unless it was profiled for another.
     gpu_power_w, hottest_gpu_power_w
         Mean and highest power of a GPU at each of :data:`LOAD_LEVELS`.
     quality
@@ -66,6 +67,13 @@ class Profile:
         Unloaded time to first token and between tokens.
     reload_s
         Seconds to load its weights; an instance serves nothing meanwhile.
+    prefill_tokens_per_s, step_s_per_kv_token
+        Of one replica: prompt tokens per second while it does nothing else, and what each token in memory adds to the
+        time between tokens.
+    kv_tokens
+        Tokens whose keys and values one replica can hold.
+    chunk_tokens
+        Most prompt tokens that one iteration reads.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -79,6 +87,10 @@ class Profile:
     tbt_s: Positive
     reload_s: NonNegative
     gpu_memory_gb: Annotated[float, Field(gt=0)]
+    prefill_tokens_per_s: Positive
+    step_s_per_kv_token: NonNegative
+    kv_tokens: Positive
+    chunk_tokens: Count
 
 
 _CONFIGURATION_COLUMNS = ("name", "model", "precision", "tensor_parallel", "replicas", "batch", "frequency_mhz")

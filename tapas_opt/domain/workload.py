@@ -129,6 +129,11 @@ class Slo:
     tbt_s: Positive
     quantile: Annotated[float, Field(gt=0, lt=1)] = 0.99
 
+    @classmethod
+    def of_unloaded(cls, ttft_s: float, tbt_s: float, multiple: float = 5.0) -> Slo:
+        """The promise where none was stated: a multiple of the mean request's latencies without any other load."""
+        return cls(multiple * ttft_s, multiple * tbt_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:

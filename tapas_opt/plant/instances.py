@@ -2,7 +2,7 @@
 
 Modelled, not measured. Its constants were chosen so that an A100 agrees in trend with public measurements: Splitwise
 (prefill and decode times, power by tensor parallelism), ML.ENERGY (power by model size), Perseus/Zeus (time and power
-by clock).
+by clock). What load does to latency follows from its pace (``tapas_opt/serving``).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from tapas_opt.domain.configuration import Configuration, Profile
 from tapas_opt.domain.site import Hardware
-from tapas_opt.domain.workload import RequestClass
+from tapas_opt.domain.workload import RequestClass, Slo
 from tapas_opt.errors import NotFound
+from tapas_opt.serving.clock import clock_power_frac, prefill_speed_frac
+from tapas_opt.serving.latency import LatencyTable
+from tapas_opt.serving.mix import CONVERSATION, RequestMix
+from tapas_opt.serving.pace import Pace, chunk_within
 
-__all__ = ["CODE", "CONVERSATION", "MODELS", "Instance", "clock_power_frac", "gpu_power_w"]
+__all__ = ["MODELS", "Instance", "gpu_power_w"]
 
 FloatArray = NDArray[np.float64]
-
-CONVERSATION = RequestClass("conversation", prompt_tokens=1155.0, output_tokens=211.0)
-CODE = RequestClass("code", prompt_tokens=2048.0, output_tokens=28.0)
-"""Mean requests of the Azure LLM traces of 2023."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ _ACCELERATORS = {
     "H200": _Accelerator(989e12, 4.8e12, 1.6),
 }
 
-SLO_UTILISATION = 0.8
-"""Goodput over saturated throughput: beyond it queues break the latency promise."""
+USABLE_MEMORY_FRAC = 0.92
+"""Of a GPU's memory; the rest is the driver's and the allocator's."""
 
 _MEMORY_EFFICIENCY = 0.8
 _KV_EFFICIENCY = 0.6
@@ -75,28 +75,24 @@ _START_S = 20.0
 _LOAD_BYTES_PER_S = 14e9
 
 
-def clock_power_frac(frequency_frac: ArrayLike) -> FloatArray:
-    """Dynamic power by clock, both relative to the highest: ``x·v(x)²`` with voltage ``v = 0.44 + 0.56·x``.
-
-    Perseus/Zeus on A100: 0.65, 0.46 and 0.38 of dynamic power at 0.85, 0.70 and 0.61 of the clock.
-    """
-    x = np.asarray(frequency_frac, dtype=np.float64)
-    return x * (0.44 + 0.56 * x) ** 2
-
-
 @dataclass(frozen=True)
 class Instance:
     """What a configuration does on one server of a hardware; loads are fractions of its goodput.
 
     Attributes
     ----------
-    request
-        The mean request that it serves; goodput counts its prompt and output tokens.
+    mix
+        The requests that it serves; goodput counts prompt and output tokens.
     """
 
     configuration: Configuration
     hardware: Hardware
-    request: RequestClass = CONVERSATION
+    mix: RequestMix = CONVERSATION
+
+    @cached_property
+    def request(self) -> RequestClass:
+        """The mean request that it serves."""
+        return self.mix.mean
 
     @property
     def quality(self) -> float:
@@ -129,7 +125,7 @@ class Instance:
         c = self.configuration
         widen = self._accelerator.fp8_speed if c.precision == "fp8" else 1.0
         flops = c.tensor_parallel * self._accelerator.flops * self._compute_efficiency * widen
-        return float(flops / (2.0 * self._model.parameters) * self._clock**0.8)
+        return float(flops / (2.0 * self._model.parameters) * prefill_speed_frac(self._clock))
 
     def decode_step_s(self, batch: ArrayLike) -> FloatArray:
         """Time of one decoding step: read the weights, read the batch's keys and values, launch and exchange.
@@ -143,28 +139,49 @@ class Instance:
         launch = self._model.layers * (0.25e-3 + 0.01e-3 * c.tensor_parallel)
         return np.asarray(memory * self._clock**-0.1 + launch * self._clock**-0.4)
 
+    @cached_property
+    def pace(self) -> Pace:
+        """How fast one replica iterates; a chunk of prompts and a full batch together keep the default SLO."""
+        step_s, one_s, full_s = (float(self.decode_step_s(b)) for b in (0.0, 1.0, self.configuration.batch))
+        prefill_s = 1.0 / self.prefill_tokens_per_s
+        promised_s = Slo.of_unloaded(1.0, one_s).tbt_s
+        return Pace(
+            step_s=step_s,
+            step_s_per_kv_token=(one_s - step_s) / self._context_tokens,
+            prefill_s_per_token=prefill_s,
+            batch=self.configuration.batch,
+            kv_tokens=self.kv_tokens,
+            chunk_tokens=chunk_within(promised_s, full_s, prefill_s),
+        )
+
     @property
+    def kv_tokens(self) -> float:
+        """Tokens whose keys and values find memory beside one replica's weights."""
+        usable_gb = USABLE_MEMORY_FRAC * self.hardware.gpu_memory_gb - _RUNTIME_GB
+        free_bytes = usable_gb * 1e9 * self.configuration.tensor_parallel - self.weights_bytes
+        return max(free_bytes / self._model.kv_bytes_per_token, 1.0)
+
+    @cached_property
+    def latency(self) -> LatencyTable:
+        """Latencies of one replica by load."""
+        return LatencyTable.of(self.pace, self.mix)
+
+    @property
+    def unloaded_ttft_s(self) -> float:
+        """Mean time to first token of requests that each find an idle replica."""
+        return float(self.pace.unloaded_ttft_s(self.mix.prompt_tokens).mean())
+
+    @property
+    def unloaded_tbt_s(self) -> float:
+        """Time between tokens of the mean request on an idle replica."""
+        return float(self.decode_step_s(1.0))
+
+    @cached_property
     def goodput_tokens_per_s(self) -> float:
-        """Prompt and output tokens per second of the whole server within its SLO.
-
-        A full batch needs ``B·prompt / prefill rate`` and ``output · step(B)``; queues allow 80 % of that pace.
-        """
-        c = self.configuration
-        requests_per_s = c.batch / (self._prefill_round_s + self._decode_round_s)
+        """Prompt and output tokens per second of the whole server within its default SLO."""
+        slo = Slo.of_unloaded(self.unloaded_ttft_s, self.unloaded_tbt_s)
         tokens = self.request.prompt_tokens + self.request.output_tokens
-        return SLO_UTILISATION * c.replicas * requests_per_s * tokens
-
-    def ttft_s(self, load_frac: ArrayLike) -> FloatArray:
-        """Time to first token: the prompt's own prefill, one step, and a queue that grows as ``ρ²/(1 − ρ)``."""
-        busy = SLO_UTILISATION * np.clip(load_frac, 0.0, 1.2)
-        alone = self.request.prompt_tokens / self.prefill_tokens_per_s + self.decode_step_s(1.0)
-        return np.asarray(alone * (1.0 + busy**2 / (1.0 - busy)))
-
-    def tbt_s(self, load_frac: ArrayLike) -> FloatArray:
-        """Time between tokens: a step at the batch that this load fills, and prefills of others in between."""
-        others = (self.configuration.batch - 1) * np.clip(load_frac, 0.0, 1.2)
-        prefill = self.request.prompt_tokens / self.prefill_tokens_per_s
-        return np.asarray(self.decode_step_s(1.0 + others) + others * prefill / self.request.output_tokens)
+        return self.configuration.replicas * self.latency.goodput_requests_per_s(slo) * tokens
 
     def gpu_powers_w(self, load_frac: ArrayLike) -> FloatArray:
         """``[..., G]`` power of every GPU of the server at reference leakage.

@@ -9,14 +9,13 @@ import numpy as np
 
 from tapas_opt.domain.configuration import LOAD_LEVELS, Configuration, Profile
 from tapas_opt.domain.site import Hardware
-from tapas_opt.plant.instances import MODELS, Instance
+from tapas_opt.plant.instances import MODELS, USABLE_MEMORY_FRAC, Instance
 
 __all__ = ["measure_profiles"]
 
 FREQUENCY_FRACS = (1.0, 0.85, 0.70, 0.565)
 FREQUENCY_STEP_MHZ = 15.0
 FULL_BATCH, SMALL_BATCH = 64, 16
-USABLE_MEMORY_FRAC = 0.92
 MEASUREMENT_SIGMA = 0.005
 
 
@@ -87,10 +86,14 @@ def _measured(instance: Instance, hardware: str, random: np.random.Generator) ->
         gpu_power_w=_levels(powers.mean(axis=-1) * power_error),
         hottest_gpu_power_w=_levels(powers.max(axis=-1) * power_error),
         quality=round(instance.quality, 4),
-        ttft_s=round(float(instance.ttft_s(0.0)), 4),
-        tbt_s=round(float(instance.tbt_s(0.0)), 4),
+        ttft_s=round(instance.unloaded_ttft_s, 4),
+        tbt_s=round(instance.unloaded_tbt_s, 4),
         reload_s=round(instance.reload_s, 1),
         gpu_memory_gb=round(instance.gpu_memory_gb, 1),
+        prefill_tokens_per_s=round(instance.prefill_tokens_per_s, 1),
+        step_s_per_kv_token=float(f"{instance.pace.step_s_per_kv_token:.4g}"),
+        kv_tokens=round(instance.kv_tokens),
+        chunk_tokens=instance.pace.chunk_tokens,
     )
 
 

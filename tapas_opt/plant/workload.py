@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from tapas_opt.domain.site import Hardware
 from tapas_opt.domain.workload import Vm, VmKind
 from tapas_opt.errors import Fault, InvalidInput
-from tapas_opt.plant.instances import clock_power_frac
 from tapas_opt.plant.noise import SmoothNoise
 from tapas_opt.plant.spikes import Bursts, Spike
 from tapas_opt.plant.swings import NO_JOB
 from tapas_opt.plant.weather import DAY_S
+from tapas_opt.serving.clock import clock_power_frac
 
 __all__ = ["ENDPOINTS", "Arrival", "Workload", "generate_trace", "iaas_gpu_power_w"]
 

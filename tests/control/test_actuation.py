@@ -8,7 +8,9 @@ from tapas_opt.domain.configuration import Configuration, Profile
 
 def option(level=1.0, model="big", batch=64, frequency_mhz=1410.0, reload_s=100.0):
     configuration = Configuration(f"{model}-b{batch}-f{frequency_mhz:g}", model, "fp16", 8, 1, batch, frequency_mhz)
-    profile = Profile(configuration, "dgx", 1000.0, (60, 200, 300), (70, 250, 400), 1.0, 0.1, 0.01, reload_s, 100.0)
+    pace = (8_000.0, 2e-8, 500_000.0, 1024)
+    powers = (60, 200, 300), (70, 250, 400)
+    profile = Profile(configuration, "dgx", 1000.0, *powers, 1.0, 0.1, 0.01, reload_s, 100.0, *pace)
     return Option(f"{configuration.name}@{level:g}", profile, level)
 
 

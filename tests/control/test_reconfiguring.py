@@ -158,7 +158,7 @@ def test_noise_within_the_headroom_moves_nothing(controller, saas, run):
     """
     run(saas(60))
     rng = np.random.default_rng(7)
-    servers, tokens = controller.fleet.topology.servers, 100_000.0
+    servers, tokens = controller.fleet.topology.servers, 55_000.0
 
     def observed(at_s, more, wavers):
         watts = 4_500.0 * (1.0 + more + wavers * rng.uniform(-1.0, 1.0, len(servers)))

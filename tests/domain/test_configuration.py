@@ -21,6 +21,10 @@ PROFILE = Profile(
     tbt_s=0.05,
     reload_s=210.0,
     gpu_memory_gb=70.0,
+    prefill_tokens_per_s=7_600.0,
+    step_s_per_kv_token=3.4e-08,
+    kv_tokens=1_300_000.0,
+    chunk_tokens=1_024,
 )
 
 

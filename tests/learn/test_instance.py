@@ -15,9 +15,9 @@ from tapas_opt.learn.instance import ENOUGH_READINGS, InstanceEntry, measured_pr
 from tapas_opt.telemetry.panel import panel_of
 
 CONFIGURATION = Configuration("m-b64", "m", "fp16", 8, 1, 64, 1410.0)
-PROFILE = Profile(
-    CONFIGURATION, "dgx-a100", 1_000.0, (60.0, 210.0, 360.0), (62.0, 215.0, 368.0), 1.0, 0.1, 0.03, 30.0, 20.0
-)
+POWERS_W = (60.0, 210.0, 360.0), (62.0, 215.0, 368.0)
+PACE = (8_000.0, 2e-8, 500_000.0, 1024)
+PROFILE = Profile(CONFIGURATION, "dgx-a100", 1_000.0, *POWERS_W, 1.0, 0.1, 0.03, 30.0, 20.0, *PACE)
 
 
 @pytest.fixture

@@ -1,0 +1,140 @@
+"""How far the fluid model of latency is off: against every request of a trace, one by one.
+
+    python benchmarks/instances.py DATASETS [OUT.json]
+
+DATASETS holds azure-llm-2023 (docs/instances.md). Each row is one replica under a share of a service's trace: its load
+(work offered over what it can do), p50 and p99 of both latencies request by request, and by what part of that the fluid
+model is off when it is told the work of each minute, or of each ten seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from tapas_opt.domain.configuration import Profile, read_profiles
+from tapas_opt.serving.fluid import Fluid
+from tapas_opt.serving.latency import LatencyTable, quantile_s
+from tapas_opt.serving.mix import RequestMix, arrivals_at_once
+from tapas_opt.serving.pace import Pace
+from tapas_opt.serving.requests import RequestRun, serve_requests
+from tapas_opt.telemetry.trace import read_trace
+
+LOADS = (0.2, 0.4, 0.6, 0.8, 1.1)
+CONFIGURATIONS = (
+    "llama2-70b-fp16-tp8-b64-f1410",
+    "llama2-70b-fp16-tp8-b16-f1410",
+    "llama2-70b-fp8-tp4-b64-f1410",
+    "llama2-13b-fp16-tp4-b64-f990",
+    "llama2-7b-fp16-tp2-b64-f1410",
+)
+STEPS_S = (60.0, 10.0)
+PATIENCE_S = 60.0
+QUANTILES = (0.5, 0.99)
+
+
+def share(trace: pd.DataFrame, requests_per_s: float) -> pd.DataFrame:
+    """So many requests per second of a trace: a random part, or several copies shifted against each other."""
+    span_s, random = float(trace.t_s.iloc[-1]), np.random.default_rng(1)
+    copies = int(np.ceil(requests_per_s * span_s / len(trace)))
+    shifted = [trace.assign(t_s=(trace.t_s + i * span_s / copies) % span_s) for i in range(copies)]
+    whole = pd.concat(shifted).sort_values("t_s", kind="stable")
+    return whole[random.random(len(whole)) < requests_per_s * span_s / len(whole)]
+
+
+def by_request(run: RequestRun) -> dict[str, list[float]]:
+    return {
+        "ttft_s": [float(x) for x in np.nanquantile(run.ttft_s, QUANTILES)],
+        "tbt_s": [float(x) for x in run.gap_quantile_s(QUANTILES)],
+    }
+
+
+def by_fluid(table: LatencyTable, requests: pd.DataFrame, step_s: float) -> tuple[dict[str, list[float]], float]:
+    """Quantiles over all steps, and the share that gave up."""
+    work = table.mean_requests(requests.context_tokens, requests.generated_tokens)
+    ends = np.arange(0.0, float(requests.t_s.iloc[-1]) + step_s, step_s)
+    fluid, lost, came = Fluid([table], [0], patience_s=PATIENCE_S), 0.0, 0.0
+    first = between = np.zeros(1)
+    for amount in np.histogram(requests.t_s, ends, weights=work)[0]:
+        flow = fluid.step(step_s, [amount / step_s])
+        one, other = fluid.latencies(flow)
+        first, between = first + one, between + other
+        lost, came = lost + float(flow.lost_requests_per_s[0]) * step_s, came + float(amount)
+    return {
+        "ttft_s": [float(quantile_s(first / first[-1], q)) for q in QUANTILES],
+        "tbt_s": [float(quantile_s(between / between[-1], q)) for q in QUANTILES],
+    }, lost / came
+
+
+def row(service: str, profile: Profile, trace: pd.DataFrame, load: float) -> dict:
+    pace = Pace.of(profile)
+    lengths = trace.context_tokens, trace.generated_tokens
+    saturated = LatencyTable.of(pace, RequestMix.of(*lengths)).saturated_requests_per_s
+    requests = share(trace, load * saturated)
+    table = LatencyTable.of(pace, RequestMix.of(*lengths, arrivals_at_once(requests.t_s)))
+    run = serve_requests(pace, requests.t_s, requests.context_tokens, requests.generated_tokens, PATIENCE_S)
+    true = by_request(run)
+    out: dict = {
+        "service": service,
+        "configuration": profile.configuration.name,
+        "load_frac": load,
+        "requests": len(requests),
+        "at_once": table.mix.at_once,
+        "unserved_frac": run.unserved / len(requests),
+    } | true
+    for step_s in STEPS_S:
+        fluid, lost = by_fluid(table, requests, step_s)
+        off = {name: [fluid[name][i] / true[name][i] - 1.0 for i in range(len(QUANTILES))] for name in true}
+        out[f"off_{step_s:.0f}s_frac"] = off | {"unserved": lost - run.unserved / len(requests)}
+    return json.loads(json.dumps(out), parse_float=lambda text: float(f"{float(text):.4g}"))
+
+
+def show(rows: list[dict]) -> None:
+    table = Table(title="fluid model beside every request: off by, told the work of each minute / of each 10 s")
+    for heading in ("service", "configuration", "load", "TTFT p50, s", "off", "p99, s", "off", "TBT p99, s", "off"):
+        table.add_column(heading, justify="left" if heading in ("service", "configuration") else "right", no_wrap=True)
+
+    def off(one: dict, name: str, i: int) -> str:
+        return " / ".join(f"{one[f'off_{step_s:.0f}s_frac'][name][i]:+.0%}" for step_s in STEPS_S)
+
+    for one in rows:
+        cells = [one["service"], one["configuration"], f"{one['load_frac']:.1f}"]
+        for name, i in (("ttft_s", 0), ("ttft_s", 1), ("tbt_s", 1)):
+            cells += [f"{one[name][i]:.3f}", off(one, name, i)]
+        table.add_row(*cells)
+    Console(width=140).print(table)
+    for service in dict.fromkeys(one["service"] for one in rows):
+        for load in LOADS:
+            some = [one for one in rows if one["service"] == service and one["load_frac"] == load]
+            words = [
+                f"{name} p{100 * q:.0f} {np.median([abs(one[f'off_{s:.0f}s_frac'][name][i]) for one in some]):.0%}"
+                for s in STEPS_S[:1]
+                for name in ("ttft_s", "tbt_s")
+                for i, q in enumerate(QUANTILES)
+            ]
+            print(f"{service}, load {load}: median |off| over configurations, by minute: {', '.join(words)}")
+
+
+def main() -> None:
+    profiles = {one.configuration.name: one for one in read_profiles(Path("data/demo/profiles.csv"))}
+    traces = read_trace(Path(sys.argv[1]) / "azure-llm-2023")
+    rows = [
+        row(service, profiles[name], trace, load)
+        for service, trace in sorted(traces.items(), reverse=True)
+        for name in CONFIGURATIONS
+        for load in LOADS
+    ]
+    show(rows)
+    if len(sys.argv) > 2:
+        lines = ",\n".join(json.dumps(one) for one in rows)
+        Path(sys.argv[2]).write_text(f'{{"rows": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
