@@ -20,7 +20,6 @@ from tapas_opt.budgets.numbers import BudgetNumbers
 from tapas_opt.control.controller import Controller, Settings
 from tapas_opt.control.events import VmOnServer, VmsAdopted
 from tapas_opt.control.forecast import Profiles
-from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.failure import PERMILLE, Failure, FailureKind
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site_generator import generate_site
@@ -33,6 +32,7 @@ from tapas_opt.placement.problem import PlacementProblem
 from tapas_opt.plant.workload import ENDPOINTS, Workload
 from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage
 from tapas_opt.routing.problem import RoutingProblem
+from tapas_opt.telemetry.profiles.read import read_profiles
 
 __all__ = ["INSTANCES", "PEAK_S", "PROBLEMS", "Making", "filled_site", "instance", "instances_of"]
 

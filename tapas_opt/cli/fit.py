@@ -33,7 +33,9 @@ def fit(
     ] = None,
     profiles: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Table of profiles to compare with (CSV); the demo's if not given."),
+        typer.Option(
+            metavar="FILE", help="Profiles to compare with (CSV, or a folder of measurements); the demo's if not given."
+        ),
     ] = None,
     since: Annotated[
         str | None,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tapas_opt.cli.output import writing
-from tapas_opt.domain.configuration import Profile, read_profiles
+from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.panel import SLOT_S
 from tapas_opt.domain.topology import Topology
 from tapas_opt.learn.compare import days_text, drifts, short_of_promise
@@ -18,6 +18,7 @@ from tapas_opt.learn.judge import Judgement, judge
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.learn.refit import latest_days, refit
 from tapas_opt.telemetry.history import GatedHistory, read_panel
+from tapas_opt.telemetry.profiles.read import read_profiles
 
 __all__ = ["Answer", "History", "judged_in_use", "refitted"]
 

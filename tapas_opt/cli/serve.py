@@ -39,7 +39,10 @@ def serve(
     site: Annotated[Path | None, typer.Option(metavar="FILE", help="A site file; the demo's if not given.")] = None,
     models: Annotated[Path | None, typer.Option(metavar="DIR", help="Learned models; the demo's if not given.")] = None,
     profiles: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Profiles of configurations (CSV); the demo's if not given.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Profiles (CSV), or a folder of public measurements; the demo's if not given."
+        ),
     ] = None,
     state: Annotated[
         str, typer.Option(metavar="FILE", help="The journal: a SQLite file or a database URL.")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from tapas_opt.control.controller import Controller
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.control.recorder import Met, unrecorded
-from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.errors import Conflict, JournalFailed, TapasError
 from tapas_opt.learn.models import LearnedModels
@@ -18,6 +17,7 @@ from tapas_opt.service.ledger import Ledger, batches, first_site
 from tapas_opt.service.options import Options
 from tapas_opt.service.tracking_file import TrackingFile, tracking_path
 from tapas_opt.state.journal import Journal
+from tapas_opt.telemetry.profiles.read import read_profiles
 
 __all__ = ["load"]
 

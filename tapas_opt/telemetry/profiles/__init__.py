@@ -1,0 +1,1 @@
+"""Tables of profiles: our own format, and public measurements turned into it."""
