@@ -28,7 +28,7 @@ class Flow:
     load_requests_per_s
         Of a replica: the steady load at which as many requests would be inside as are.
     wait_s
-        What every request waits for a place in the batch, where more came than could be served.
+        What every request waits for its turn, where more came than could be served.
     """
 
     served_requests_per_s: FloatArray
@@ -100,8 +100,10 @@ class Fluid:
 
     def ttft_s(self, flow: Flow, quantile: float) -> FloatArray:
         """``[n]`` quantile of the time to first token."""
-        placed = self._each(flow, lambda table, load, _: table.placed_s(load, quantile))
-        return np.maximum(self._each(flow, lambda table, load, _: table.ttft_s(load, quantile)), flow.wait_s + placed)
+        steady = self._each(flow, lambda table, load, _: table.ttft_s(load, quantile))
+        return np.maximum(
+            steady, flow.wait_s + self._each(flow, lambda table, load, _: table.ttft_s(0 * load, quantile))
+        )
 
     def tbt_s(self, flow: Flow, quantile: float) -> FloatArray:
         """``[n]`` quantile of the time between tokens."""

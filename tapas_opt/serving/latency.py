@@ -66,10 +66,6 @@ class LatencyTable:
         """Quantile of the time to first token at steady loads."""
         return self.by_load(quantile_s(self.at.ttft_cdf, quantile), requests_per_s)
 
-    def placed_s(self, requests_per_s: ArrayLike, quantile: float) -> FloatArray:
-        """Quantile of the time from a place in the batch to the first token."""
-        return self.by_load(quantile_s(self.at.placed_cdf, quantile), requests_per_s)
-
     def tbt_s(self, requests_per_s: ArrayLike, quantile: float) -> FloatArray:
         """Quantile of the time between two tokens, over all tokens, at steady loads."""
         return self.by_load(quantile_s(self.at.tbt_cdf, quantile), requests_per_s)
@@ -88,13 +84,13 @@ class LatencyTable:
         return np.where(times < TIMES_S[0], 0.0, upper * (1.0 - down) + lower * down)
 
     def first_token_frac(self, requests_per_s: FloatArray, wait_s: FloatArray, time_s: FloatArray) -> FloatArray:
-        """Share of first tokens by times ``[n]`` or ``[n, m]`` at loads ``[n]`` where all wait ``[n]`` for a place.
+        """Share of first tokens by times ``[n]`` or ``[n, m]`` at loads ``[n]`` where all wait ``[n]`` for their turn.
 
         The later of the two counts: what the load makes some of them wait, or what all of them do.
         """
         waited = wait_s.reshape(wait_s.shape + (1,) * (time_s.ndim - wait_s.ndim))
-        placed = self.reached_frac(self.at.placed_cdf, requests_per_s, time_s - waited)
-        return np.minimum(self.reached_frac(self.at.ttft_cdf, requests_per_s, time_s), placed)
+        after_wait = self.reached_frac(self.at.ttft_cdf, np.zeros_like(requests_per_s), time_s - waited)
+        return np.minimum(self.reached_frac(self.at.ttft_cdf, requests_per_s, time_s), after_wait)
 
     def spread(self, requests_per_s: FloatArray, weight: FloatArray) -> FloatArray:
         """``[L]`` weights ``[n]`` of loads ``[n]``, each laid on the two rows that it lies between."""

@@ -37,8 +37,6 @@ class Stationary:
         that prompt tokens take.
     ttft_cdf, tbt_cdf
         ``[L, X]`` share of first tokens, and of gaps between tokens, no later than each of the times asked for.
-    placed_cdf
-        ``[L, X]`` the first, counted from when a request has a place in the batch.
     """
 
     requests_per_s: FloatArray
@@ -47,7 +45,6 @@ class Stationary:
     read_frac: FloatArray
     ttft_cdf: FloatArray
     tbt_cdf: FloatArray
-    placed_cdf: FloatArray
 
 
 def places(pace: Pace, mix: RequestMix) -> int:
@@ -85,7 +82,6 @@ def stationary(pace: Pace, mix: RequestMix, requests_per_s: FloatArray, times_s:
         read_frac=batch.read_frac,
         ttft_cdf=ttft.cdf(times_s),
         tbt_cdf=_tbt_cdf(batch, times_s),
-        placed_cdf=ttft.placed_cdf(times_s),
     )
 
 
@@ -144,21 +140,13 @@ class _Ttft:
         self.step_s = alone.mean(axis=1) / _STEPS_IN_MEAN
         self.grid_s = np.arange(_GRID) * self.step_s[:, None]
         turn = self._turn(service, mix.at_once)
-        placed = turn * self._iteration(batch) * np.fft.rfft(_histogram(alone, self.step_s))
-        self._placed = np.fft.irfft(placed, _GRID, axis=1)
-        self._all = np.fft.irfft(placed * self._place(batch), _GRID, axis=1)
-        self.mean_s = (self._all * self.grid_s).sum(axis=1)
+        own = np.fft.rfft(_histogram(alone, self.step_s))
+        self._pmf = np.fft.irfft(turn * self._place(batch) * self._iteration(batch) * own, _GRID, axis=1)
+        self.mean_s = (self._pmf * self.grid_s).sum(axis=1)
 
     def cdf(self, times_s: FloatArray) -> FloatArray:
         """``[L, X]`` at these times; beyond the grid all have come."""
-        return self._at(times_s, self._all)
-
-    def placed_cdf(self, times_s: FloatArray) -> FloatArray:
-        """``[L, X]`` of those who find a place at once."""
-        return self._at(times_s, self._placed)
-
-    def _at(self, times_s: FloatArray, pmf: FloatArray) -> FloatArray:
-        rows = zip(self.grid_s, np.clip(np.cumsum(pmf, axis=1), 0.0, 1.0), strict=True)
+        rows = zip(self.grid_s, np.clip(np.cumsum(self._pmf, axis=1), 0.0, 1.0), strict=True)
         return np.array([np.interp(times_s, grid, cdf, left=0.0, right=1.0) for grid, cdf in rows])
 
     def _turn(self, service: FloatArray, at_once: float) -> Transform:

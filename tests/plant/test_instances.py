@@ -12,7 +12,7 @@ from tapas_opt.domain.site_generator import HARDWARE
 from tapas_opt.errors import NotFound
 from tapas_opt.plant.instances import Instance, gpu_power_w
 from tapas_opt.plant.profiling import measure_profiles
-from tapas_opt.serving.clock import clock_power_frac
+from tapas_opt.serving.clock import clock_power_frac, prefill_speed_frac
 from tapas_opt.serving.mix import CODE, RequestMix
 from tapas_opt.serving.pace import Pace
 
@@ -161,6 +161,15 @@ def test_power_by_clock_agrees_with_measured_sweeps(dataset):
     for mhz in (855, 990, 1200):
         measured = float(power[mhz] / power[1410])
         assert 0.16 + 0.84 * float(clock_power_frac(mhz / 1410.0)) == pytest.approx(measured, abs=0.06)
+
+
+def test_prefill_by_clock_agrees_with_measured_sweeps(dataset):
+    """Perseus/Zeus on A100: relative time of forward passes, the nearest public stand-in for reading prompts."""
+    table = pd.read_csv(dataset("zeus-clock-sweeps/clock_sweeps.csv.gz"))
+    table = table[(table.gpu == "a100_sxm") & (table.instruction == "forward")]
+    time = table.groupby("frequency").time.mean()
+    for mhz in (855, 990, 1200):
+        assert prefill_speed_frac(mhz / 1410.0) == pytest.approx(float(time[1410] / time[mhz]), abs=0.06)
 
 
 def within_a_factor_of_two(value: float) -> object:

@@ -50,7 +50,7 @@ def test_a_waiting_line_without_decoding_is_that_of_pollaczek_and_khinchine(slow
     half = np.searchsorted(LOAD_FRACS, 0.5)
     load = table.at.requests_per_s[half]
     times = np.concatenate([[0.0], TIMES_S])
-    mean = float((np.diff(times) * (1.0 - table.at.placed_cdf[half])).sum())
+    mean = float((np.diff(times) * (1.0 - table.at.ttft_cdf[half])).sum())
     rho = 0.2 * load
     assert mean == pytest.approx(0.2 + rho * 0.2 / (2 * (1 - rho)), rel=0.08)
 
