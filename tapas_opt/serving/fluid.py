@@ -79,6 +79,12 @@ class Fluid:
         ends = np.cumsum(np.bincount(self.table, minlength=len(self.tables)))
         self._members = np.split(np.argsort(self.table, kind="stable"), ends[:-1])
 
+    def running(self, tables: Sequence[LatencyTable], table: ArrayLike, replicas: ArrayLike = 1.0) -> Fluid:
+        """Return the same instances running something else from now on; requests inside stay, spread over replicas."""
+        then = Fluid(tables, table, replicas, self.patience_s)
+        then.inside = self.inside * self.replicas / then.replicas
+        return then
+
     def step(self, dt_s: float, requests_per_s: ArrayLike) -> Flow:
         """Let ``dt_s`` pass while so many requests ``[n]`` come per second."""
         arrivals = np.asarray(requests_per_s, dtype=np.float64) / self.replicas
@@ -101,9 +107,8 @@ class Fluid:
     def ttft_s(self, flow: Flow, quantile: float) -> FloatArray:
         """``[n]`` quantile of the time to first token."""
         steady = self._each(flow, lambda table, load, _: table.ttft_s(load, quantile))
-        return np.maximum(
-            steady, flow.wait_s + self._each(flow, lambda table, load, _: table.ttft_s(0 * load, quantile))
-        )
+        alone = self._each(flow, lambda table, load, _: table.ttft_s(np.zeros_like(load), quantile))
+        return np.maximum(steady, flow.wait_s + alone)
 
     def tbt_s(self, flow: Flow, quantile: float) -> FloatArray:
         """``[n]`` quantile of the time between tokens."""

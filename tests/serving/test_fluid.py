@@ -12,7 +12,7 @@ from tapas_opt.errors import InvalidInput
 from tapas_opt.serving.fluid import Fluid
 from tapas_opt.serving.latency import LOAD_FRACS, TIMES_S, LatencyTable, quantile_s
 from tapas_opt.serving.mix import CODE, CONVERSATION, RequestMix, arrivals_at_once
-from tapas_opt.serving.pace import chunk_within
+from tapas_opt.serving.pace import WHOLE_PROMPTS, chunk_within
 from tapas_opt.serving.stationary import places, saturated_requests_per_s
 
 
@@ -158,22 +158,41 @@ def test_latencies_of_all_are_the_mixture_of_each(table, chatting, mix):
     assert 0.1 < float(quantile_s(first / first[-1], 0.5)) < 1.0
 
 
+def test_who_is_inside_stays_when_an_instance_runs_something_else(table, chatting, mix):
+    """A queue of one replica is half as long for each of two, and gone sooner."""
+    fluid = Fluid([table], [0, 0])
+    fluid.step(60.0, [2.5 * table.saturated_requests_per_s] * 2)
+    wider = fluid.running([table, LatencyTable.of(replace(chatting, batch=32), mix)], [0, 1], replicas=[2, 1])
+    assert wider.inside == pytest.approx(fluid.inside * [0.5, 1.0])
+    quiet = [one.step(10.0, [0.0, 0.0]).wait_s for one in (fluid, wider)]
+    assert quiet[1][0] < quiet[0][0]
+
+
 def test_wrong_instances_are_named_together(table):
     with pytest.raises(InvalidInput) as refused:
         Fluid([table], [0, 1], replicas=0.0, patience_s=0.0)
     assert [fault.where for fault in refused.value.faults] == ["table", "replicas", "patience_s"]
 
 
-@pytest.mark.parametrize("load_frac", [0.2, 0.5])
-def test_it_is_near_to_single_requests(table, chatting, mix, load_frac):
+@pytest.mark.parametrize(
+    ("load_frac", "engine"),
+    [
+        pytest.param(0.2, {}, id="a quiet engine"),
+        pytest.param(0.5, {}, id="a busy one"),
+        pytest.param(0.5, {"chunk_tokens": WHOLE_PROMPTS}, id="prompts go first"),
+        pytest.param(0.5, {"kv_tokens": 60_000.0}, id="memory for fewer than the batch"),
+    ],
+)
+def test_it_is_near_to_single_requests(chatting, mix, load_frac, engine):
     """At random arrivals, up to half the load, which is what promises leave: medians within 12 %, p99 within 20 %."""
     pytest.importorskip("simpy", reason="simpy is not installed; it comes with the dev extra")
     from tapas_opt.serving.requests import serve_requests  # noqa: PLC0415
 
-    random = np.random.default_rng(5)
+    random, pace = np.random.default_rng(5), replace(chatting, **engine)
+    table = LatencyTable.of(pace, mix)
     load, picked = load_frac * table.saturated_requests_per_s, random.integers(0, mix.prompt_tokens.size, 5_000)
     run = serve_requests(
-        chatting,
+        pace,
         np.cumsum(random.exponential(1.0 / load, picked.size)),
         mix.prompt_tokens[picked],
         mix.output_tokens[picked],
