@@ -22,6 +22,9 @@ _GRID = 4096
 _STEPS_IN_MEAN = 24
 """Waits are computed on a grid of so many steps, each such a part of the mean own prefill: up to 170 of them."""
 
+_Z = np.exp(-2j * np.pi * np.arange(_GRID // 2 + 1) / _GRID)
+"""Transforms are generating functions ``Σ p(k) z^k`` at these roots of unity, as fast Fourier transform has them."""
+
 _NEVER_FULLER = 0.998
 _REST_NODES = 16
 
@@ -155,32 +158,44 @@ class _Ttft:
         ``(1 − ρ) / (1 − ρ R) · p / (1 − (1 − p) S)``, S the transform of a service, R that of what is left of a
         group's, p = 1 / mean group; groups are geometric, so that as many come before one as would make a group.
         """
-        one = np.fft.rfft(_histogram(service, self.step_s))
+        steps = _histogram(service, self.step_s)
+        one = np.fft.rfft(steps)
         ahead = (1.0 / at_once) / (1.0 - (1.0 - 1.0 / at_once) * one)
-        group = np.fft.irfft(one * ahead, _GRID, axis=1)
-        left = np.maximum(1.0 - np.cumsum(group, axis=1), 0.0)
-        left[:, 0] = np.maximum(left[:, 0], 1e-12)
+        left = _tail_sum(1.0 - one * ahead) / np.maximum(at_once * steps @ np.arange(_GRID), 1e-9)[:, None]
+        left[:, 0] = 1.0
         rho = self.utilisation[:, None]
-        return np.asarray(ahead * (1.0 - rho) / (1.0 - rho * np.fft.rfft(left / left.sum(axis=1, keepdims=True))))
+        return np.asarray(ahead * (1.0 - rho) / (1.0 - rho * left))
 
     def _place(self, batch: _Batch) -> Transform:
-        """M/G/k: who finds no place waits exponentially, longer by (1 + SCV) / 2 of the outputs (Allen and Cunneen)."""
+        """M/G/k: who finds no place waits exponentially, longer by (1 + SCV) / 2 of the outputs (Allen and Cunneen).
+
+        On the grid that is geometric, ``(1 − q) / (1 − q z)``.
+        """
         outputs = batch.mix.output_tokens
         stretch = (1.0 + float(outputs.var() / outputs.mean() ** 2)) / 2.0
         rate = np.maximum(batch.leaves_per_s - batch.load, 1e-3 * batch.leaves_per_s) / stretch
-        return np.fft.rfft(_sometimes(np.exp(-self.grid_s * rate[:, None]), batch.waits_frac))
+        q = np.exp(-self.step_s * rate)[:, None]
+        return _sometimes((1.0 - q) / (1.0 - q * _Z), batch.waits_frac)
 
     def _iteration(self, batch: _Batch) -> Transform:
-        """An iteration that only decodes is met with what is left of it, evenly between nothing and all."""
+        """An iteration that only decodes is met with what is left of it: m steps alike, ``(1 − z^m) / (m (1 − z))``."""
+        steps, row = np.unique(np.ceil(batch.theta_s / self.step_s), return_inverse=True)
+        left = _tail_sum(1.0 - _Z ** steps[:, None]) / steps[:, None]
+        left[:, 0] = 1.0
         met = (1.0 - batch.probability[:, 0]) * (1.0 - self.utilisation)
-        return np.fft.rfft(_sometimes((self.grid_s < batch.theta_s[:, None]).astype(np.float64), met))
+        return _sometimes(left[row], met)
 
 
-def _sometimes(weights: FloatArray, probability: FloatArray) -> FloatArray:
-    """With this probability ``[L]`` distributed as ``weights`` ``[L, grid]``, otherwise zero."""
-    pmf = weights * (probability / weights.sum(axis=1))[:, None]
-    pmf[:, 0] += 1.0 - probability
-    return np.asarray(pmf)
+def _tail_sum(rest: Transform) -> Transform:
+    """``rest / (1 − z)``: from ``1 − Σ p(k) z^k`` the transform of ``P(> k)``; at z = 1 the caller has to say it."""
+    less = 1.0 - _Z
+    less[0] = 1.0
+    return np.asarray(rest / less)
+
+
+def _sometimes(transform: Transform, probability: FloatArray) -> Transform:
+    """With this probability ``[L]`` distributed as the transform has it, otherwise zero."""
+    return np.asarray(1.0 - probability[:, None] + probability[:, None] * transform)
 
 
 def _histogram(values: FloatArray, step: FloatArray) -> FloatArray:
