@@ -13,12 +13,12 @@ from tapas_opt.cli.drill_scene import DrillScene
 from tapas_opt.cli.served_policy import Measured, ServedPolicy
 from tapas_opt.client import Client
 from tapas_opt.domain.topology import topology_of
-from tapas_opt.simulation.baseline import Baseline
-from tapas_opt.simulation.day import DAY_S
-from tapas_opt.simulation.drill import run_day
+from tapas_opt.simulation.loop import run_story
 from tapas_opt.simulation.metrics import json_safe
+from tapas_opt.simulation.policies.table import policy_of
 from tapas_opt.simulation.policy import Policy
 from tapas_opt.simulation.record import Record, Run
+from tapas_opt.simulation.story import DAY_S
 
 __all__ = ["run_drill"]
 
@@ -44,7 +44,7 @@ def run_drill(name: str, scene: DrillScene, address: str, advance: Advance) -> R
         served = ServedPolicy(client, scene.day.endpoints, Audit(scene.controller()), deadline_s=DEADLINE_S)
         ours = _record(scene, served, advance)
     ours = replace(ours, answered=served.measured.answered, metrics={**ours.metrics, **_timed(served.measured)})
-    baseline = _record(scene, Baseline(topology_of(scene.site)), advance)
+    baseline = _record(scene, policy_of("baseline", scene.known()), advance)
     records = (ours, baseline)
     outages = tuple(item.outage for item in scene.day.failures)
     summary = _summary(name, scene, records, served)
@@ -53,7 +53,7 @@ def run_drill(name: str, scene: DrillScene, address: str, advance: Advance) -> R
 
 def _record(scene: DrillScene, policy: Policy, advance: Advance) -> Record:
     began = time.perf_counter()
-    record = run_day(scene.day, scene.room(), policy, scene.started, advance)
+    record = run_story(scene.day, scene.room(), policy, scene.started, advance)
     return replace(record, metrics={**record.metrics, "wall_s": round(time.perf_counter() - began, 1)})
 
 

@@ -20,8 +20,10 @@ from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plant.plant import Plant
 from tapas_opt.plant.workload import ENDPOINTS, Workload
-from tapas_opt.simulation.day import DAY_S, Day, FailureAt, make_day
+from tapas_opt.simulation.day import make_day
 from tapas_opt.simulation.machine_room import MachineRoom
+from tapas_opt.simulation.policies.table import Known
+from tapas_opt.simulation.story import DAY_S, FailureAt, Story
 from tapas_opt.telemetry.trace import read_trace
 
 __all__ = ["DrillScene", "read_scene"]
@@ -52,9 +54,13 @@ class DrillScene:
     site: Site
     profiles: Profiles
     models: LearnedModels
-    day: Day
+    day: Story
     started: dict[str, Profile]
     seed: int
+
+    def known(self) -> Known:
+        """What a policy may know of the site."""
+        return Known(self.site, self.models, self.profiles, self.day.endpoints)
 
     def controller(self) -> Controller:
         """An empty fleet on this site, with what has been learned."""

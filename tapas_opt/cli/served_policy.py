@@ -20,6 +20,7 @@ from tapas_opt.errors import NoInstance
 from tapas_opt.reconfiguration.problem import Stage
 from tapas_opt.service.readings import believed
 from tapas_opt.simulation.policy import Orders, Request, Shares
+from tapas_opt.simulation.sensed import Telemetry
 
 __all__ = ["Measured", "ServedPolicy"]
 
@@ -95,8 +96,9 @@ class ServedPolicy:
         self.audit.mirror.apply([happened.VmsReleased(tuple(names))])
         self._catch_up()
 
-    def observe(self, readings: Readings) -> Orders:
+    def observe(self, telemetry: Telemetry) -> Orders:
         """Push telemetry, say what became of requests and orders, and ask for the next wave as an agent would."""
+        readings = telemetry.named(self.audit.mirror.fleet.topology)
         self._client.push_telemetry([readings])
         self._mirror(readings)
         if self._done:
@@ -130,6 +132,9 @@ class ServedPolicy:
             self._mix[answer.request_class] += request.tokens
             self._done.append(Completion(request.endpoint, answer.instance, pending_tokens=answer.pending_tokens))
         return routed
+
+    def announced(self, outage: Failure, now_s: float) -> None:
+        """The drill announces nothing."""
 
     def failed(self, failure: Failure, now_s: float) -> Orders:
         """Report a failure; what comes back is verified and published already."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.failure import FailureKind
-from tapas_opt.simulation.day import FailureAt
 from tapas_opt.simulation.record import Record
+from tapas_opt.simulation.story import FailureAt
 from tapas_opt.simulation.tally import Tally
 
 __all__ = ["json_safe", "metrics_of", "relief_s"]

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.workload import Group, Vm
+from tapas_opt.simulation.sensed import Telemetry
 
 __all__ = ["Orders", "Policy", "Request", "Shares"]
 
@@ -64,14 +64,17 @@ class Policy(Protocol):
     def release(self, names: Sequence[str], now_s: float) -> None:
         """VMs have left."""
 
-    def observe(self, readings: Readings) -> Orders:
+    def observe(self, telemetry: Telemetry) -> Orders:
         """Telemetry of the moment; orders may come back, such as the next wave of an earlier plan."""
 
     def shares(self, now_s: float) -> Shares:
-        """How the traffic of each endpoint is spread now."""
+        """How the traffic of each endpoint is spread now: the same object as before where nothing has changed."""
 
     def route(self, requests: Sequence[Request], now_s: float) -> int:
         """Answer the trace's requests of the moment one by one; how many got an instance."""
+
+    def announced(self, outage: Failure, now_s: float) -> None:
+        """An element will be taken out of service by plan."""
 
     def failed(self, failure: Failure, now_s: float) -> Orders:
         """A failure is reported."""

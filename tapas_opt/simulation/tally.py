@@ -66,7 +66,7 @@ class Tally:
         self._throttled = now
 
     def _count_capping(self, dt_s: float, vms: int, capped: frozenset[str]) -> None:
-        self.power_throttle_events += len(capped - self._capped)
+        self.power_throttle_events += len(capped - self._capped) if capped is not self._capped else 0
         self.vm_s += dt_s * vms
         self.capped_vm_s += dt_s * len(capped)
         self._capped = capped

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.control.reconfiguring import options_of
-from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.configuration import Profile, read_profiles
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.site import Site
@@ -20,9 +20,11 @@ from tapas_opt.domain.topology import topology_of
 from tapas_opt.domain.workload import Group, Vm
 from tapas_opt.plant.plant import Plant
 from tapas_opt.plant.workload import ENDPOINTS, Workload
-from tapas_opt.simulation.day import DAY_S, Day, FailureAt, make_day
+from tapas_opt.simulation.day import make_day
 from tapas_opt.simulation.machine_room import MachineRoom
 from tapas_opt.simulation.policy import Orders, Request, Shares
+from tapas_opt.simulation.sensed import Telemetry
+from tapas_opt.simulation.story import DAY_S, FailureAt, Story
 
 MONDAY = 7
 """The eighth day."""
@@ -75,10 +77,10 @@ def failing() -> Callable[..., FailureAt]:
 
 
 @pytest.fixture(scope="session")
-def make(started: dict[str, Profile], trace: dict[str, pd.DataFrame]) -> Callable[..., Day]:
+def make(started: dict[str, Profile], trace: dict[str, pd.DataFrame]) -> Callable[..., Story]:
     """Draw a day: 12 VMs at midnight and 4 more until the next, unless told otherwise."""
 
-    def draw(failures: Sequence[FailureAt] = (), **other: object) -> Day:
+    def draw(failures: Sequence[FailureAt] = (), **other: object) -> Story:
         numbers = {"day": MONDAY, "running": 12, "arriving": 4} | other
         return make_day(Workload(seed=1), started, trace, failures, **numbers)  # type: ignore[arg-type]
 
@@ -126,8 +128,8 @@ class Scripted:
         for name in names:
             del self.vms[name]
 
-    def observe(self, readings: Readings) -> Orders:
-        self.asked.append(("observe", readings.observed_at_s))
+    def observe(self, telemetry: Telemetry) -> Orders:
+        self.asked.append(("observe", telemetry.t_s))
         return Orders()
 
     def shares(self, now_s: float) -> Shares:
@@ -139,6 +141,9 @@ class Scripted:
 
     def route(self, requests: Sequence[Request], now_s: float) -> int:
         return len(requests) if self.routes else 0
+
+    def announced(self, outage: Failure, now_s: float) -> None:
+        self.asked.append(("announced", now_s))
 
     def failed(self, failure: Failure, now_s: float) -> Orders:
         self.asked.append(("failed", now_s))
@@ -162,3 +167,15 @@ class Scripted:
 @pytest.fixture(scope="session")
 def scripted() -> type[Scripted]:
     return Scripted
+
+
+@pytest.fixture
+def metered(two_rows: Site) -> Callable[..., Telemetry]:
+    """Telemetry of ``two_rows`` at rest, but for what the meters of its rows (W) and UPSs (W) show."""
+    plant = Plant(topology_of(two_rows), seed=1, outdoor=lambda t_s: 15.0)
+
+    def make(row_w: Sequence[float], ups_w: Sequence[float] = (1_000.0,) * 4, t_s: float = 0.0) -> Telemetry:
+        sensed = replace(plant.read(), t_s=t_s, row_meter_power_w=np.array(row_w))
+        return Telemetry(t_s, sensed, np.array(ups_w), {})
+
+    return make

@@ -90,14 +90,18 @@ def test_a_part_of_a_day_begins_with_the_vms_that_the_whole_day_has_by_then(make
 
 def test_demand_follows_the_vms_that_were_asked_for(make, clock, started):
     """Each instance brings its goodput times its endpoint's load; IaaS VMs bring nothing."""
+
+    def demand(day, vms):
+        return day.demand_tokens_per_s(clock(15.0), day.planned_tokens_per_s(vms))
+
     day = make(running=40)
     saas = [vm for vm in day.running if vm.endpoint == "conv"]
     load = day.workload.endpoint_load_frac(clock(15.0))["conv"]
-    one, two = (day.demand_tokens_per_s(clock(15.0), saas[:n])["conv"] for n in (1, 2))
+    one, two = (demand(day, saas[:n])["conv"] for n in (1, 2))
     assert one == pytest.approx(load * started["conv"].goodput_tokens_per_s)
     assert two == pytest.approx(2 * one)
     iaas = [vm for vm in day.running if vm.kind is VmKind.IAAS]
-    assert set(day.demand_tokens_per_s(clock(15.0), iaas).values()) == {0.0}
+    assert set(demand(day, iaas).values()) == {0.0}
 
 
 def test_the_first_vms_are_on_the_servers_that_were_occupied(make):

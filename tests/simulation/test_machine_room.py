@@ -153,7 +153,7 @@ def test_orders_for_a_vm_that_has_left_are_forgotten(room, clock):
 
 def test_what_sensors_did_not_say_is_left_out(room):
     """Missing is never zero: the plant's sensors are asked, and only what is finite is passed on."""
-    readings = room.readings({"conv": 100.0})
+    readings = room.telemetry({"conv": 100.0}).named(room.topology)
     assert set(readings.server_power_w) == set(room.topology.servers)
     assert readings.endpoint_tokens_per_s == {"conv": 100.0}
     assert {len(values) for values in readings.gpu_power_w.values()} == {8}
@@ -163,7 +163,7 @@ def test_what_sensors_did_not_say_is_left_out(room):
     sensed.gpu_temperature_c[0] = np.nan
     sensed.gpu_temperature_c[1, 3] = np.nan
     room.plant.read = lambda: sensed
-    readings = room.readings({})
+    readings = room.telemetry({}).named(room.topology)
     assert "S1" not in readings.server_power_w
     assert "S1" not in readings.gpu_temperature_c
     assert [np.isnan(value) for value in readings.gpu_temperature_c["S2"]].count(True) == 1

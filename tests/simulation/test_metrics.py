@@ -12,9 +12,9 @@ import pytest
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.plant.plant import Plant
-from tapas_opt.simulation.day import FailureAt
 from tapas_opt.simulation.metrics import json_safe, metrics_of, relief_s
 from tapas_opt.simulation.record import Moment, stacked
+from tapas_opt.simulation.story import FailureAt
 from tapas_opt.simulation.tally import Tally
 
 U1_FAILS = FailureAt(0.0, 10.0, Failure(FailureKind.UPS, "U1"))

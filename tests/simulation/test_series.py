@@ -7,16 +7,15 @@ import pytest
 
 from tapas_opt.domain.site_generator import SiteShape, generate_site
 from tapas_opt.domain.topology import topology_of
-from tapas_opt.simulation.baseline import Baseline
-from tapas_opt.simulation.drill import run_day
+from tapas_opt.simulation.loop import run_story
 from tapas_opt.simulation.series import write_series
 
 
 @pytest.fixture
-def record(make, room_of, started):
+def record(make, room_of, started, scripted):
     site = generate_site(16, name="sixteen", shape=SiteShape(racks_per_row=2, rows_per_aisle=1))
     day = make(hours=(12.0, 12.5))
-    return run_day(day, room_of(site, day.start_s), Baseline(topology_of(site)), started)
+    return run_story(day, room_of(site, day.start_s), scripted(topology_of(site).servers), started)
 
 
 def test_the_series_have_a_row_for_each_policy_and_moment_and_a_column_for_each_domain(record, tmp_path):

@@ -1,4 +1,4 @@
-"""One policy through one day: who is asked what, when, and what is written down."""
+"""One policy through a story: who is asked what, when, and what is written down."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.workload import Vm
-from tapas_opt.simulation.day import Arrival, Day, FailureAt
 from tapas_opt.simulation.machine_room import MachineRoom
 from tapas_opt.simulation.metrics import metrics_of
 from tapas_opt.simulation.policy import Orders, Policy, Request
 from tapas_opt.simulation.record import Incident, Moment, Record, stacked
+from tapas_opt.simulation.story import Arrival, FailureAt, Story
 from tapas_opt.simulation.tally import Tally
 
-__all__ = ["run_day"]
+__all__ = ["run_story"]
 
 OBSERVE_EVERY_S = 60.0
 OBSERVE_TENSE_S = 10.0
@@ -28,14 +28,14 @@ SETTLE_AFTER_S = 30.0
 SAME_MOMENT_S = 1e-6
 
 
-def run_day(
-    day: Day,
+def run_story(
+    story: Story,
     room: MachineRoom,
     policy: Policy,
     started: Mapping[str, Profile],
     on_step: Callable[[float], None] = lambda _: None,
 ) -> Record:
-    """Take a policy through a day in a machine room.
+    """Take a policy through a story in a machine room.
 
     Parameters
     ----------
@@ -44,18 +44,19 @@ def run_day(
     on_step
         Called with the length of each step, for a progress bar.
     """
-    return _Drill(day, room, policy, started).run(on_step)
+    return _Course(story, room, policy, started).run(on_step)
 
 
-class _Drill:
-    """A policy on its way through a day: each step begins with what happens then, and ends with a sample."""
+class _Course:
+    """A policy on its way through a story: each step begins with what happens then, and ends with a sample."""
 
-    def __init__(self, day: Day, room: MachineRoom, policy: Policy, started: Mapping[str, Profile]) -> None:
-        self._day = day
+    def __init__(self, story: Story, room: MachineRoom, policy: Policy, started: Mapping[str, Profile]) -> None:
+        self._story = story
         self._room = room
         self._policy = policy
         self._started = started
-        self._asked_for: list[Vm] = []
+        self._asked_for: dict[str, Vm] = {}
+        self._planned: Mapping[str, float] = {}
         self._coming = self._timeline()
         self._observed_s = self._reviewed_s = -np.inf
         self._second_looks_s: list[float] = []
@@ -65,26 +66,27 @@ class _Drill:
         self._incidents: list[Incident] = []
 
     def run(self, on_step: Callable[[float], None]) -> Record:
-        """From the first step of the day to the last."""
-        self._adopt(self._day.start_s)
-        self._ask_for(self._day.running, self._day.start_s)
-        for now_s, length_s in self._day.steps():
+        """From the first step to the last."""
+        self._adopt(self._story.start_s)
+        self._ask_for(self._story.running, self._story.start_s)
+        for now_s, length_s in self._story.steps():
             self._let_happen(now_s)
             self._look(now_s)
             self._route(now_s, length_s)
             self._step(now_s, length_s)
             on_step(length_s)
         record = stacked(self._policy.name, self._room.topology, self._moments, self._incidents)
-        return replace(record, metrics=metrics_of(record, self._steps_s, self._day.failures, self._tally))
+        return replace(record, metrics=metrics_of(record, self._steps_s, self._story.failures, self._tally))
 
     # What happens.
 
     def _timeline(self) -> list[tuple[float, Callable[[float], None]]]:
         """What is to come, in order; at the same moment failures before repairs before VMs."""
         coming: list[tuple[float, Callable[[float], None]]] = [
-            *((item.at_s, partial(self._fail, item)) for item in self._day.failures),
-            *((item.until_s, partial(self._clear, item)) for item in self._day.failures),
-            *((item.at_s, partial(self._arrive, item)) for item in self._day.arrivals),
+            *((item.at_s, partial(self._fail, item)) for item in self._story.failures),
+            *((item.until_s, partial(self._clear, item)) for item in self._story.failures),
+            *((at_s, partial(self._announce, item)) for at_s, item in self._announced()),
+            *((item.at_s, partial(self._arrive, item)) for item in self._story.arrivals),
         ]
         return sorted(coming, key=lambda entry: entry[0])
 
@@ -108,6 +110,15 @@ class _Drill:
         self._order(self._policy.cleared(item.failure, now_s), now_s)
         self._second_looks_s.append(now_s + SETTLE_AFTER_S)
 
+    def _announced(self) -> list[tuple[float, FailureAt]]:
+        """Outages by plan, and when they are told of: what was announced before is known when the story begins."""
+        start_s = self._story.start_s
+        told = ((item.announced_at_s, item) for item in self._story.failures)
+        return [(max(at_s, start_s), item) for at_s, item in told if at_s is not None]
+
+    def _announce(self, item: FailureAt, now_s: float) -> None:
+        self._policy.announced(item.failure, now_s)
+
     def _arrive(self, arrival: Arrival, now_s: float) -> None:
         self._leave(arrival.leaving, now_s)
         self._ask_for(arrival.vms, now_s)
@@ -115,11 +126,11 @@ class _Drill:
     # VMs.
 
     def _adopt(self, now_s: float) -> None:
-        there = self._day.adopted
+        there = self._story.adopted
         if not there:
             return
-        self._asked_for += [vm for vm, _ in there]
-        self._policy.adopt(there, self._day.groups, now_s)
+        self._note_asked([vm for vm, _ in there])
+        self._policy.adopt(there, self._story.groups, now_s)
         for vm, server in there:
             self._host(vm, server)
         self._tally.vms_adopted += len(there)
@@ -128,19 +139,25 @@ class _Drill:
     def _ask_for(self, vms: Sequence[Vm], now_s: float) -> None:
         if not vms:
             return
-        self._asked_for += vms
-        found = self._policy.place(vms, self._day.groups, now_s)
+        self._note_asked(vms)
+        found = self._policy.place(vms, self._story.groups, now_s)
         for vm in vms:
             if vm.name in found:
                 self._host(vm, found[vm.name])
         self._tally.vms_placed += len(found)
         self._tally.vms_rejected += len(vms) - len(found)
 
+    def _note_asked(self, vms: Sequence[Vm]) -> None:
+        self._asked_for |= {vm.name: vm for vm in vms}
+        self._planned = self._story.planned_tokens_per_s(self._asked_for.values())
+
     def _host(self, vm: Vm, server: str) -> None:
         self._room.host(vm, server, self._started.get(vm.endpoint or ""))
 
     def _leave(self, names: Sequence[str], now_s: float) -> None:
-        self._asked_for = [vm for vm in self._asked_for if vm.name not in names]
+        for name in names:
+            self._asked_for.pop(name, None)
+        self._planned = self._story.planned_tokens_per_s(self._asked_for.values())
         here = [name for name in names if name in self._room.running]
         if here:
             self._policy.release(here, now_s)
@@ -149,10 +166,10 @@ class _Drill:
     # What the policy is asked, and what it orders.
 
     def _look(self, now_s: float) -> None:
-        tense = any(item.at_s <= now_s < item.until_s for item in self._day.failures)
+        tense = self._story.is_tense(now_s)
         if now_s - self._observed_s >= (OBSERVE_TENSE_S if tense else OBSERVE_EVERY_S):
             self._observed_s = now_s
-            self._order(self._policy.observe(self._room.readings(self._demand(now_s))), now_s)
+            self._order(self._policy.observe(self._room.telemetry(self._demand(now_s))), now_s)
         second_look = any(t_s <= now_s for t_s in self._second_looks_s)
         if second_look or now_s - self._reviewed_s >= REVIEW_EVERY_S:
             self._second_looks_s = [t_s for t_s in self._second_looks_s if t_s > now_s]
@@ -168,28 +185,29 @@ class _Drill:
             self._note(now_s, orders.why)
 
     def _route(self, now_s: float, length_s: float) -> None:
+        if not self._story.requests:
+            return
         requests = self._requests(now_s, now_s + length_s)
         routed = self._policy.route(requests, now_s)
         self._tally.requests_routed += routed
         self._tally.requests_refused += len(requests) - routed
 
     def _requests(self, from_s: float, until_s: float) -> list[Request]:
-        day = self._day
-        return [request for name in day.requests for request in day.requests_between(name, from_s, until_s)]
+        story = self._story
+        return [request for name in story.requests for request in story.requests_between(name, from_s, until_s)]
 
     # What happens to the room.
 
     def _step(self, now_s: float, length_s: float) -> None:
         moment = self._room.step(length_s, self._demand(now_s), self._policy.shares(now_s))
-        running = self._room.running
-        capped = [name for name, item in running.items() if item.frequency_frac < 1.0]
-        for name in self._tally.step(self._room.plant.truth, length_s, len(running), capped):
+        running, capped = len(self._room.running), self._room.crew.capped
+        for name in self._tally.step(self._room.plant.truth, length_s, running, capped):
             self._note(moment.t_s, f"{name} trips under overload")
         self._moments.append(moment)
         self._steps_s.append(length_s)
 
     def _demand(self, now_s: float) -> dict[str, float]:
-        return self._day.demand_tokens_per_s(now_s, self._asked_for)
+        return self._story.demand_tokens_per_s(now_s, self._planned)
 
     def _note(self, t_s: float, text: str) -> None:
         self._incidents.append(Incident(t_s, text))

@@ -1,4 +1,4 @@
-"""A policy through a day: who is asked what, when, and that the same seed tells the same story."""
+"""A policy through a story: who is asked what, when, and that the same seed tells the same story."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from tapas_opt.domain.site_generator import SiteShape, generate_site
 from tapas_opt.domain.topology import topology_of
-from tapas_opt.simulation.baseline import Baseline
-from tapas_opt.simulation.drill import run_day
+from tapas_opt.simulation.loop import run_story
+from tapas_opt.simulation.policies.table import Known, policy_of
 from tapas_opt.simulation.policy import Orders
 from tapas_opt.simulation.record import Record
 
@@ -28,27 +28,33 @@ def site():
 
 
 @pytest.fixture
+def baseline(profiles):
+    """The baseline on a site; it predicts nothing, and so needs no models."""
+    return lambda site: policy_of("baseline", Known(site, None, profiles, ()))
+
+
+@pytest.fixture
 def through(room_of, started, scripted):
     """Take a policy through a day on a site, from a room of its own; the scripted one if none is given."""
 
     def run(day, site, policy=None):
         policy = policy or scripted(topology_of(site).servers)
-        return run_day(day, room_of(site, day.start_s), policy, started), policy
+        return run_story(day, room_of(site, day.start_s), policy, started), policy
 
     return run
 
 
-def test_the_same_seed_tells_the_same_story_twice(make, failing, site, through):
+def test_the_same_seed_tells_the_same_story_twice(make, failing, site, through, baseline):
     """Bit by bit: series, incidents and metrics."""
     day = make([failing(15.0)], hours=AFTERNOON)
-    first, second = (through(day, site, Baseline(topology_of(site)))[0] for _ in range(2))
+    first, second = (through(day, site, baseline(site))[0] for _ in range(2))
     for item in fields(Record):
         one, two = getattr(first, item.name), getattr(second, item.name)
         assert np.array_equal(one, two, equal_nan=True) if isinstance(one, np.ndarray) else one == two, item.name
 
 
-def test_the_baseline_caps_during_the_failure_and_not_after(make, failing, site, through):
-    record, _ = through(make([failing(15.0)], hours=AFTERNOON), site, Baseline(topology_of(site)))
+def test_the_baseline_caps_during_the_failure_and_not_after(make, failing, site, through, baseline):
+    record, _ = through(make([failing(15.0)], hours=AFTERNOON), site, baseline(site))
     # 12 VMs at midnight, one of them may have left: each that was there at 15:00 is capped once.
     assert record.metrics["power_throttle_events"] == record.metrics["vms_placed"] > 0
     assert record.iaas_performance_frac.min() == pytest.approx(0.65)

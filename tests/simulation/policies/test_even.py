@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure, FailureKind
-from tapas_opt.domain.topology import topology_of
 from tapas_opt.domain.workload import Vm, VmKind
-from tapas_opt.simulation.baseline import Baseline
+from tapas_opt.simulation.policies.table import Known, policy_of
 from tapas_opt.simulation.policy import Request
 
 U1, U2 = Failure(FailureKind.UPS, "U1"), Failure(FailureKind.UPS, "U2")
@@ -22,14 +21,9 @@ def vms(count, first=0, **fields):
 
 
 @pytest.fixture
-def baseline(two_rows):
+def baseline(two_rows, profiles):
     """On ``two_rows``: S1 to S3 in R1, S4 to S6 in R2; a row's budget is 18,000 W."""
-    return Baseline(topology_of(two_rows))
-
-
-def row_power(watts):
-    """All of R1's power on its first server."""
-    return Readings(0.0, server_power_w={"S1": watts, "S4": 1_000.0})
+    return policy_of("baseline", Known(two_rows, None, profiles, ()))
 
 
 def test_vms_are_spread_over_rows(baseline):
@@ -61,6 +55,15 @@ def test_an_endpoints_requests_are_spread_evenly_over_its_instances(baseline):
     assert baseline.route([Request("chat", 10, 10), Request("nobody", 10, 10)], 0.0) == 1
 
 
+def test_shares_are_the_same_object_until_vms_change(baseline):
+    """The room lays them out only when they are others."""
+    baseline.place(vms(2, endpoint="chat"), (), 0.0)
+    before = baseline.shares(0.0)
+    assert baseline.shares(60.0) is before
+    baseline.release(["v0"], 120.0)
+    assert baseline.shares(120.0) == {"chat": {"v1": 1.0}}
+
+
 def test_a_failure_caps_every_clock_until_the_last_one_is_over(baseline):
     baseline.place(vms(2), (), 0.0)
     assert baseline.failed(U1, 1.0).frequency_frac_of == {"v0": 0.65, "v1": 0.65}
@@ -77,21 +80,26 @@ def test_whoever_comes_during_a_failure_is_capped_at_the_next_look(baseline):
     assert baseline.review(3.0).frequency_frac_of == {"v1": 0.65}
 
 
-def test_a_row_over_its_budget_caps_everybody_and_well_below_it_lifts_the_caps(baseline):
+def test_a_row_over_its_budget_caps_everybody_at_once_and_well_below_it_the_review_lifts_the_caps(baseline, metered):
     """18,000 W: capped above it, kept from 95 % (17,100 W) up, lifted below."""
     baseline.place(vms(2), (), 0.0)
-    baseline.observe(row_power(17_900.0))
-    assert not baseline.review(0.0)
-    baseline.observe(row_power(18_100.0))
-    assert baseline.review(60.0).frequency_frac_of == {"v0": 0.65, "v1": 0.65}
-    baseline.observe(row_power(17_200.0))
+    assert not baseline.observe(metered([17_900.0, 1_000.0]))
+    assert baseline.observe(metered([18_100.0, 1_000.0])).frequency_frac_of == {"v0": 0.65, "v1": 0.65}
+    assert not baseline.observe(metered([18_100.0, 1_000.0])), "they are capped already"
+    baseline.observe(metered([17_200.0, 1_000.0]))
     assert not baseline.review(120.0)
-    baseline.observe(row_power(17_000.0))
+    baseline.observe(metered([17_000.0, 1_000.0]))
     assert baseline.review(180.0).frequency_frac_of == {"v0": 1.0, "v1": 1.0}
 
 
-def test_a_calm_row_does_not_lift_caps_while_something_is_failed(baseline):
+def test_a_meter_that_shows_nothing_caps_nobody_and_hides_no_other(baseline, metered):
+    baseline.place(vms(2), (), 0.0)
+    assert not baseline.observe(metered([np.nan, 1_000.0]))
+    assert baseline.observe(metered([np.nan, 18_100.0]))
+
+
+def test_a_calm_row_does_not_lift_caps_while_something_is_failed(baseline, metered):
     baseline.place(vms(1), (), 0.0)
     baseline.failed(U1, 0.0)
-    baseline.observe(row_power(5_000.0))
+    baseline.observe(metered([5_000.0, 5_000.0]))
     assert not baseline.review(60.0)

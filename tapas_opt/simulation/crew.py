@@ -1,0 +1,131 @@
+"""The VMs of a room as arrays: who is where and runs what, until something changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.domain.site import Hardware
+from tapas_opt.domain.topology import Topology
+from tapas_opt.domain.workload import Vm
+from tapas_opt.plant.instances import Instance
+from tapas_opt.plant.workload import iaas_gpu_power_w
+from tapas_opt.simulation.actuators import Running
+from tapas_opt.simulation.policy import Shares
+
+__all__ = ["Crew", "InstanceOf", "crew_of"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+InstanceOf = dict[tuple[object, str], Instance]
+"""Instances that were met, by configuration and hardware: what they do is worked out once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """VMs in the order in which they came, opaque ones (IaaS) and instances (SaaS) apart.
+
+    Attributes
+    ----------
+    iaas, iaas_server, iaas_frequency_frac
+        ``[opaque VM]``.
+    iaas_on
+        Opaque VMs by their servers' hardware.
+    position, instance_server
+        Number of each instance by its name, and ``[instance]`` its server.
+    most_tokens_per_s, goodput_tokens_per_s, quality
+        ``[instance]`` what it takes at its load level (0 while parked or loading), what its configuration carries at
+        full load, and how good its answers are.
+    kinds
+        Instances that run the same configuration on the same hardware, as an instance and their numbers.
+    capped
+        Names of VMs with a capped clock.
+    """
+
+    iaas: tuple[Vm, ...]
+    iaas_server: IntArray
+    iaas_frequency_frac: FloatArray
+    iaas_on: tuple[tuple[Hardware, IntArray], ...]
+    position: Mapping[str, int]
+    instance_server: IntArray
+    most_tokens_per_s: FloatArray
+    goodput_tokens_per_s: FloatArray
+    quality: FloatArray
+    kinds: tuple[tuple[Instance, IntArray], ...]
+    capped: frozenset[str]
+
+    def shares(self, shares: Shares) -> tuple[tuple[str, ...], IntArray, FloatArray]:
+        """Endpoints, and ``[instance]`` the number of the endpoint that sends to it and which share it is sent."""
+        endpoint, share = np.zeros(len(self.position), dtype=np.int64), np.zeros(len(self.position))
+        for e, parts in enumerate(shares.values()):
+            for name, part in parts.items():
+                at = self.position.get(name)
+                if at is not None:
+                    endpoint[at], share[at] = e, part
+        return tuple(shares), endpoint, share
+
+    def draw_iaas(self, load_frac: FloatArray, power_w: FloatArray) -> None:
+        """Fill in ``[server, gpu]`` what opaque VMs ask for at their loads."""
+        for hardware, members in self.iaas_on:
+            watts = iaas_gpu_power_w(load_frac[members], self.iaas_frequency_frac[members], hardware)
+            power_w[self.iaas_server[members], : hardware.gpus] = watts
+
+    def draw_saas(self, given_tokens_per_s: FloatArray, power_w: FloatArray) -> None:
+        """Fill in ``[server, gpu]`` what instances ask for while each is given so much."""
+        for instance, members in self.kinds:
+            load = given_tokens_per_s[members] / self.goodput_tokens_per_s[members]
+            power_w[self.instance_server[members], : instance.hardware.gpus] = instance.gpu_powers_w(load)
+
+
+def crew_of(running: Iterable[Running], topology: Topology, known: InstanceOf) -> Crew:
+    """Lay the VMs of a room out; instances met before are taken from ``known``, new ones put there."""
+    iaas: list[Running] = []
+    saas: list[Running] = []
+    for item in running:
+        (iaas if item.vm.endpoint is None else saas).append(item)
+    serving = [None if item.loading else _instance(item, topology, known) for item in saas]
+    kinds: dict[int, tuple[Instance, list[int]]] = {}
+    for i, one in enumerate(serving):
+        if one is not None:
+            kinds.setdefault(id(one), (one, []))[1].append(i)
+    server = np.array([item.server for item in iaas], dtype=np.int64)
+    goodput = np.ones(len(saas))
+    quality = np.zeros(len(saas))
+    for one, members in kinds.values():
+        goodput[members], quality[members] = one.goodput_tokens_per_s, one.quality
+    level = np.array([0.0 if one is None else item.option.level for item, one in zip(saas, serving, strict=True)])
+    return Crew(
+        iaas=tuple(item.vm for item in iaas),
+        iaas_server=server,
+        iaas_frequency_frac=np.array([item.frequency_frac for item in iaas]),
+        iaas_on=_by_hardware(server, topology),
+        position={item.vm.name: i for i, item in enumerate(saas)},
+        instance_server=np.array([item.server for item in saas], dtype=np.int64),
+        most_tokens_per_s=goodput * level,
+        goodput_tokens_per_s=goodput,
+        quality=quality,
+        kinds=tuple((one, np.array(members)) for one, members in kinds.values()),
+        capped=frozenset(item.vm.name for item in (*iaas, *saas) if item.frequency_frac < 1.0),
+    )
+
+
+def _instance(item: Running, topology: Topology, known: InstanceOf) -> Instance | None:
+    """What it runs; None while it is parked."""
+    if item.option.configuration is None:
+        return None
+    name = topology.hardware[topology.server_hardware[item.server]]
+    key = (item.option.configuration.name, item.frequency_frac), name
+    if key not in known:
+        configuration = item.configuration
+        assert configuration is not None
+        known[key] = Instance(configuration, topology.site.hardware[name])
+    return known[key]
+
+
+def _by_hardware(server: IntArray, topology: Topology) -> tuple[tuple[Hardware, IntArray], ...]:
+    kind = topology.server_hardware[server]
+    sorts = [(name, np.flatnonzero(kind == h)) for h, name in enumerate(topology.hardware)]
+    return tuple((topology.site.hardware[name], members) for name, members in sorts if members.size)
