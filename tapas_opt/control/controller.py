@@ -81,7 +81,7 @@ class Controller(FleetCommands, PlacementDecisions, ReconfigurationDecisions):
             problem = self.router.problem(forecast)
             context = self.outlook.context(forecast)
         plan = self.router.plan(
-            problem, deadline_s=deadline_s, solver=self.settings.solver, workers=self._urgent_workers
+            problem, solver=self.settings.solver, workers=self._urgent_workers, **self.settings.stopping(deadline_s)
         )
         self._met(problem, plan)
         with self.lock:

@@ -111,12 +111,12 @@ class PlacementDecisions(Ground):
         result: Result[PlacementPlan] = solve(
             problem,
             solver=settings.solver,
-            deadline_s=deadline_s,
             gap_frac=settings.gap_frac,
             seed=settings.seed,
             workers=self._workers,
             cancel=cancel,
             explain=settings.explain,
+            **settings.stopping(deadline_s),
         )
         self._met(problem, result)
         held = on_servers(problem, result.plan, vms)

@@ -180,12 +180,12 @@ class Plans:
         return solve(
             problem,
             solver=settings.solver,
-            deadline_s=deadline_s,
             gap_frac=settings.gap_frac,
             seed=settings.seed,
             workers=workers,
             cancel=cancel,
             explain=settings.explain,
+            **settings.stopping(deadline_s),
         )
 
 

@@ -83,11 +83,17 @@ class Router:
         return routing_problem(forecast, self._mix(forecast.fleet))
 
     def plan(
-        self, problem: RoutingProblem, *, deadline_s: float, solver: str, workers: Workers | None
+        self,
+        problem: RoutingProblem,
+        *,
+        solver: str,
+        workers: Workers | None,
+        deadline_s: float | None = None,
+        work: int | None = None,
     ) -> Result[RoutingPlan]:
         """Solve the problem; needs no lock."""
         usual = "auto" if solver in ("cpsat", "decomposition") else solver
-        return solve(problem, solver=usual, deadline_s=deadline_s, workers=workers)
+        return solve(problem, solver=usual, deadline_s=deadline_s, work=work, workers=workers)
 
     def use(
         self,

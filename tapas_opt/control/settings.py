@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["Settings"]
 
@@ -46,6 +46,8 @@ class Settings:
         How long a wave of changes waits for agents that say nothing before the rest of its plan is given up.
     explain
         Whether answers carry shadow prices, for a part of their deadline; asked for call by call.
+    work
+        Solvers stop after so many rounds of work and not by the clock, so that a run comes out the same on any machine.
     """
 
     emergency_s: float = 0.3
@@ -66,3 +68,8 @@ class Settings:
     gap_frac: float = 1e-3
     seed: int = 0
     explain: bool = False
+    work: int | None = None
+
+    def stopping(self, deadline_s: float) -> dict[str, Any]:
+        """When a solve stops that may take so long: options of :func:`tapas_opt.solve.solve`."""
+        return {"deadline_s": deadline_s} if self.work is None else {"work": self.work}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from tapas_opt.simulation.story import Arrival, FailureAt, Story
 from tapas_opt.simulation.tally import Tally
 
 __all__ = ["run_story"]
+
+_T = TypeVar("_T")
 
 OBSERVE_EVERY_S = 60.0
 OBSERVE_TENSE_S = 10.0
@@ -100,7 +104,7 @@ class _Course:
     def _fail(self, item: FailureAt, now_s: float) -> None:
         self._room.plant.fail(item.failure)
         self._note(item.at_s, f"{item.failure.label} fails")
-        self._order(self._policy.failed(item.failure, now_s), now_s)
+        self._order(self._decided(lambda: self._policy.failed(item.failure, now_s)), now_s)
         self._reviewed_s = now_s
         self._second_looks_s.append(now_s + SETTLE_AFTER_S)
 
@@ -140,7 +144,7 @@ class _Course:
         if not vms:
             return
         self._note_asked(vms)
-        found = self._policy.place(vms, self._story.groups, now_s)
+        found = self._decided(lambda: self._policy.place(vms, self._story.groups, now_s))
         for vm in vms:
             if vm.name in found:
                 self._host(vm, found[vm.name])
@@ -174,7 +178,14 @@ class _Course:
         if second_look or now_s - self._reviewed_s >= REVIEW_EVERY_S:
             self._second_looks_s = [t_s for t_s in self._second_looks_s if t_s > now_s]
             self._reviewed_s = now_s
-            self._order(self._policy.review(now_s), now_s)
+            self._order(self._decided(lambda: self._policy.review(now_s)), now_s)
+
+    def _decided(self, ask: Callable[[], _T]) -> _T:
+        """What a policy answers, and how long that took by a real clock."""
+        began = time.perf_counter()
+        answer = ask()
+        self._tally.decisions_s.append(time.perf_counter() - began)
+        return answer
 
     def _order(self, orders: Orders, now_s: float) -> None:
         if not orders:

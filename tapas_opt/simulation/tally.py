@@ -37,6 +37,7 @@ class Tally:
     energy_j: float = 0.0
     tolerance_used_frac: float = 0.0
     rise_over_inlet_k: float = 0.0
+    decisions_s: list[float] = field(default_factory=list, repr=False)
     _throttled: NDArray[np.bool_] | None = field(default=None, repr=False)
     _capped: frozenset[str] = field(default=frozenset(), repr=False)
     _tripped: frozenset[str] = field(default=frozenset(), repr=False)

@@ -14,6 +14,7 @@ from tapas_opt.domain.workload import Endpoint
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.simulation.policies.composed import Composed
+from tapas_opt.simulation.policies.controlled import BY_WORK, Controlled
 from tapas_opt.simulation.policies.even import EvenPlacer, EvenRouter, UniformCap
 from tapas_opt.simulation.policies.insight import Insight
 from tapas_opt.simulation.policies.polca import Polca
@@ -75,6 +76,10 @@ def _tapas(name: str, parts: Sequence[str]) -> Callable[[Known], Policy]:
     return made
 
 
+def _tapas_opt(known: Known) -> Policy:
+    return Controlled(known.controller(BY_WORK))
+
+
 _PARTS = ("place", "route", "config", "place+route", "place+config", "route+config")
 
 POLICIES: Mapping[str, Callable[[Known], Policy]] = {
@@ -82,6 +87,7 @@ POLICIES: Mapping[str, Callable[[Known], Policy]] = {
     "polca": _polca,
     **{name: _tapas(name, name.split("+")) for name in _PARTS},
     "tapas": _tapas("tapas", ("place", "route", "config")),
+    "tapas-opt": _tapas_opt,
 }
 """How each policy is made."""
 

@@ -1,0 +1,146 @@
+"""What ``simulate`` was asked, judged whole before anything runs, and what it answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.cli.output import writing
+from tapas_opt.cli.progress import bar
+from tapas_opt.control.forecast import Profiles
+from tapas_opt.domain.configuration import read_profiles
+from tapas_opt.domain.site import Site
+from tapas_opt.domain.site_file import read_site
+from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.learn.models import LearnedModels
+from tapas_opt.simulation.case import Case, Learned, World, judge, world_of
+from tapas_opt.simulation.metrics import json_safe
+from tapas_opt.simulation.record import Record
+from tapas_opt.simulation.series import write_series
+from tapas_opt.telemetry.trace import read_trace
+
+__all__ = ["Asked", "simulated"]
+
+_T = TypeVar("_T")
+
+HOUR_MINUTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command's options."""
+
+    scenario: str
+    servers: int
+    days: float
+    policies: tuple[str, ...]
+    seed: int
+    oversubscription: float | None
+    saas_share: float
+    failures: tuple[str, ...]
+    site: Path | None
+    trace: Path | None
+    models: Path
+    profiles: Path
+    out: Path | None
+
+
+def simulated(asked: Asked, as_json: bool) -> dict[str, Any]:
+    """``{"scenario", "seed", "servers", "days", "policies": {name: metrics}}``.
+
+    Raises
+    ------
+    InvalidInput
+        Listing everything that is wrong with options and files, before anything runs.
+    """
+    world = _world(asked)
+    if asked.out is not None:
+        with writing("simulate", "--out", asked.out):
+            asked.out.mkdir(parents=True, exist_ok=True)
+    records = list(_runs(world, asked.policies, as_json))
+    answer = {
+        "scenario": asked.scenario,
+        "seed": asked.seed,
+        "servers": sum(1 for _ in world.site.servers()),
+        "days": asked.days,
+        "policies": {record.policy: json_safe(record.metrics) for record in records},
+    }
+    if asked.out is not None:
+        _write(answer, records, asked.out)
+    return answer
+
+
+def _world(asked: Asked) -> World:
+    """Everything is read and judged, so that one message tells all that is wrong."""
+    faults: list[Fault] = []
+    site = None if asked.site is None else _tried(faults, "--site", lambda: read_site(_path(asked.site)))
+    shape = {} if asked.trace is None else _tried(faults, "--trace", lambda: _shape(_path(asked.trace)))
+    profiles = _tried(faults, "--profiles", lambda: Profiles(read_profiles(asked.profiles)))
+    models = _tried(faults, "--models", lambda: LearnedModels.load(asked.models))
+    case = _case(asked, site, shape or {})
+    faults += judge(case, asked.policies)
+    if faults or profiles is None or models is None:
+        raise InvalidInput("simulate", faults)
+    return world_of(case, Learned(profiles, models))
+
+
+def _case(asked: Asked, site: Site | None, shape: Mapping[str, NDArray[np.float64]]) -> Case:
+    return Case(
+        scenario=asked.scenario,
+        servers=asked.servers,
+        days=asked.days,
+        seed=asked.seed,
+        oversubscription=asked.oversubscription,
+        saas_share=asked.saas_share,
+        failures=asked.failures,
+        site=site,
+        demand_shape=shape,
+    )
+
+
+def _tried(faults: list[Fault], option: str, read: Callable[[], _T]) -> _T | None:
+    """What a file holds; what is wrong with it is added to the faults."""
+    try:
+        return read()
+    except InvalidInput as error:
+        faults += [Fault(f"{option} {fault.where}", fault.what) for fault in error.faults]
+        return None
+
+
+def _path(path: Path | None) -> Path:
+    assert path is not None
+    return path
+
+
+def _shape(folder: Path) -> dict[str, NDArray[np.float64]]:
+    """By endpoint, tokens that come in each minute of the hour, relative to the mean; longer traces are laid over."""
+    shapes = {}
+    for name, table in read_trace(folder).items():
+        minute = (table["t_s"].to_numpy() // 60.0).astype(np.int64) % HOUR_MINUTES
+        tokens = (table["context_tokens"] + table["generated_tokens"]).to_numpy(dtype=np.float64)
+        by_minute = np.bincount(minute, tokens, HOUR_MINUTES)
+        there = by_minute[: int(minute.max()) + 1]
+        shapes[name] = np.resize(there / there.mean(), HOUR_MINUTES)
+    return shapes
+
+
+def _runs(world: World, policies: tuple[str, ...], as_json: bool) -> Iterator[Record]:
+    """One policy after the other."""
+    seconds = world.story.end_s - world.story.start_s
+    with bar("simulating", len(policies) * seconds, as_json) as show:
+        for policy in policies:
+            show(description=policy)
+            yield world.run(policy, lambda step_s: show(advance=step_s))
+
+
+def _write(answer: Mapping[str, Any], records: list[Record], folder: Path) -> None:
+    with writing("simulate", "--out", folder):
+        text = json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        write_series(records, folder / "series.csv.gz")

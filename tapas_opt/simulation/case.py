@@ -1,0 +1,233 @@
+"""One case of a study: a scenario on a site with a seed, through which policies are taken one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.control.actuation import Actuation
+from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.reconfiguring import options_of
+from tapas_opt.domain.configuration import Profile
+from tapas_opt.domain.site import Site
+from tapas_opt.domain.site_generator import MAX_SERVERS, MIN_SERVERS, SiteShape, generate_site
+from tapas_opt.domain.topology import Topology, topology_of
+from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.learn.models import LearnedModels
+from tapas_opt.plant.parameters import Parameters
+from tapas_opt.plant.plant import Plant
+from tapas_opt.plant.weather import Weather
+from tapas_opt.plant.workload import ENDPOINTS, Workload
+from tapas_opt.simulation.day import endpoint_of, groups_of
+from tapas_opt.simulation.failing import read_failures, shifted
+from tapas_opt.simulation.lives import population
+from tapas_opt.simulation.loop import run_story
+from tapas_opt.simulation.machine_room import MachineRoom
+from tapas_opt.simulation.policies.table import Known, judge_names, policy_of
+from tapas_opt.simulation.record import Record
+from tapas_opt.simulation.scenarios import OVERSUBSCRIPTION, SCENARIOS, Frame
+from tapas_opt.simulation.story import DAY_S, Story
+
+__all__ = ["Case", "Learned", "World", "judge", "world_of"]
+
+FloatArray = NDArray[np.float64]
+
+FIRST_DAY = 28
+"""The day after the four weeks of history that models are learned from: a Monday."""
+
+OCCUPIED_FRAC = 0.9
+"""VMs that live on a site, per server."""
+
+SAAS_SHARE = 0.5
+LONGEST_DAYS = 366.0
+FEWEST_SERVERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What is known of hardware and site before: profiles and learned models."""
+
+    profiles: Profiles
+    models: LearnedModels
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is simulated.
+
+    Attributes
+    ----------
+    servers
+        Of a generated site, before those that ``oversubscription`` adds under the same budgets.
+    oversubscription
+        The scenario's if None.
+    failures
+        Besides the scenario's: ``ups:U2@3d14h+5m``, from the start.
+    site
+        In place of a generated one.
+    demand_shape
+        By endpoint its demand at each minute of an hour, relative to the hour's mean.
+    """
+
+    scenario: str = "week"
+    servers: int = 1000
+    days: float = 1.0
+    seed: int = 1
+    oversubscription: float | None = None
+    saas_share: float = SAAS_SHARE
+    failures: tuple[str, ...] = ()
+    site: Site | None = None
+    demand_shape: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def added_frac(self) -> float:
+        """Servers added, as a fraction."""
+        return OVERSUBSCRIPTION.get(self.scenario, 0.0) if self.oversubscription is None else self.oversubscription
+
+
+@dataclass(frozen=True)
+class World:
+    """A case made ready: what every policy meets alike.
+
+    Attributes
+    ----------
+    started
+        By endpoint: the profile of the configuration that its instances start with.
+    """
+
+    case: Case
+    site: Site
+    learned: Learned
+    story: Story
+    started: Mapping[str, Profile]
+
+    def run(self, policy: str, on_step: Callable[[float], None] = lambda _: None) -> Record:
+        """Take a policy through it, in a room of its own; ``wall_s`` is measured."""
+        began = time.perf_counter()
+        record = run_story(self.story, self._room(), policy_of(policy, self._known()), self.started, on_step)
+        return replace(record, metrics={**record.metrics, "wall_s": round(time.perf_counter() - began, 2)})
+
+    def _known(self) -> Known:
+        return Known(self.site, self.learned.models, self.learned.profiles, self.story.endpoints)
+
+    def _room(self) -> MachineRoom:
+        story = self.story
+        sensors = Parameters(bad_sensor_frac=story.bad_sensor_frac, bad_sensor_horizon_s=story.end_s - story.start_s)
+        plant = Plant(
+            topology_of(self.site),
+            seed=self.case.seed,
+            start_s=story.start_s,
+            parameters=sensors,
+            outdoor=story.outdoor,
+        )
+        options = {option.name: option for option in options_of(self.learned.profiles)}
+        return MachineRoom(plant, story.workload, options, Actuation())
+
+
+def judge(case: Case, policies: Sequence[str]) -> list[Fault]:
+    """Everything that is wrong with a case and the names of policies."""
+    faults = list(_faults(case))
+    if not faults and case.failures:
+        try:
+            read_failures(case.failures, topology_of(_site(case)), case.days * DAY_S)
+        except InvalidInput as error:
+            faults += error.faults
+    return [*faults, *judge_names(policies)]
+
+
+def world_of(case: Case, learned: Learned) -> World:
+    """Make a case ready.
+
+    Raises
+    ------
+    InvalidInput
+        Listing everything that is wrong with it.
+    """
+    faults = judge(case, ())
+    if faults:
+        raise InvalidInput("simulate", faults)
+    site = _site(case)
+    topology = topology_of(site)
+    learned.models.check_covers(topology)
+    started = _started(learned.profiles, topology)
+    return World(case, site, learned, _story(case, topology, started), started)
+
+
+def _faults(case: Case) -> Iterator[Fault]:
+    if case.scenario not in SCENARIOS:
+        yield Fault("--scenario", f"{case.scenario!r} does not exist; there are {', '.join(SCENARIOS)}")
+    if not (isfinite(case.days) and 0.0 < case.days <= LONGEST_DAYS):
+        yield Fault("--days", f"{case.days:g}: must be above 0, and no more than {LONGEST_DAYS:g}")
+    if not 0.0 <= case.saas_share <= 1.0:
+        yield Fault("--saas-share", f"{case.saas_share:g}: must be between 0 and 1")
+    if not 0.0 <= case.added_frac <= 10.0:
+        yield Fault("--oversubscribe", f"{case.added_frac:g}: must be between 0 and 10")
+    elif case.site is None and not max(FEWEST_SERVERS, MIN_SERVERS) <= case.servers <= MAX_SERVERS / (
+        1 + case.added_frac
+    ):
+        yield Fault("--servers", f"{case.servers}: must be between {FEWEST_SERVERS} and {MAX_SERVERS} with those added")
+    if case.site is not None and case.added_frac:
+        yield Fault("--oversubscribe", "cannot be combined with --site: its budgets are what its file says")
+    if case.site is not None and sum(1 for _ in case.site.servers()) < FEWEST_SERVERS:
+        yield Fault(
+            "--site", f"has fewer than {FEWEST_SERVERS} servers: too small for a simulation of VMs that come and go"
+        )
+    yield from (
+        Fault("--trace", f"{name}: is no endpoint; there are {', '.join(ENDPOINTS)}")
+        for name in case.demand_shape
+        if name not in ENDPOINTS
+    )
+
+
+def _site(case: Case) -> Site:
+    """The one given, or a generated one with more servers under the budgets of ``servers``."""
+    if case.site is not None:
+        return case.site
+    shape = SiteShape(oversubscription=case.added_frac)
+    return generate_site(round(case.servers * (1.0 + case.added_frac)), shape=shape)
+
+
+def _started(profiles: Profiles, topology: Topology) -> dict[str, Profile]:
+    """Profiles of what endpoints start with, on the hardware that most servers are of."""
+    most = topology.hardware[int(np.bincount(topology.server_hardware).argmax())]
+    found = {endpoint: profiles.get(name, most) for endpoint, name in ENDPOINTS.items()}
+    faults = [
+        Fault(f"endpoint {name}", f"{ENDPOINTS[name]!r} has no profile on {most}")
+        for name, one in found.items()
+        if one is None
+    ]
+    if faults:
+        raise InvalidInput("profiles", faults)
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _story(case: Case, topology: Topology, started: Mapping[str, Profile]) -> Story:
+    start_s = FIRST_DAY * DAY_S
+    end_s = start_s + case.days * DAY_S
+    workload = Workload(seed=case.seed)
+    twist = SCENARIOS[case.scenario](Frame(topology, tuple(workload.endpoints), start_s, end_s))
+    asked = read_failures(case.failures, topology, end_s - start_s)
+    vms = round(OCCUPIED_FRAC * len(topology.servers))
+    living = population(workload, vms=vms, saas_share=case.saas_share, start_s=start_s, end_s=end_s, seed=case.seed)
+    weather = Weather(case.seed)
+    return Story(
+        start_s=start_s,
+        end_s=end_s,
+        workload=workload,
+        endpoints=tuple(endpoint_of(name, started[name]) for name in workload.endpoints),
+        groups=groups_of(workload),
+        adopted=(),
+        running=living.running,
+        arrivals=living.arrivals,
+        failures=(*twist.failures, *(shifted(item, start_s) for item in asked)),
+        goodput_of={name: profile.goodput_tokens_per_s for name, profile in started.items()},
+        demand_shape=case.demand_shape,
+        spikes=twist.spikes,
+        outdoor=lambda t_s: weather.outdoor_c(t_s) + twist.warmer_k,
+        bad_sensor_frac=twist.bad_sensor_frac,
+    )

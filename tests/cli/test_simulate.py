@@ -1,0 +1,56 @@
+"""``simulate``: one object, one error, the same files."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+SMALL = ["simulate", "--servers", "16", "--days", "0.02"]
+
+
+def test_it_prints_one_object_of_the_promised_shape(tmp_path, tapas):
+    policies = ["--policy", "baseline", "--policy", "polca"]
+    code, out, err = tapas(*SMALL, *policies, "--seed", "3", "--out", str(tmp_path), "--json")
+    assert code == 0, err
+    answer = json.loads(out)
+    assert {name: answer[name] for name in ("scenario", "seed", "servers", "days")} == {
+        "scenario": "week",
+        "seed": 3,
+        "servers": 16,
+        "days": 0.02,
+    }
+    assert list(answer["policies"]) == ["baseline", "polca"]
+    assert {"max_gpu_temperature_c", "ups_trips", "wall_s"} <= set(answer["policies"]["polca"])
+    assert json.loads((tmp_path / "summary.json").read_text()) == answer
+    assert set(pd.read_csv(tmp_path / "series.csv.gz")["policy"]) == {"baseline", "polca"}
+
+
+def test_a_person_gets_a_table(tapas):
+    code, out, err = tapas(*SMALL, "--policy", "baseline")
+    assert code == 0, err
+    assert "all of it modelled" in out
+    assert "peak_row_power_frac" in out
+
+
+def test_all_that_is_wrong_is_one_error_before_anything_runs(tmp_path, tapas):
+    trace = tmp_path / "trace"
+    trace.mkdir()
+    (trace / "conv.csv").write_text("t_s,context_tokens,generated_tokens\n5,10,10\n1,10,10\n")
+    (tmp_path / "site.yaml").write_text("format: nonsense\n")
+    code, out, err = tapas(
+        *["simulate", "--scenario", "weak", "--days", "-1", "--policy", "basline", "--saas-share", "7"],
+        *["--trace", str(trace), "--site", str(tmp_path / "site.yaml"), "--models", str(tmp_path), "--json"],
+    )
+    assert code == 2
+    assert not out
+    for field in ("--scenario", "--days", "--policy", "--saas-share", "--trace", "--site", "--models"):
+        assert field in err, field
+
+
+@pytest.mark.parametrize("option", [["--fail", "ups:U9@1m+1m"], ["--servers", "3"], ["--oversubscribe", "-1"]])
+def test_a_wrong_number_or_element_is_named(option, tapas):
+    code, _, err = tapas(*SMALL, *option)
+    assert code == 2
+    assert option[0] in err

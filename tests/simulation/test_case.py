@@ -1,0 +1,78 @@
+"""A case: judged whole before anything runs, and the same for the same seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tapas_opt.domain.site_generator import generate_site
+from tapas_opt.domain.topology import topology_of
+from tapas_opt.errors import InvalidInput
+from tapas_opt.learn.models import LearnedModels
+from tapas_opt.simulation.case import Case, Learned, judge, world_of
+
+HOUR = 1 / 24
+
+
+@pytest.fixture(scope="module")
+def learned(profiles, repository: Path):
+    return Learned(profiles, LearnedModels.load(repository / "models" / "demo"))
+
+
+def test_all_that_is_wrong_with_a_case_is_said_at_once():
+    shape = {"chat": np.ones(60)}
+    wrong = Case("weak", servers=4, days=-1.0, saas_share=2.0, oversubscription=-0.5, demand_shape=shape)
+    faults = judge(wrong, ["basline", "tapas", "tapas"])
+    named = [fault.where for fault in faults]
+    assert named == ["--scenario", "--days", "--saas-share", "--oversubscribe", "--trace", "--policy", "--policy"]
+
+
+def test_failures_are_judged_with_the_rest():
+    faults = judge(Case(servers=16, failures=("ups:U9@1h+5m",)), ["nobody"])
+    assert [fault.where for fault in faults] == ["--fail", "--policy"]
+
+
+def test_a_site_that_is_too_small_or_oversubscribed_besides_is_refused(two_rows):
+    faults = judge(Case(site=two_rows, oversubscription=0.4), ())
+    assert [fault.where for fault in faults] == ["--oversubscribe", "--site"]
+    with pytest.raises(InvalidInput):
+        world_of(Case(site=two_rows), None)
+
+
+def test_oversubscription_adds_servers_under_the_same_budgets(learned):
+    """40 % more than 40 are 56, and UPSs and air handlers stay as they were."""
+    plain, more = (world_of(Case(scenario, servers=40, days=HOUR), learned) for scenario in ("week", "oversubscribe"))
+    one, two = topology_of(plain.site), topology_of(more.site)
+    assert (len(one.servers), len(two.servers)) == (40, 56)
+    assert two.ups_rating_w.sum() == pytest.approx(one.ups_rating_w.sum(), rel=0.03)
+    assert two.ahu_airflow_cfm.sum() == pytest.approx(one.ahu_airflow_cfm.sum(), rel=0.03)
+
+
+@pytest.mark.parametrize("policy", ["baseline", "tapas", "tapas-opt"])
+def test_the_same_seed_gives_the_same_numbers_twice(policy, learned):
+    """With a failure in it: everything but what a clock shows."""
+    case = Case("week", servers=24, days=HOUR / 4, failures=("ups:U2@5m+30s",))
+    one, two = (without_clock(world_of(case, learned).run(policy).metrics) for _ in range(2))
+    assert one == pytest.approx(two, rel=0.0, abs=0.0, nan_ok=True)
+    assert one["vms_placed"] + one["vms_rejected"] == 22
+
+
+def without_clock(metrics):
+    return {name: value for name, value in metrics.items() if name not in ("wall_s", "decision_p99_s")}
+
+
+def test_a_given_site_is_used_and_a_shape_makes_demand_swing_within_the_hour(learned):
+    site = generate_site(16, name="mine")
+    shape = np.where(np.arange(60) < 30, 0.5, 1.5)
+    world = world_of(Case(site=site, days=HOUR, demand_shape={"conv": shape}), learned)
+    assert world.site is site
+    story = world.story
+    plain = replace(story, demand_shape={})
+    planned = dict.fromkeys(story.goodput_of, 1_000.0)
+    for minute, factor in ((10, 0.5), (40, 1.5)):
+        now_s = story.start_s + 60.0 * minute
+        shaped, flat = (one.demand_tokens_per_s(now_s, planned) for one in (story, plain))
+        assert shaped == pytest.approx({"conv": factor * flat["conv"], "code": flat["code"]})
