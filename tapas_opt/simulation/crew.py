@@ -9,19 +9,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.site import Hardware
-from tapas_opt.domain.topology import Topology
+from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.domain.workload import Vm
 from tapas_opt.plant.instances import Instance
 from tapas_opt.plant.workload import iaas_gpu_power_w
 from tapas_opt.simulation.actuators import Running
 from tapas_opt.simulation.policy import Shares
 
-__all__ = ["Crew", "InstanceOf", "crew_of"]
+__all__ = ["Crew", "InstanceOf", "Spread", "crew_of"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 InstanceOf = dict[tuple[object, str], Instance]
 """Instances that were met, by configuration and hardware: what they do is worked out once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Shares as arrays.
+
+    Attributes
+    ----------
+    endpoint, share
+        ``[instance]`` which endpoint sends to it (:data:`NONE` for none), and which part of its traffic.
+    """
+
+    endpoints: tuple[str, ...]
+    endpoint: IntArray
+    share: FloatArray
+
+    def given(self, demand_tokens_per_s: Mapping[str, float], most_tokens_per_s: FloatArray) -> FloatArray:
+        """``[instance]`` tokens/s that each takes.
+
+        What is more than one can take goes to those of its endpoint that have room, in proportion to that; what none
+        has room for is lost.
+        """
+        if not self.endpoints:
+            return np.zeros(len(self.share))
+        sent = self.endpoint != NONE
+        demand = np.array([demand_tokens_per_s.get(name, 0.0) for name in self.endpoints])
+        asked = np.where(sent, demand[self.endpoint] * self.share, 0.0)
+        given = np.minimum(asked, most_tokens_per_s)
+        room = np.where(sent, most_tokens_per_s - given, 0.0)
+        over, left = (np.bincount(self.endpoint[sent], part[sent], demand.size) for part in (asked - given, room))
+        taken_frac = np.minimum(1.0, over / np.maximum(left, 1e-9))
+        return np.asarray(given + room * np.where(sent, taken_frac[self.endpoint], 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +89,15 @@ class Crew:
     kinds: tuple[tuple[Instance, IntArray], ...]
     capped: frozenset[str]
 
-    def shares(self, shares: Shares) -> tuple[tuple[str, ...], IntArray, FloatArray]:
-        """Endpoints, and ``[instance]`` the number of the endpoint that sends to it and which share it is sent."""
-        endpoint, share = np.zeros(len(self.position), dtype=np.int64), np.zeros(len(self.position))
+    def spread(self, shares: Shares) -> Spread:
+        """Lay out who is sent what."""
+        endpoint, share = np.full(len(self.position), NONE, dtype=np.int64), np.zeros(len(self.position))
         for e, parts in enumerate(shares.values()):
             for name, part in parts.items():
                 at = self.position.get(name)
                 if at is not None:
                     endpoint[at], share[at] = e, part
-        return tuple(shares), endpoint, share
+        return Spread(tuple(shares), endpoint, share)
 
     def draw_iaas(self, load_frac: FloatArray, power_w: FloatArray) -> None:
         """Fill in ``[server, gpu]`` what opaque VMs ask for at their loads."""

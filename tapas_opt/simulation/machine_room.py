@@ -16,7 +16,7 @@ from tapas_opt.plant.plant import Demand, Plant
 from tapas_opt.plant.truth import Truth
 from tapas_opt.plant.workload import Workload
 from tapas_opt.simulation.actuators import Actuators, Running
-from tapas_opt.simulation.crew import Crew, InstanceOf, crew_of
+from tapas_opt.simulation.crew import Crew, InstanceOf, Spread, crew_of
 from tapas_opt.simulation.policy import Orders, Shares
 from tapas_opt.simulation.record import Moment
 from tapas_opt.simulation.sensed import Telemetry
@@ -58,7 +58,7 @@ class MachineRoom:
         self._number = {name: s for s, name in enumerate(self.topology.servers)}
         self._instances: InstanceOf = {}
         self._crew: Crew | None = None
-        self._spread: tuple[Shares, Crew, tuple[str, ...], NDArray[np.int64], FloatArray] | None = None
+        self._spread: tuple[Shares, Crew, Spread] | None = None
         self._idle_w = plant.idle_demand().gpu_power_w
 
     # VMs and orders.
@@ -133,13 +133,11 @@ class MachineRoom:
     def _run_saas(
         self, power_w: FloatArray, speed: FloatArray, demand: Mapping[str, float], shares: Shares
     ) -> tuple[float, float]:
-        """Fill in what instances draw; tokens/s served, and quality × served. Beyond its goodput a share is lost."""
+        """Fill in what instances draw; tokens/s served, and quality × served."""
         crew = self.crew
         if self._spread is None or self._spread[0] is not shares or self._spread[1] is not crew:
-            self._spread = (shares, crew, *crew.shares(shares))
-        _, _, endpoints, sender, share = self._spread
-        asked = np.array([demand.get(name, 0.0) for name in endpoints] or [0.0])
-        given = np.minimum(asked[sender] * share, crew.most_tokens_per_s)
+            self._spread = shares, crew, crew.spread(shares)
+        given = self._spread[2].given(demand, crew.most_tokens_per_s)
         crew.draw_saas(given, power_w)
         done = given * speed[crew.instance_server]
         return float(done.sum()), float((done * crew.quality).sum())

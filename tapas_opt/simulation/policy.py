@@ -13,7 +13,11 @@ from tapas_opt.simulation.sensed import Telemetry
 __all__ = ["Orders", "Policy", "Request", "Shares"]
 
 Shares = Mapping[str, Mapping[str, float]]
-"""For each endpoint the share of its tokens that each instance (VM) takes; they add up to at most 1."""
+"""For each endpoint the share of its tokens that each instance (VM) takes; they add up to at most 1.
+
+What is more than an instance can take goes to those named that have room, also to one whose share is 0; who is not
+named takes nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)

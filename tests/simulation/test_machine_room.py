@@ -167,3 +167,15 @@ def test_what_sensors_did_not_say_is_left_out(room):
     assert "S1" not in readings.server_power_w
     assert "S1" not in readings.gpu_temperature_c
     assert [np.isnan(value) for value in readings.gpu_temperature_c["S2"]].count(True) == 1
+
+
+def test_what_one_instance_cannot_take_goes_to_those_that_are_named_and_have_room(two_rows, room_of, started):
+    """Three instances of 1, each able to carry g: asked for 2 g, all of it sent to the first. The second is named."""
+    room = room_of(two_rows)
+    for number, server in enumerate(("S1", "S2", "S3")):
+        room.host(Vm(f"chat{number}", VmKind.SAAS, "operator", endpoint="conv"), server, started["conv"])
+    most = room.crew.most_tokens_per_s
+    spread = room.crew.spread({"conv": {"chat0": 1.0, "chat1": 0.0}})
+    assert spread.given({"conv": 2.0 * most[0]}, most) == pytest.approx([most[0], most[0], 0.0])
+    assert spread.given({"conv": 1.5 * most[0]}, most) == pytest.approx([most[0], 0.5 * most[0], 0.0])
+    assert spread.given({"conv": 9.0 * most[0]}, most) == pytest.approx([most[0], most[0], 0.0])

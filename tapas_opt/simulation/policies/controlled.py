@@ -94,9 +94,15 @@ class Controlled:
     def shares(self, now_s: float) -> Shares:
         """Those of the routing plan in force, request classes weighted alike."""
         answer = self._controller.router.answer
-        if answer is not None and answer is not self._planned:
+        table = self._controller.router.table
+        if table is not None and answer is not None and answer is not self._planned:
             self._planned = answer
-            self._shares = _by_endpoint(answer.result.plan.shares)
+            carrying = {
+                name: of
+                for name, of, most in zip(table.instances, table.endpoint_of, table.carries, strict=True)
+                if most > 0.0
+            }
+            self._shares = _by_endpoint(table.shares, carrying)
         return self._shares
 
     def route(self, requests: Sequence[Request], now_s: float) -> int:
@@ -162,8 +168,8 @@ class Controlled:
         return orders_of(changes, f"{why}: {len(changes)} instances change" if why and changes else "")
 
 
-def _by_endpoint(shares_of_class: Mapping[str, Mapping[str, float]]) -> Shares:
-    """The mean of an endpoint's request classes."""
+def _by_endpoint(shares_of_class: Mapping[str, Mapping[str, float]], endpoint_of: Mapping[str, str]) -> Shares:
+    """The mean of an endpoint's request classes; those that may carry more than planned are named as well."""
     classes: dict[str, list[Mapping[str, float]]] = {}
     for name, shares in shares_of_class.items():
         classes.setdefault(name.partition("/")[0], []).append(shares)
@@ -173,4 +179,6 @@ def _by_endpoint(shares_of_class: Mapping[str, Mapping[str, float]]) -> Shares:
         for shares in of_class:
             for instance, share in shares.items():
                 into[instance] = into.get(instance, 0.0) + share / len(of_class)
+    for instance, endpoint in endpoint_of.items():
+        spread.setdefault(endpoint, {}).setdefault(instance, 0.0)
     return spread
