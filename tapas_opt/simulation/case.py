@@ -30,7 +30,7 @@ from tapas_opt.simulation.loop import run_story
 from tapas_opt.simulation.machine_room import MachineRoom
 from tapas_opt.simulation.policies.table import Known, judge_names, policy_of
 from tapas_opt.simulation.record import Record
-from tapas_opt.simulation.scenarios import OVERSUBSCRIPTION, SCENARIOS, Frame
+from tapas_opt.simulation.scenarios import OVERSUBSCRIPTION, SCENARIOS, SHAPES, Frame
 from tapas_opt.simulation.story import DAY_S, Story
 
 __all__ = ["Case", "Learned", "World", "judge", "world_of"]
@@ -188,7 +188,7 @@ def _site(case: Case) -> Site:
     """The one given, or a generated one with more servers under the budgets of ``servers``."""
     if case.site is not None:
         return case.site
-    shape = SiteShape(oversubscription=case.added_frac)
+    shape = replace(SHAPES.get(case.scenario, SiteShape()), oversubscription=case.added_frac)
     return generate_site(round(case.servers * (1.0 + case.added_frac)), shape=shape)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from tapas_opt.domain.failure import Failure, FailureKind
+from tapas_opt.domain.site_generator import SiteShape
 from tapas_opt.domain.topology import Topology
 from tapas_opt.simulation.story import FailureAt, Spike
 
-__all__ = ["OVERSUBSCRIPTION", "SCENARIOS", "Frame", "Twist"]
+__all__ = ["OVERSUBSCRIPTION", "SCENARIOS", "SHAPES", "Frame", "Twist"]
 
 HOUR_S, MINUTE_S = 3600.0, 60.0
 PEAK_H = 15.0
@@ -20,6 +21,14 @@ POWER_LEFT_FRAC, AIRFLOW_LEFT_FRAC = 0.75, 0.90
 """The paper's emergencies (facts): capacity falls at once to 75 %, an aisle's airflow to 90 %."""
 
 HOT_WEEK_K, HEAT_WAVE_K = 6.0, 12.0
+SHAPES: Mapping[str, SiteShape] = {
+    "oversubscribe": SiteShape(row_power_frac=1.0, ups_power_frac=1.0, airflow_frac=1.0, heat_frac=1.0)
+}
+"""How a generated site is built where that is not the generator's default, which is near its budgets.
+
+Rooms that are to be oversubscribed were sized for what nameplates say.
+"""
+
 SPIKE_FACTOR, SPIKE_S = 3.0, 30 * MINUTE_S
 BAD_SENSOR_FRAC = 0.02
 OVERSUBSCRIPTION: Mapping[str, float] = {"oversubscribe": 0.4}

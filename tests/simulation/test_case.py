@@ -44,7 +44,8 @@ def test_a_site_that_is_too_small_or_oversubscribed_besides_is_refused(two_rows)
 
 def test_oversubscription_adds_servers_under_the_same_budgets(learned):
     """40 % more than 40 are 56, and UPSs and air handlers stay as they were."""
-    plain, more = (world_of(Case(scenario, servers=40, days=HOUR), learned) for scenario in ("week", "oversubscribe"))
+    cases = [Case("oversubscribe", servers=40, days=HOUR, oversubscription=added) for added in (0.0, None)]
+    plain, more = (world_of(case, learned) for case in cases)
     one, two = topology_of(plain.site), topology_of(more.site)
     assert (len(one.servers), len(two.servers)) == (40, 56)
     assert two.ups_rating_w.sum() == pytest.approx(one.ups_rating_w.sum(), rel=0.03)

@@ -16,6 +16,7 @@ from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.workload import Group, Vm
 from tapas_opt.errors import NoInstance
 from tapas_opt.reconfiguration.problem import Stage
+from tapas_opt.simulation.policies.insight import HEARD_EVERY_S
 from tapas_opt.simulation.policies.tapas_configure import orders_of
 from tapas_opt.simulation.policy import Orders, Request, Shares
 from tapas_opt.simulation.sensed import Telemetry
@@ -24,6 +25,9 @@ __all__ = ["BY_WORK", "Controlled"]
 
 NO_DEADLINE_S = 1.0
 """Not looked at: work is counted."""
+
+SHORT_EVERY_S = 120.0
+"""A shortage of instances is an event, and calls for a review; not sooner than what the last one ordered takes."""
 
 BATCH = 64
 """VMs asked for in one call."""
@@ -52,6 +56,7 @@ class Controlled:
         self._greedy_is_enough.set()
         self._seen: dict[str, int] = {}
         self._looked_at = -1
+        self._heard_s = self._reviewed_s = float("-inf")
         self._planned: object = None
         self._shares: Shares = {}
 
@@ -83,13 +88,16 @@ class Controlled:
     def observe(self, telemetry: Telemetry) -> Orders:
         """Take telemetry in, and do what the service does without being asked."""
         now_s, controller = telemetry.t_s, self._controller
-        controller.observe(telemetry.named(controller.fleet.topology))
+        short = self._is_short(telemetry.endpoint_tokens_per_s) and now_s - self._reviewed_s >= SHORT_EVERY_S
+        if controller.fleet.failures or short or now_s - self._heard_s >= HEARD_EVERY_S:
+            self._heard_s = now_s
+            controller.observe(telemetry.named(controller.fleet.topology))
         controller.apply(controller.tick(now_s))
         controller.refresh_routes(now_s=now_s)
         proposal = controller.follow_up(now_s)
         if proposal is not None:
             controller.apply(controller.settled_follow_up(proposal, now_s))
-        return self._orders("")
+        return self.review(now_s) if short else self._orders("")
 
     def shares(self, now_s: float) -> Shares:
         """Those of the routing plan in force, request classes weighted alike."""
@@ -138,6 +146,7 @@ class Controlled:
 
     def review(self, now_s: float) -> Orders:
         """Plan where to settle, and apply it if it is worth its changes."""
+        self._reviewed_s = now_s
         proposal = self._controller.plan_reconfiguration(Stage.SETTLED, now_s=now_s, deadline_s=NO_DEADLINE_S)
         if not proposal.needed:
             return Orders()
@@ -151,6 +160,16 @@ class Controlled:
         placed = self._controller.fleet.vms.get(vm)
         if placed is not None and placed.acknowledged != placed.generation:
             self._controller.apply(self._controller.acknowledge(vm, placed.generation, None))
+
+    def _is_short(self, demand_tokens_per_s: Mapping[str, float]) -> bool:
+        """Whether an endpoint is asked for more than its instances carry as they are."""
+        table = self._controller.router.table
+        if table is None:
+            return False
+        carried = dict.fromkeys(table.members, 0.0)
+        for endpoint, most in zip(table.endpoint_of, table.carries, strict=True):
+            carried[endpoint] += most
+        return any(asked > carried.get(name, 0.0) for name, asked in demand_tokens_per_s.items())
 
     def _orders(self, why: str) -> Orders:
         """What VMs should run now and were not told before."""

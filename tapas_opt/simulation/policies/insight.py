@@ -13,7 +13,7 @@ from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage
 from tapas_opt.routing.problem import RoutingProblem
 from tapas_opt.simulation.sensed import Telemetry
 
-__all__ = ["Insight"]
+__all__ = ["HEARD_EVERY_S", "Insight"]
 
 HEARD_EVERY_S = 300.0
 """Telemetry is taken in as often as history is, and always once something has failed."""
