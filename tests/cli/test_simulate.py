@@ -54,3 +54,23 @@ def test_a_wrong_number_or_element_is_named(option, tapas):
     code, _, err = tapas(*SMALL, *option)
     assert code == 2
     assert option[0] in err
+
+
+def test_the_papers_figures_are_printed_beside_ours_and_what_nobody_knows_is_unknown(tapas):
+    """Of all policies the cheapest, on a tiny site, for twenty minutes."""
+    given = ["reproduce", "--servers", "16", "--days", "0.014", "--policy", "polca", "--seed", "2"]
+    code, out, err = tapas(*given, "--json")
+    assert code == 0, err
+    answer = json.loads(out)
+    assert answer["seeds"] == [2]
+    by_name = {row["figure"]: row for row in answer["figures"]}
+    assert by_name["hottest GPU in °C, against baseline"]["paper"] == "−17 %"
+    assert by_name["hottest GPU in °C, against baseline"]["policies"]["baseline"] == [0.0]
+    assert by_name["99th percentile of latency"]["policies"] == {"baseline": [None], "polca": [None]}
+
+
+def test_what_cannot_be_reproduced_is_said_before_anything_runs(tapas):
+    code, out, err = tapas("reproduce", "--policy", "nobody", "--days", "0", "--json")
+    assert (code, out) == (2, "")
+    assert "--policy" in err
+    assert "--days" in err

@@ -26,8 +26,9 @@ __all__ = ["BY_WORK", "Controlled"]
 NO_DEADLINE_S = 1.0
 """Not looked at: work is counted."""
 
-SHORT_EVERY_S = 120.0
-"""A shortage of instances is an event, and calls for a review; not sooner than what the last one ordered takes."""
+SHORT_S, HELPLESS_S = 120.0, 900.0
+"""A shortage of instances is an event and calls for a review: not sooner than what the last one ordered takes, and as
+seldom as the regular ones where nothing helps."""
 
 BATCH = 64
 """VMs asked for in one call."""
@@ -57,6 +58,7 @@ class Controlled:
         self._seen: dict[str, int] = {}
         self._looked_at = -1
         self._heard_s = self._reviewed_s = float("-inf")
+        self._patience_s = SHORT_S
         self._planned: object = None
         self._shares: Shares = {}
 
@@ -88,7 +90,7 @@ class Controlled:
     def observe(self, telemetry: Telemetry) -> Orders:
         """Take telemetry in, and do what the service does without being asked."""
         now_s, controller = telemetry.t_s, self._controller
-        short = self._is_short(telemetry.endpoint_tokens_per_s) and now_s - self._reviewed_s >= SHORT_EVERY_S
+        short = self._is_newly_short(telemetry)
         if controller.fleet.failures or short or now_s - self._heard_s >= HEARD_EVERY_S:
             self._heard_s = now_s
             controller.observe(telemetry.named(controller.fleet.topology))
@@ -160,6 +162,14 @@ class Controlled:
         placed = self._controller.fleet.vms.get(vm)
         if placed is not None and placed.acknowledged != placed.generation:
             self._controller.apply(self._controller.acknowledge(vm, placed.generation, None))
+
+    def _is_newly_short(self, telemetry: Telemetry) -> bool:
+        """Whether instances are short and a review may help: after each that did not, it is asked for half as often."""
+        if telemetry.t_s - self._reviewed_s < self._patience_s:
+            return False
+        short = self._is_short(telemetry.endpoint_tokens_per_s)
+        self._patience_s = min(2.0 * self._patience_s, HELPLESS_S) if short else SHORT_S
+        return short
 
     def _is_short(self, demand_tokens_per_s: Mapping[str, float]) -> bool:
         """Whether an endpoint is asked for more than its instances carry as they are."""
