@@ -161,6 +161,6 @@ class MachineRoom:
             hottest_gpu_c=float(np.nanmax(truth.gpu_temperature_c)),
             throttled_servers=int(truth.throttled.any(axis=1).sum()),
             quality_frac=served.quality / served.served if served.served > 0 else float("nan"),
-            served_frac=served.served / served.asked if served.asked > 0 else 1.0,
+            served_frac=min(served.served / served.asked, 1.0) if served.asked > 0 else 1.0,
             iaas_performance_frac=served.iaas_performance_frac,
         )
