@@ -7,7 +7,7 @@ DATASETS holds azure-llm-2023 (docs/instances.md). Each row is one replica under
 model is off when it is told the work of each minute, or of each ten seconds. Shares are drawn three times, since a few
 long prompts make a p99; what is shown is the median of the three.
 
-Then: which share of requests keeps the promise at the goodput of every fourth profile, when conversations come at random.
+Then: which share of requests keeps the promise at the goodput of every fourth profile, conversations at random.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def simulate(
     ] = None,
     profiles: Annotated[Path | None, typer.Option(metavar="FILE", help="Profiles; the demo's if not given.")] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write summary.json and series.csv.gz there.")
+        Path | None, typer.Option(metavar="DIR", help="Also write summary.json, series.csv.gz and report.html there.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

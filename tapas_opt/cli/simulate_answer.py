@@ -19,9 +19,10 @@ from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
+from tapas_opt.plot.report import write_report
 from tapas_opt.simulation.case import Case, Learned, World, judge, world_of
 from tapas_opt.simulation.metrics import json_safe
-from tapas_opt.simulation.record import Record
+from tapas_opt.simulation.record import Record, Run, thinned
 from tapas_opt.simulation.series import write_series
 from tapas_opt.telemetry.trace import read_trace
 
@@ -30,6 +31,8 @@ __all__ = ["Asked", "simulated"]
 _T = TypeVar("_T")
 
 HOUR_MINUTES = 60
+PICTURED_EVERY_S = 60.0
+"""Of one day's run; of a longer one, as many samples in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def simulated(asked: Asked, as_json: bool) -> dict[str, Any]:
         "policies": {record.policy: json_safe(record.metrics) for record in records},
     }
     if asked.out is not None:
-        _write(answer, records, asked.out)
+        _write(world, answer, records, asked.out)
     return answer
 
 
@@ -139,8 +142,13 @@ def _runs(world: World, policies: tuple[str, ...], as_json: bool) -> Iterator[Re
             yield world.run(policy, lambda step_s: show(advance=step_s))
 
 
-def _write(answer: Mapping[str, Any], records: list[Record], folder: Path) -> None:
+def _write(world: World, answer: Mapping[str, Any], records: list[Record], folder: Path) -> None:
+    days, story = world.case.days, world.story
+    pictured = tuple(thinned(record, PICTURED_EVERY_S * max(1.0, days)) for record in records)
+    outages = tuple(item.outage for item in story.failures)
+    run = Run(world.case.scenario, world.site.name, answer["servers"], outages, pictured, answer)
     with writing("simulate", "--out", folder):
+        write_report(run, folder / "report.html")
         text = json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False)
         (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
         write_series(records, folder / "series.csv.gz")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.topology import Topology
 
-__all__ = ["Incident", "Moment", "Outage", "Record", "Run", "stacked"]
+__all__ = ["Incident", "Moment", "Outage", "Record", "Run", "stacked", "thinned"]
 
 FloatArray = NDArray[np.float64]
+
+MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,17 @@ class Run:
     outages: tuple[Outage, ...]
     records: tuple[Record, ...]
     summary: Mapping[str, object]
+
+
+def thinned(record: Record, calm_step_s: float) -> Record:
+    """A record with the samples that pictures need: in calm times one in so many seconds, all where steps are short.
+
+    Metrics stay those of all samples; a peak between two samples is not in the pictures.
+    """
+    step_s = np.diff(record.t_s, prepend=record.t_s[:1])
+    kept = (np.floor(record.t_s / calm_step_s) != np.floor((record.t_s - step_s) / calm_step_s)) | (step_s < MINUTE_S)
+    series = {name: getattr(record, name)[kept] for name in Moment.__slots__}
+    return replace(record, **series)
 
 
 def stacked(policy: str, topology: Topology, moments: Sequence[Moment], incidents: Sequence[Incident]) -> Record:

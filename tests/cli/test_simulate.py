@@ -24,6 +24,7 @@ def test_it_prints_one_object_of_the_promised_shape(tmp_path, tapas):
     assert list(answer["policies"]) == ["baseline", "polca"]
     assert {"max_gpu_temperature_c", "ups_trips", "wall_s"} <= set(answer["policies"]["polca"])
     assert json.loads((tmp_path / "summary.json").read_text()) == answer
+    assert "polca" in (tmp_path / "report.html").read_text("utf-8")
     assert set(pd.read_csv(tmp_path / "series.csv.gz")["policy"]) == {"baseline", "polca"}
 
 

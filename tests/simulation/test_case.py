@@ -77,3 +77,11 @@ def test_a_given_site_is_used_and_a_shape_makes_demand_swing_within_the_hour(lea
         now_s = story.start_s + 60.0 * minute
         shaped, flat = (one.demand_tokens_per_s(now_s, planned) for one in (story, plain))
         assert shaped == pytest.approx({"conv": factor * flat["conv"], "code": flat["code"]})
+
+
+@pytest.mark.parametrize("scenario", ["maintenance", "bad_sensors"])
+def test_outages_by_plan_and_sensors_that_lie_are_borne(scenario, learned):
+    """Two minutes of each: what is announced is planned for, and what no sensor can say is not heard."""
+    record = world_of(Case(scenario, servers=24, days=HOUR / 30), learned).run("tapas-opt")
+    assert record.metrics["ups_trips"] == record.metrics["breaker_trips"] == 0
+    assert np.isfinite(record.hottest_gpu_c).all()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tapas_opt.domain.site_generator import SiteShape, generate_site
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.simulation.loop import run_story
+from tapas_opt.simulation.record import thinned
 from tapas_opt.simulation.series import write_series
 
 
@@ -32,3 +34,17 @@ def test_the_same_samples_give_the_same_file(record, tmp_path):
     for name in ("one", "two"):
         write_series([record], tmp_path / f"{name}.csv.gz")
     assert (tmp_path / "one.csv.gz").read_bytes() == (tmp_path / "two.csv.gz").read_bytes()
+
+
+def test_a_thinned_record_keeps_all_that_is_close_together(make, room_of, started, scripted, failing):
+    """An hour by minutes with a failure of a minute in it: of the calm ones one in ten, of the seconds all."""
+    site = generate_site(16, name="sixteen", shape=SiteShape(racks_per_row=2, rows_per_aisle=1))
+    day = make([failing(15.5, for_s=60.0)], hours=(15.0, 16.0))
+    whole = run_story(day, room_of(site, day.start_s), scripted(topology_of(site).servers), started)
+    few = thinned(whole, 600.0)
+    seconds = int((np.diff(whole.t_s) < 60.0).sum())
+    assert seconds == 300
+    assert seconds <= len(few.t_s) <= seconds + 8
+    assert few.row_power_w.shape == (len(few.t_s), 2)
+    assert set(few.t_s) <= set(whole.t_s)
+    assert few.metrics is whole.metrics
