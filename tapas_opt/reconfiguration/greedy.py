@@ -30,6 +30,8 @@ def bounded(problem: ReconfigurationProblem) -> tuple[ReconfigurationPlan, float
 
 def warm_up() -> None:
     """Load what the greedy path needs, and compile it, or load what was compiled before."""
-    from tapas_opt.reconfiguration import kernels, search, tables  # noqa: F401, PLC0415  compiled loops take long to import
+    # compiled loops take long to import
+    from tapas_opt.reconfiguration import kernels, search, search_kernels, tables  # noqa: F401, PLC0415
 
     kernels.warm_up()
+    search_kernels.warm_up()

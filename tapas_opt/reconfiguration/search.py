@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.reconfiguration import kernels
+from tapas_opt.reconfiguration import search_kernels as kernels
 from tapas_opt.reconfiguration.kernels import COUNTS
 from tapas_opt.reconfiguration.pricing import Prices, Pricing
 from tapas_opt.reconfiguration.problem import Aim, ReconfigurationPlan
