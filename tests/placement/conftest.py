@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
 
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint
+from tapas_opt.mip import highs
+from tapas_opt.mip.result import MipResult, MipStatus
 from tapas_opt.placement.blocks import on_hosts
+from tapas_opt.placement.check import check
 from tapas_opt.placement.filling import Filling
-from tapas_opt.placement.problem import PlacementPrices, PlacementProblem, SpreadGroup, placement_classes
+from tapas_opt.placement.formulation import decode, formulate
+from tapas_opt.placement.problem import (
+    PlacementClasses,
+    PlacementPlan,
+    PlacementPrices,
+    PlacementProblem,
+    SpreadGroup,
+    placement_classes,
+)
 from tapas_opt.placement.promises.numbers import KeptBack, Promises, Reservation, TogetherIn
 
 NONE = -1
@@ -291,3 +303,36 @@ def fill_twice() -> Callable[..., None]:
                         site.give_back(v)
 
     return fill
+
+
+@pytest.fixture(scope="session")
+def optimum() -> Callable[..., float]:
+    """``optimum(problem)``: objective of the optimal plan, which the checker must accept at the same cost."""
+
+    def found(
+        problem: PlacementProblem,
+        solve: Callable[..., MipResult] = highs.solve,
+        classes: PlacementClasses | None = None,
+    ) -> float:
+        classes = classes or placement_classes(problem)
+        result = solve(formulate(problem, classes), deadline_s=20.0, gap_frac=0.0, threads=1)
+        assert result.status is MipStatus.OPTIMAL
+        report = check(problem, decode(problem, classes, result.values))
+        assert report.ok, report.violations
+        assert report.objective == pytest.approx(result.objective, abs=1e-5)
+        return report.objective
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def all_plans() -> Callable[[PlacementProblem], Iterator[PlacementPlan]]:
+    """``all_plans(problem)``: each VM on a server of its own or on none; for 4 VMs and 4 servers 209 plans."""
+
+    def plans(problem: PlacementProblem) -> Iterator[PlacementPlan]:
+        places = [*problem.servers, *[None] * len(problem.vms)]
+        for chosen in set(permutations(places, len(problem.vms))):
+            pairs = list(zip(problem.vms, chosen, strict=True))
+            yield PlacementPlan({v: s for v, s in pairs if s}, tuple(v for v, s in pairs if not s))
+
+    return plans

@@ -13,7 +13,6 @@ from tapas_opt.domain.result import Constraint, Rejection
 from tapas_opt.mip import cpsat, highs
 from tapas_opt.mip.pyomo_solver import differences, named
 from tapas_opt.mip.relaxation import relaxed
-from tapas_opt.mip.result import MipStatus
 from tapas_opt.placement.blocks import free_blocks, on_hosts
 from tapas_opt.placement.check import check, why_not
 from tapas_opt.placement.check_hosts import free_part
@@ -48,16 +47,6 @@ def half_used(plain_problem):
     )
     gpus, ceiling = np.array([8, 8]), np.full((2, 8), 1_000)
     return on_hosts(problem, free("xx......", "........"), gpus, np.array([[4], [2], [8]]), ceiling)
-
-
-def optimum(problem, solve=highs.solve):
-    classes = placement_classes(problem)
-    result = solve(formulate(problem, classes), deadline_s=20.0, gap_frac=0.0, threads=1)
-    assert result.status is MipStatus.OPTIMAL
-    report = check(problem, decode(problem, classes, result.values))
-    assert report.ok, report.violations
-    assert report.objective == pytest.approx(result.objective, abs=1e-5)
-    return report.objective
 
 
 def all_plans(problem):
@@ -112,7 +101,7 @@ def test_what_fits_a_part_does_not_break_a_server(half_used):
 
 
 @pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
-def test_the_optimum_breaks_no_server_either(half_used, solve):
+def test_the_optimum_breaks_no_server_either(half_used, solve, optimum):
     assert optimum(half_used, solve) == 0
 
 
@@ -134,7 +123,7 @@ def test_capacity_counts_gpus_and_columns_are_only_where_a_vm_fits(half_used):
 
 
 @pytest.mark.parametrize(("count", "spared"), [(1, 6), (3, 2), (4, 0), (5, 6)])
-def test_the_linear_program_knows_that_hosts_are_begun_as_a_whole(count, spared, plain_problem):
+def test_the_linear_program_knows_that_hosts_are_begun_as_a_whole(count, spared, plain_problem, optimum):
     """VMs of 2 GPUs on servers of 8: what they lack to whole servers is left over, whoever shares with whom."""
     names, ceiling = [f"V{v}" for v in range(count)], np.full((3, 8), 1_000)
     problem = plain_problem(names, ["S1", "S2", "S3"], BudgetNumbers(("now",), ()))
@@ -215,7 +204,7 @@ def test_arrays_and_pyomo_are_the_same_model(seed, random_parts):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_greedy_plan_is_lawful_and_costs_what_the_arrays_say(seed, random_parts):
+def test_a_greedy_plan_is_lawful_and_costs_what_the_arrays_say(seed, random_parts, optimum):
     problem = random_parts(seed, vms=8, servers=6, gpus=8)
     classes = placement_classes(problem)
     plan = greedy(problem)
@@ -228,7 +217,7 @@ def test_a_greedy_plan_is_lawful_and_costs_what_the_arrays_say(seed, random_part
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_no_plan_is_better_than_the_optimum_of_either_solver(seed, random_parts):
+def test_no_plan_is_better_than_the_optimum_of_either_solver(seed, random_parts, optimum):
     problem = random_parts(seed, vms=4, servers=2)
     reports = (check(problem, plan) for plan in all_plans(problem))
     best = min(report.objective for report in reports if report.ok)
@@ -236,7 +225,7 @@ def test_no_plan_is_better_than_the_optimum_of_either_solver(seed, random_parts)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_whole_servers_as_hosts_are_the_same_problem(seed, random_problem):
+def test_whole_servers_as_hosts_are_the_same_problem(seed, random_problem, optimum):
     """Where every VM takes all of a server, counting GPUs changes nothing."""
     problem = random_problem(seed, vms=5, servers=5)
     ceiling = np.repeat(problem.server_ceiling_w[:, None], 8, axis=1)

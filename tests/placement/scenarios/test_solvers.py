@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import permutations
 
 import numpy as np
 import pytest
@@ -13,37 +12,17 @@ from tapas_opt.budgets.classes import Classes
 from tapas_opt.errors import InvalidInput
 from tapas_opt.mip import cpsat, decomposition, highs
 from tapas_opt.mip.pyomo_solver import differences
-from tapas_opt.mip.result import MipStatus
 from tapas_opt.placement.aggregate import shares
 from tapas_opt.placement.check import check
 from tapas_opt.placement.formulation import decode, encode, formulate
 from tapas_opt.placement.greedy import greedy
 from tapas_opt.placement.lazy import first_rows, more_rows, thinned
-from tapas_opt.placement.problem import PlacementPlan, placement_classes
+from tapas_opt.placement.problem import placement_classes
 from tapas_opt.placement.reference import reference
 from tapas_opt.problem_file.files import problem_from, problem_text
 from tapas_opt.solve import solve
 
 SOLVERS = {"highs": highs.solve, "cpsat": cpsat.solve}
-
-
-def optimum(problem, solve=highs.solve):
-    """Objective of the optimal plan, which the checker must accept at the same cost."""
-    classes = placement_classes(problem)
-    result = solve(formulate(problem, classes), deadline_s=20.0, gap_frac=0.0, threads=1)
-    assert result.status is MipStatus.OPTIMAL
-    report = check(problem, decode(problem, classes, result.values))
-    assert report.ok, report.violations
-    assert report.objective == pytest.approx(result.objective, abs=1e-5)
-    return report.objective
-
-
-def all_plans(problem):
-    """Each VM on a server of its own or on none."""
-    places = [*problem.servers, *[None] * len(problem.vms)]
-    for chosen in set(permutations(places, len(problem.vms))):
-        pairs = list(zip(problem.vms, chosen, strict=True))
-        yield PlacementPlan({v: s for v, s in pairs if s}, tuple(v for v, s in pairs if not s))
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -61,7 +40,7 @@ def test_random_problems_have_such_rows(random_days):
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_no_plan_is_better_than_the_optimum_of_either_solver(seed, random_days):
+def test_no_plan_is_better_than_the_optimum_of_either_solver(seed, random_days, optimum, all_plans):
     """Every plan of three VMs on four servers, judged by the checker, which sorts the days itself."""
     problem = random_days(seed, vms=3, servers=4)
     reports = (check(problem, plan) for plan in all_plans(problem))
@@ -70,7 +49,7 @@ def test_no_plan_is_better_than_the_optimum_of_either_solver(seed, random_days):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_solver_behind_the_door_finds_the_same(seed, random_days):
+def test_every_solver_behind_the_door_finds_the_same(seed, random_days, optimum):
     """The default as well, which begins with the site as a few places and adds rows as they are broken."""
     problem = random_days(seed, vms=5, servers=6)
     best = optimum(problem)
@@ -82,7 +61,7 @@ def test_every_solver_behind_the_door_finds_the_same(seed, random_days):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_greedy_is_verified_and_never_beats_the_optimum(seed, random_days):
+def test_greedy_is_verified_and_never_beats_the_optimum(seed, random_days, optimum):
     problem = random_days(seed, vms=7, servers=8)
     report = check(problem, greedy(problem))
     assert report.ok, report.violations
@@ -101,7 +80,7 @@ def test_a_plan_keeps_its_cost_as_column_values(seed, random_days):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_bounds_of_the_decomposition_and_of_the_site_as_a_few_places_are_bounds(seed, random_days):
+def test_bounds_of_the_decomposition_and_of_the_site_as_a_few_places_are_bounds(seed, random_days, optimum):
     """Both leave out what days ask, and must not ask for what only the quantile would."""
     problem = random_days(seed, vms=7, servers=8)
     classes, best = placement_classes(problem), optimum(problem)
@@ -114,7 +93,7 @@ def test_bounds_of_the_decomposition_and_of_the_site_as_a_few_places_are_bounds(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_rows_that_are_added_as_they_are_broken_lead_to_the_same_optimum(seed, random_days):
+def test_rows_that_are_added_as_they_are_broken_lead_to_the_same_optimum(seed, random_days, optimum):
     """Of many slots few bind, and the days of one slot come together."""
     problem = random_days(seed, vms=6, servers=7)
     classes = placement_classes(problem)
@@ -131,7 +110,7 @@ def test_rows_that_are_added_as_they_are_broken_lead_to_the_same_optimum(seed, r
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_forgotten_rows_change_no_optimum(seed, random_days):
+def test_forgotten_rows_change_no_optimum(seed, random_days, optimum):
     """A row is stated only where a plan could fill it; all of them, with no server like another, find the same."""
     problem = random_days(seed, vms=6, servers=7)
     classes = placement_classes(problem)

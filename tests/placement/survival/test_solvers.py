@@ -9,7 +9,6 @@ import pytest
 
 from tapas_opt.mip import cpsat, decomposition, highs
 from tapas_opt.mip.pyomo_solver import differences
-from tapas_opt.mip.result import MipStatus
 from tapas_opt.placement.check import check
 from tapas_opt.placement.formulation import decode, encode, formulate
 from tapas_opt.placement.greedy import greedy
@@ -17,17 +16,6 @@ from tapas_opt.placement.problem import placement_classes
 from tapas_opt.placement.reference import reference
 
 SOLVERS = {"highs": highs.solve, "cpsat": cpsat.solve}
-
-
-def optimum(problem, solve=highs.solve):
-    """Objective of the optimal plan, which the checker must accept at the same cost."""
-    classes = placement_classes(problem)
-    result = solve(formulate(problem, classes), deadline_s=20.0, gap_frac=0.0, threads=1)
-    assert result.status is MipStatus.OPTIMAL
-    report = check(problem, decode(problem, classes, result.values))
-    assert report.ok, report.violations
-    assert report.objective == pytest.approx(result.objective, abs=1e-5)
-    return report.objective
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -39,7 +27,7 @@ def test_arrays_and_pyomo_are_the_same_model(seed, random_survival):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_solvers_agree_and_greedy_is_verified_and_no_better(seed, random_survival):
+def test_solvers_agree_and_greedy_is_verified_and_no_better(seed, random_survival, optimum):
     """One optimum, whoever looks for it; and the greedy plan is a plan."""
     problem = random_survival(seed, vms=5, servers=6)
     best = optimum(problem)
@@ -50,7 +38,7 @@ def test_solvers_agree_and_greedy_is_verified_and_no_better(seed, random_surviva
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_bound_of_the_decomposition_is_a_bound(seed, random_survival):
+def test_the_bound_of_the_decomposition_is_a_bound(seed, random_survival, optimum):
     """A failure's cost is the largest of many: prices on those rows must not promise too much."""
     problem = random_survival(seed, vms=7, servers=8)
     classes = placement_classes(problem)
@@ -77,7 +65,7 @@ def test_a_plan_keeps_its_cost_as_column_values(seed, random_survival):
 
 @pytest.mark.parametrize("hours", [0, 4])
 @pytest.mark.parametrize("seed", range(30))
-def test_forgotten_failures_and_slots_change_no_optimum(seed, hours, random_survival):
+def test_forgotten_failures_and_slots_change_no_optimum(seed, hours, random_survival, optimum):
     """Rows are stated only where the batch can matter and no other slot says more; all of them find the same."""
     some, everything = (random_survival(seed, vms=6, servers=7, hours=hours, forget=f) for f in (True, False))
     today = some.survival.present_cost  # chosen cheapest first, which depends on what is stated
@@ -91,7 +79,7 @@ def test_slots_that_follow_from_others_have_no_rows(random_survival):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_more_capacity_after_a_failure_never_costs_more(seed, random_survival):
+def test_more_capacity_after_a_failure_never_costs_more(seed, random_survival, optimum):
     """With today's cost and tolerance as they were: raising a limit only takes rows back."""
     problem = random_survival(seed)
     parts = tuple(
