@@ -70,7 +70,7 @@ def by_fluid(table: LatencyTable, requests: pd.DataFrame, step_s: float) -> tupl
     for amount in np.histogram(requests.t_s, ends, weights=work)[0]:
         flow = fluid.step(step_s, [amount / step_s])
         one, other = fluid.latencies(flow)
-        first, between = first + one, between + other
+        first, between = first + one[0], between + other[0]
         lost, came = lost + float(flow.lost_requests_per_s[0]) * step_s, came + float(amount)
     return {
         "ttft_s": [float(quantile_s(first / first[-1], q)) for q in QUANTILES],

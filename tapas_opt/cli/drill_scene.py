@@ -70,7 +70,7 @@ class DrillScene:
         """The room at the start of the day: servers on and idle, the same machines and sensors each time."""
         plant = Plant(topology_of(self.site), seed=self.seed, start_s=self.day.start_s)
         options = {option.name: option for option in options_of(self.profiles)}
-        return MachineRoom(plant, self.day.workload, options, Actuation())
+        return MachineRoom(plant, self.day.workload, options, Actuation(), self.day.endpoints)
 
 
 def read_scene(site_path: Path, trace_folder: Path, hours: tuple[float, float], seed: int) -> DrillScene:

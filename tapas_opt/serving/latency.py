@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ from tapas_opt.serving.mix import RequestMix
 from tapas_opt.serving.pace import Pace
 from tapas_opt.serving.stationary import Stationary, places, saturated_requests_per_s, stationary
 
-__all__ = ["LOAD_FRACS", "TIMES_S", "LatencyTable", "quantile_s"]
+__all__ = ["LOAD_FRACS", "TIMES_S", "LatencyTable", "placed", "quantile_s"]
 
 FloatArray = NDArray[np.float64]
 
@@ -41,6 +41,7 @@ class LatencyTable:
     mix: RequestMix
     saturated_requests_per_s: float
     at: Stationary
+    _kept: dict[Slo, FloatArray] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, pace: Pace, mix: RequestMix) -> LatencyTable:
@@ -77,8 +78,8 @@ class LatencyTable:
         """
         times = np.asarray(time_s, dtype=np.float64)
         loads = np.asarray(requests_per_s, dtype=np.float64)
-        row, down = _place(self.at.requests_per_s, loads.reshape(loads.shape + (1,) * (times.ndim - loads.ndim)))
-        column, right = _place(_LOG_TIMES, np.log(np.maximum(times, TIMES_S[0])))
+        row, down = placed(self.at.requests_per_s, loads.reshape(loads.shape + (1,) * (times.ndim - loads.ndim)))
+        column, right = placed(_LOG_TIMES, np.log(np.maximum(times, TIMES_S[0])))
         upper = cdf[row, column] * (1.0 - right) + cdf[row, column + 1] * right
         lower = cdf[row + 1, column] * (1.0 - right) + cdf[row + 1, column + 1] * right
         return np.where(times < TIMES_S[0], 0.0, upper * (1.0 - down) + lower * down)
@@ -92,18 +93,18 @@ class LatencyTable:
         after_wait = self.reached_frac(self.at.ttft_cdf, np.zeros_like(requests_per_s), time_s - waited)
         return np.minimum(self.reached_frac(self.at.ttft_cdf, requests_per_s, time_s), after_wait)
 
-    def spread(self, requests_per_s: FloatArray, weight: FloatArray) -> FloatArray:
-        """``[L]`` weights ``[n]`` of loads ``[n]``, each laid on the two rows that it lies between."""
-        row, down = _place(self.at.requests_per_s, requests_per_s)
-        rows = len(self.at.requests_per_s)
-        return np.asarray(np.bincount(row, weight * (1.0 - down), rows) + np.bincount(row + 1, weight * down, rows))
+    def kept_frac(self, slo: Slo) -> FloatArray:
+        """``[L]`` share of first tokens, or of gaps if that is less, within a promise at each of the loads."""
+        if slo not in self._kept:
+            load = self.at.requests_per_s
+            ttft = self.reached_frac(self.at.ttft_cdf, load, np.full(len(load), slo.ttft_s))
+            tbt = self.reached_frac(self.at.tbt_cdf, load, np.full(len(load), slo.tbt_s))
+            self._kept[slo] = np.minimum(ttft, tbt)
+        return self._kept[slo]
 
     def goodput_requests_per_s(self, slo: Slo) -> float:
         """Highest steady load at which both latencies keep the promise at its quantile; 0 where none does."""
-        load = self.at.requests_per_s
-        ttft = self.reached_frac(self.at.ttft_cdf, load, np.full(len(load), slo.ttft_s))
-        tbt = self.reached_frac(self.at.tbt_cdf, load, np.full(len(load), slo.tbt_s))
-        spare = np.minimum(ttft, tbt) - slo.quantile
+        load, spare = self.at.requests_per_s, self.kept_frac(slo) - slo.quantile
         broken = np.flatnonzero(spare < 0.0)
         if not broken.size:
             return float(load[-1])
@@ -113,7 +114,7 @@ class LatencyTable:
         return float(np.interp(0.0, spare[around], load[around]))
 
 
-def _place(grid: FloatArray, values: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
+def placed(grid: FloatArray, values: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
     """Which two neighbours of a rising grid each value lies between, and how far along; its ends hold outside."""
     left = np.clip(np.searchsorted(grid, values, side="right") - 1, 0, len(grid) - 2)
     return left, np.clip((values - grid[left]) / (grid[left + 1] - grid[left]), 0.0, 1.0)

@@ -126,7 +126,7 @@ class World:
             outdoor=story.outdoor,
         )
         options = {option.name: option for option in options_of(self.learned.profiles)}
-        return MachineRoom(plant, story.workload, options, Actuation())
+        return MachineRoom(plant, story.workload, options, Actuation(), story.endpoints)
 
 
 def judge(case: Case, policies: Sequence[str]) -> list[Fault]:

@@ -66,8 +66,8 @@ class Crew:
         ``[opaque VM]``.
     iaas_on
         Opaque VMs by their servers' hardware.
-    position, instance_server
-        Number of each instance by its name, and ``[instance]`` its server.
+    position, endpoint_of, instance_server
+        Number of each instance by its name, and ``[instance]`` its endpoint and its server.
     most_tokens_per_s, goodput_tokens_per_s, quality
         ``[instance]`` what it takes at its load level (0 while parked or loading), what its configuration carries at
         full load, and how good its answers are.
@@ -82,6 +82,7 @@ class Crew:
     iaas_frequency_frac: FloatArray
     iaas_on: tuple[tuple[Hardware, IntArray], ...]
     position: Mapping[str, int]
+    endpoint_of: tuple[str, ...]
     instance_server: IntArray
     most_tokens_per_s: FloatArray
     goodput_tokens_per_s: FloatArray
@@ -135,6 +136,7 @@ def crew_of(running: Iterable[Running], topology: Topology, known: InstanceOf) -
         iaas_frequency_frac=np.array([item.frequency_frac for item in iaas]),
         iaas_on=_by_hardware(server, topology),
         position={item.vm.name: i for i, item in enumerate(saas)},
+        endpoint_of=tuple(item.vm.template for item in saas),
         instance_server=np.array([item.server for item in saas], dtype=np.int64),
         most_tokens_per_s=goodput * level,
         goodput_tokens_per_s=goodput,

@@ -211,6 +211,7 @@ class _Course:
 
     def _step(self, now_s: float, length_s: float) -> None:
         moment = self._room.step(length_s, self._demand(now_s), self._policy.shares(now_s))
+        self._tally.count(self._room.answered)
         running, capped = len(self._room.running), self._room.crew.capped
         for name in self._tally.step(self._room.plant.truth, length_s, running, capped):
             self._note(moment.t_s, f"{name} trips under overload")

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.topology import Topology
-from tapas_opt.domain.workload import Vm
+from tapas_opt.domain.workload import Endpoint, Vm
 from tapas_opt.plant.plant import Demand, Plant
 from tapas_opt.plant.truth import Truth
 from tapas_opt.plant.workload import Workload
 from tapas_opt.simulation.actuators import Actuators, Running
+from tapas_opt.simulation.answering import Answered, Engines
 from tapas_opt.simulation.crew import Crew, InstanceOf, Spread, crew_of
 from tapas_opt.simulation.policy import Orders, Shares
 from tapas_opt.simulation.record import Moment
@@ -42,13 +43,29 @@ class _Served:
 class MachineRoom:
     """Runs VMs on a plant, one step at a time.
 
+    Parameters
+    ----------
+    options
+        What instances may be told to run, by name.
+    endpoints
+        Those whose users are looked at: what they were promised is judged.
+
     Attributes
     ----------
     running
         What each VM runs, by its name.
+    answered
+        What became of the requests of the last step.
     """
 
-    def __init__(self, plant: Plant, workload: Workload, options: Mapping[str, Option], actuation: Actuation) -> None:
+    def __init__(
+        self,
+        plant: Plant,
+        workload: Workload,
+        options: Mapping[str, Option],
+        actuation: Actuation,
+        endpoints: Sequence[Endpoint] = (),
+    ) -> None:
         self.plant = plant
         self.topology: Topology = plant.topology
         self.running: dict[str, Running] = {}
@@ -59,6 +76,8 @@ class MachineRoom:
         self._instances: InstanceOf = {}
         self._crew: Crew | None = None
         self._spread: tuple[Shares, Crew, Spread] | None = None
+        self._engines = Engines(endpoints)
+        self.answered = Answered.nobody([item.name for item in endpoints])
         self._idle_w = plant.idle_demand().gpu_power_w
 
     # VMs and orders.
@@ -113,9 +132,13 @@ class MachineRoom:
         power_w = self._idle_w.copy()
         speed = self._speed()
         iaas_performance_frac = self._run_iaas(power_w, speed)
-        served, quality = self._run_saas(power_w, speed, demand_tokens_per_s, shares)
+        given = self._given(demand_tokens_per_s, shares)
+        self.crew.draw_saas(given, power_w)
+        done = given * speed[self.crew.instance_server]
+        self.answered = self._engines.step(dt_s, self.crew, given, speed, demand_tokens_per_s)
         truth = self.plant.step(dt_s, Demand(power_w))
-        return self._moment(truth, _Served(sum(demand_tokens_per_s.values()), served, quality, iaas_performance_frac))
+        asked, quality = sum(demand_tokens_per_s.values()), float((done * self.crew.quality).sum())
+        return self._moment(truth, _Served(asked, float(done.sum()), quality, iaas_performance_frac))
 
     def telemetry(self, demand_tokens_per_s: Mapping[str, float]) -> Telemetry:
         """What collectors hear now."""
@@ -130,17 +153,12 @@ class MachineRoom:
         crew.draw_iaas(self._workload.vm_load_frac(crew.iaas, self.plant.t_s), power_w)
         return float(np.mean(crew.iaas_frequency_frac * speed[crew.iaas_server]))
 
-    def _run_saas(
-        self, power_w: FloatArray, speed: FloatArray, demand: Mapping[str, float], shares: Shares
-    ) -> tuple[float, float]:
-        """Fill in what instances draw; tokens/s served, and quality × served."""
+    def _given(self, demand: Mapping[str, float], shares: Shares) -> FloatArray:
+        """``[instance]`` tokens/s that gateways send."""
         crew = self.crew
         if self._spread is None or self._spread[0] is not shares or self._spread[1] is not crew:
             self._spread = shares, crew, crew.spread(shares)
-        given = self._spread[2].given(demand, crew.most_tokens_per_s)
-        crew.draw_saas(given, power_w)
-        done = given * speed[crew.instance_server]
-        return float(done.sum()), float((done * crew.quality).sum())
+        return self._spread[2].given(demand, crew.most_tokens_per_s)
 
     def _speed(self) -> FloatArray:
         """``[server]`` relative speed: nothing in the dark, half while its hottest GPU throttles."""
@@ -163,4 +181,6 @@ class MachineRoom:
             quality_frac=served.quality / served.served if served.served > 0 else float("nan"),
             served_frac=min(served.served / served.asked, 1.0) if served.asked > 0 else 1.0,
             iaas_performance_frac=served.iaas_performance_frac,
+            slo_attainment_frac=self.answered.attainment_frac,
+            p99_ttft_s=self.answered.ttft_s(0.99),
         )

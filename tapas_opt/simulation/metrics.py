@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.failure import FailureKind
+from tapas_opt.simulation.answering import Answered
 from tapas_opt.simulation.record import Record
 from tapas_opt.simulation.story import FailureAt
 from tapas_opt.simulation.tally import Tally
@@ -46,8 +47,12 @@ def metrics_of(
     - ``relief_s``: the longest of the failures (:func:`relief_s`); 0 if no failure overloaded a UPS.
     - ``energy_kwh``: what the servers drew.
 
-    Service
+    Service; a request is the mean one of :data:`~tapas_opt.simulation.answering.REQUEST_TOKENS`
 
+    - ``slo_attainment_frac``: of all requests that were answered, lost or refused, those that kept the promise of
+      their endpoint: at each moment the share of first tokens, or of gaps between tokens if that is less, within it.
+    - ``p50_ttft_s``, ``p99_ttft_s``, ``p99_tbt_s``: quantiles of the time to first token and between tokens over all
+      that were answered in the run. These four also for each endpoint, with its name in brackets. NaN if nobody asked.
     - ``saas_performance_loss_frac``: part of the endpoints' demand not served, over time.
     - ``quality_loss_frac``: 1 − quality of the answers, over the time in which anything was served; NaN if never.
     - ``iaas_performance_loss_frac``: 1 − mean speed of IaaS VMs, over time.
@@ -74,6 +79,7 @@ def metrics_of(
         "power_cap_time_frac": tally.capped_vm_s / tally.vm_s if tally.vm_s else 0.0,
         "peak_row_power_frac": _peak(record.row_power_w, record.row_budget_w),
         "peak_aisle_airflow_frac": _peak(record.aisle_airflow_cfm, record.aisle_capacity_cfm),
+        **_latencies(tally.answered),
         "saas_performance_loss_frac": _mean_loss(record.served_frac, time_s),
         "quality_loss_frac": _mean_loss(record.quality_frac, time_s),
         "iaas_performance_loss_frac": _mean_loss(record.iaas_performance_frac, time_s),
@@ -102,6 +108,21 @@ def relief_s(record: Record, failure: FailureAt) -> float:
         return 0.0
     last, times_s = int(np.flatnonzero(over)[-1]), record.t_s[during]
     return float(times_s[last + 1] - failure.at_s) if last + 1 < len(times_s) else float("inf")
+
+
+def _latencies(answered: Answered) -> dict[str, float]:
+    """What users of all endpoints, and of each, lived to see."""
+    users = {"": answered} | {f"[{name}]": answered.of(name) for name in answered.endpoints}
+    return {
+        f"{name}{whose}": value
+        for whose, seen in users.items()
+        for name, value in (
+            ("slo_attainment_frac", seen.attainment_frac),
+            ("p50_ttft_s", seen.ttft_s(0.5)),
+            ("p99_ttft_s", seen.ttft_s(0.99)),
+            ("p99_tbt_s", seen.tbt_s(0.99)),
+        )
+    }
 
 
 def json_safe(metrics: Mapping[str, float]) -> dict[str, float | None]:

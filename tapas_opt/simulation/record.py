@@ -46,6 +46,9 @@ class Moment:
         Part of the endpoints' demand that is served.
     iaas_performance_frac
         Mean speed of IaaS VMs relative to what they asked for.
+    slo_attainment_frac, p99_ttft_s
+        Share of the step's requests that kept their promise, and the 99th percentile of the time to first token of
+        those that were answered; NaN while there are none.
     """
 
     t_s: float
@@ -60,6 +63,8 @@ class Moment:
     quality_frac: float
     served_frac: float
     iaas_performance_frac: float
+    slo_attainment_frac: float = float("nan")
+    p99_ttft_s: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class Record:
     quality_frac: FloatArray
     served_frac: FloatArray
     iaas_performance_frac: FloatArray
+    slo_attainment_frac: FloatArray
+    p99_ttft_s: FloatArray
     incidents: tuple[Incident, ...] = ()
     answered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.plant.truth import Truth
+from tapas_opt.simulation.answering import Answered
 
 __all__ = ["Tally"]
 
@@ -37,6 +38,7 @@ class Tally:
     energy_j: float = 0.0
     tolerance_used_frac: float = 0.0
     rise_over_inlet_k: float = 0.0
+    answered: Answered = field(default_factory=Answered.nobody, repr=False)
     decisions_s: list[float] = field(default_factory=list, repr=False)
     _throttled: NDArray[np.bool_] | None = field(default=None, repr=False)
     _capped: frozenset[str] = field(default=frozenset(), repr=False)
@@ -57,6 +59,10 @@ class Tally:
         rise_k = truth.gpu_temperature_c - truth.inlet_c[:, None]
         self.rise_over_inlet_k = max(self.rise_over_inlet_k, float(np.nanmax(rise_k)))
         return self._count_trips(truth)
+
+    def count(self, answered: Answered) -> None:
+        """Count what became of the requests of a step."""
+        self.answered = self.answered + answered if self.answered.endpoints else answered
 
     def _count_throttling(self, truth: Truth, dt_s: float) -> None:
         now = np.asarray(truth.throttled.any(axis=1))

@@ -74,6 +74,8 @@ def record_of(policy: str, seed: int, relieved: bool) -> Record:
         quality_frac=quality,
         served_frac=served,
         iaas_performance_frac=np.where(failed & (not relieved), 0.65, 1.0),
+        slo_attainment_frac=np.where(tripped, 0.7, 0.995),
+        p99_ttft_s=np.where(failed, 2.5, 1.2),
         incidents=tuple(incidents),
         answered=(
             {

@@ -9,7 +9,7 @@ import pytest
 
 from tapas_opt.domain.workload import Slo
 from tapas_opt.errors import InvalidInput
-from tapas_opt.serving.fluid import Fluid
+from tapas_opt.serving.fluid import NEW, Fluid
 from tapas_opt.serving.latency import LOAD_FRACS, TIMES_S, LatencyTable, quantile_s
 from tapas_opt.serving.mix import CODE, CONVERSATION, RequestMix, arrivals_at_once
 from tapas_opt.serving.pace import WHOLE_PROMPTS, chunk_within
@@ -139,7 +139,7 @@ def test_lost_requests_and_late_ones_break_the_promise(table):
     fluid = Fluid([table], [0, 0, 0], patience_s=10.0)
     most = table.saturated_requests_per_s
     flow = fluid.step(60.0, [0.0, 0.3 * most, 3.0 * most])
-    quiet, normal, flooded = fluid.attained_frac(flow, 2.0, 0.3)
+    quiet, normal, flooded = fluid.attained_frac(flow, [Slo(2.0, 0.3)])
     assert quiet == 1.0
     assert normal > 0.98
     assert flooded < 0.05
@@ -150,7 +150,7 @@ def test_latencies_of_all_are_the_mixture_of_each(table, chatting, mix):
     other = LatencyTable.of(replace(chatting, batch=16), mix)
     fluid = Fluid([table, other], [0, 1])
     flow = fluid.step(600.0, [0.5, 0.5])
-    first, between = fluid.latencies(flow)
+    first, between = (of_table.sum(axis=0) for of_table in fluid.latencies(flow))
     times = np.broadcast_to(TIMES_S, (2, len(TIMES_S)))
     each = [one.first_token_frac(flow.load_requests_per_s, flow.wait_s, times) for one in fluid.tables]
     assert first == pytest.approx(flow.served_requests_per_s @ np.array([each[0][0], each[1][1]]))
@@ -166,6 +166,42 @@ def test_who_is_inside_stays_when_an_instance_runs_something_else(table, chattin
     assert wider.inside == pytest.approx(fluid.inside * [0.5, 1.0])
     quiet = [one.step(10.0, [0.0, 0.0]).wait_s for one in (fluid, wider)]
     assert quiet[1][0] < quiet[0][0]
+
+
+def test_others_may_come_and_go_meanwhile(table):
+    """Of three, the last is now the first, the second is new, the others are gone."""
+    fluid = Fluid([table], [0, 0, 0])
+    fluid.step(60.0, [0.2, 0.4, 0.8])
+    assert fluid.running([table], [0, 0], before=[2, NEW]).inside == pytest.approx([fluid.inside[2], 0.0])
+
+
+def test_everything_happens_twice_as_late_at_half_the_speed(table):
+    """An engine at half speed under a load is, in its own time, one at full speed under twice that load."""
+    slow, fast = Fluid([table], [0]), Fluid([table], [0])
+    load = 0.3 * table.saturated_requests_per_s
+    for _ in range(20):
+        late, plain = slow.step(60.0, [load], 0.5), fast.step(30.0, [2.0 * load])
+    assert slow.inside == pytest.approx(fast.inside)
+    assert late.served_requests_per_s == pytest.approx(load)
+    for quantile in (0.5, 0.99):
+        assert slow.ttft_s(late, quantile) == pytest.approx(2.0 * fast.ttft_s(plain, quantile))
+        assert slow.tbt_s(late, quantile) == pytest.approx(2.0 * fast.tbt_s(plain, quantile))
+        first, between = (of[0] / of[0, -1] for of in slow.latencies(late))
+        assert float(quantile_s(first, quantile)) == pytest.approx(slow.ttft_s(late, quantile)[0], rel=0.02)
+        assert float(quantile_s(between, quantile)) == pytest.approx(slow.tbt_s(late, quantile)[0], rel=0.02)
+    assert slow.attained_frac(late, [Slo(1.0, 0.1)]) == pytest.approx(fast.attained_frac(plain, [Slo(0.5, 0.05)]))
+
+
+def test_an_engine_that_stands_still_loses_what_it_has_and_what_comes(table):
+    fluid = Fluid([table], [0])
+    fluid.step(600.0, [0.5])
+    had = float(fluid.inside[0])
+    flow = fluid.step(10.0, [0.5], 0.0)
+    assert flow.lost_requests_per_s == pytest.approx([0.5 + had / 10.0])
+    assert (fluid.inside[0], flow.served_requests_per_s[0]) == (0.0, 0.0)
+    assert fluid.attained_frac(flow, [Slo(100.0, 100.0)]) == [0.0]
+    assert fluid.latencies(flow)[0].sum() == 0.0
+    assert np.isinf(fluid.ttft_s(flow, 0.5)).all()
 
 
 def test_wrong_instances_are_named_together(table):

@@ -20,7 +20,7 @@ from tapas_opt.domain.topology import topology_of
 from tapas_opt.domain.workload import Group, Vm
 from tapas_opt.plant.plant import Plant
 from tapas_opt.plant.workload import ENDPOINTS, Workload
-from tapas_opt.simulation.day import make_day
+from tapas_opt.simulation.day import endpoint_of, make_day
 from tapas_opt.simulation.machine_room import MachineRoom
 from tapas_opt.simulation.policy import Orders, Request, Shares
 from tapas_opt.simulation.sensed import Telemetry
@@ -88,12 +88,13 @@ def make(started: dict[str, Profile], trace: dict[str, pd.DataFrame]) -> Callabl
 
 
 @pytest.fixture
-def room_of(options: dict[str, Option]) -> Callable[..., MachineRoom]:
-    """A room on a mild day, its servers on and idle."""
+def room_of(options: dict[str, Option], started: dict[str, Profile]) -> Callable[..., MachineRoom]:
+    """A room on a mild day, its servers on and idle; users of both endpoints are looked at."""
 
     def build(site: Site, start_s: float = at_hour(0)) -> MachineRoom:
         plant = Plant(topology_of(site), seed=1, start_s=start_s, outdoor=lambda t_s: 15.0)
-        return MachineRoom(plant, Workload(seed=1), options, Actuation())
+        endpoints = [endpoint_of(name, profile) for name, profile in started.items()]
+        return MachineRoom(plant, Workload(seed=1), options, Actuation(), endpoints)
 
     return build
 

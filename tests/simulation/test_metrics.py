@@ -12,6 +12,8 @@ import pytest
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.plant.plant import Plant
+from tapas_opt.serving.latency import TIMES_S
+from tapas_opt.simulation.answering import Answered
 from tapas_opt.simulation.metrics import json_safe, metrics_of, relief_s
 from tapas_opt.simulation.record import Moment, stacked
 from tapas_opt.simulation.story import FailureAt
@@ -68,6 +70,19 @@ def test_ratios_are_to_the_limit_in_force(record, tally):
     metrics = metrics_of(record([60.0, 120.0], row_power_w=row_power, row_budget_w=budgets), [60.0, 60.0], (), tally)
     assert metrics["peak_row_power_frac"] == pytest.approx(10 / 9)
     assert metrics["peak_aisle_airflow_frac"] == 0.5
+
+
+def test_latencies_are_told_for_all_and_for_each_endpoint(record, tally):
+    """``conv``: four answered at 0.1 s, of which three kept the promise; ``code``: one at 2 s, kept; five were lost."""
+    first = np.stack([4.0 * (TIMES_S >= 0.1), 1.0 * (TIMES_S >= 2.0)])
+    tally.count(Answered(("conv", "code"), np.array([4.0, 6.0]), np.array([3.0, 1.0]), first, first / 10.0))
+    metrics = metrics_of(record([60.0]), [60.0], (), tally)
+    assert metrics["slo_attainment_frac"] == pytest.approx(0.4)
+    assert metrics["slo_attainment_frac[conv]"] == pytest.approx(3 / 4)
+    assert metrics["slo_attainment_frac[code]"] == pytest.approx(1 / 6)
+    medians_s = [metrics[f"p50_ttft_s{whose}"] for whose in ("", "[conv]", "[code]")]
+    assert medians_s == pytest.approx([0.1, 0.1, 2.0], rel=0.04)
+    assert (metrics["p99_ttft_s"], metrics["p99_tbt_s[conv]"]) == pytest.approx((2.0, 0.1), rel=0.04)
 
 
 def test_losses_are_weighted_by_the_length_of_the_step(record, tally):
