@@ -209,8 +209,8 @@ def _started(profiles: Profiles, topology: Topology) -> dict[str, Profile]:
 def _story(case: Case, topology: Topology, started: Mapping[str, Profile]) -> Story:
     start_s = FIRST_DAY * DAY_S
     end_s = start_s + case.days * DAY_S
-    workload = Workload(seed=case.seed)
-    twist = SCENARIOS[case.scenario](Frame(topology, tuple(workload.endpoints), start_s, end_s))
+    twist = SCENARIOS[case.scenario](Frame(topology, tuple(ENDPOINTS), start_s, end_s))
+    workload = Workload(seed=case.seed, spikes=twist.spikes)
     asked = read_failures(case.failures, topology, end_s - start_s)
     vms = round(OCCUPIED_FRAC * len(topology.servers))
     living = population(workload, vms=vms, saas_share=case.saas_share, start_s=start_s, end_s=end_s, seed=case.seed)
@@ -227,7 +227,6 @@ def _story(case: Case, topology: Topology, started: Mapping[str, Profile]) -> St
         failures=(*twist.failures, *(shifted(item, start_s) for item in asked)),
         goodput_of={name: profile.goodput_tokens_per_s for name, profile in started.items()},
         demand_shape=case.demand_shape,
-        spikes=twist.spikes,
         outdoor=lambda t_s: weather.outdoor_c(t_s) + twist.warmer_k,
         bad_sensor_frac=twist.bad_sensor_frac,
     )

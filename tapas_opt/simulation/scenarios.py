@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.site_generator import SiteShape
 from tapas_opt.domain.topology import Topology
-from tapas_opt.simulation.story import FailureAt, Spike
+from tapas_opt.plant.spikes import Spike
+from tapas_opt.simulation.story import FailureAt
 
 __all__ = ["OVERSUBSCRIPTION", "SCENARIOS", "SHAPES", "Frame", "Twist"]
 
@@ -29,7 +30,7 @@ SHAPES: Mapping[str, SiteShape] = {
 Rooms that are to be oversubscribed were sized for what nameplates say.
 """
 
-SPIKE_FACTOR, SPIKE_S = 3.0, 30 * MINUTE_S
+SPIKE_FACTOR = 3.0
 BAD_SENSOR_FRAC = 0.02
 OVERSUBSCRIPTION: Mapping[str, float] = {"oversubscribe": 0.4}
 """Servers added under the same budgets by scenario, where nothing else is asked for; none in the others."""
@@ -135,9 +136,8 @@ def _heat_wave(frame: Frame) -> Twist:
 
 
 def _spike(frame: Frame) -> Twist:
-    """The first endpoint is asked for three times as much at the peak, from one minute to the next."""
-    at_s = frame.peak_s
-    return Twist(spikes=(Spike(frame.endpoints[0], at_s, at_s + SPIKE_S, SPIKE_FACTOR),))
+    """The first endpoint is asked for three times as much at the peak, within a minute and for half an hour."""
+    return Twist(spikes=(Spike(frame.endpoints[0], frame.peak_s, SPIKE_FACTOR, hold_s=FOR_S),))
 
 
 def _bad_sensors(frame: Frame) -> Twist:

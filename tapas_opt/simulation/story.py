@@ -16,7 +16,7 @@ from tapas_opt.plant.workload import Workload
 from tapas_opt.simulation.policy import Request
 from tapas_opt.simulation.record import Outage
 
-__all__ = ["DAY_S", "Arrival", "FailureAt", "Spike", "Story"]
+__all__ = ["DAY_S", "Arrival", "FailureAt", "Story"]
 
 FloatArray = NDArray[np.float64]
 
@@ -55,16 +55,6 @@ class FailureAt:
         return Outage(self.failure.label, self.at_s, self.until_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Spike:
-    """An endpoint is asked for ``factor`` times as much, between two times."""
-
-    endpoint: str
-    at_s: float
-    until_s: float
-    factor: float
-
-
 @dataclass(frozen=True)
 class Story:
     """Everything that a policy cannot change.
@@ -84,8 +74,6 @@ class Story:
         densely as the demand has it. Without it nothing is routed one by one.
     demand_shape
         For each endpoint its demand at each minute of an hour, relative to the mean of that hour, which repeats.
-    spikes
-        On top of that.
     outdoor
         Outdoor temperature (°C) by time (s), where it is not the seed's own weather.
     bad_sensor_frac
@@ -104,7 +92,6 @@ class Story:
     goodput_of: Mapping[str, float]
     requests: Mapping[str, tuple[Request, ...]] = field(default_factory=dict)
     demand_shape: Mapping[str, FloatArray] = field(default_factory=dict)
-    spikes: tuple[Spike, ...] = ()
     outdoor: Callable[[float], float] | None = None
     bad_sensor_frac: float = 0.0
 
@@ -146,13 +133,8 @@ class Story:
         return trace[first:last]
 
     def _relative(self, endpoint: str, now_s: float) -> float:
-        factor = 1.0
-        for spike in self.spikes:
-            if spike.endpoint == endpoint and spike.at_s <= now_s < spike.until_s:
-                factor *= spike.factor
-        if endpoint in self.demand_shape:
-            factor *= float(self.demand_shape[endpoint][int(now_s // 60.0) % 60])
-        return factor
+        shape = self.demand_shape.get(endpoint)
+        return 1.0 if shape is None else float(shape[int(now_s // 60.0) % 60])
 
     @cached_property
     def _minutes_s(self) -> FloatArray:

@@ -8,6 +8,7 @@ import pytest
 
 from tapas_opt.domain.failure import FailureKind, effect_of
 from tapas_opt.domain.topology import topology_of
+from tapas_opt.plant.workload import Workload
 from tapas_opt.simulation.scenarios import SCENARIOS, Frame
 
 START_S, DAY_S = 0.0, 86_400.0
@@ -51,8 +52,12 @@ def test_maintenance_is_announced_and_another_ups_fails_meanwhile(twist):
 
 
 def test_a_spike_triples_one_endpoints_demand_and_nobody_elses(make, clock, started):
+    """Within a minute, for half an hour; ten minutes later it is over."""
     calm = make()
-    spike = SCENARIOS["spike"](Frame(None, ("conv", "code"), clock(0.0), clock(24.0))).spikes
+    spikes = SCENARIOS["spike"](Frame(None, ("conv", "code"), clock(0.0), clock(24.0))).spikes
+    struck = replace(calm, workload=Workload(seed=1, spikes=spikes))
     planned = dict.fromkeys(started, 1000.0)
-    before, during = (day.demand_tokens_per_s(clock(15.0), planned) for day in (calm, replace(calm, spikes=spike)))
-    assert during == pytest.approx({"conv": 3 * before["conv"], "code": before["code"]})
+    for minute, factor in ((0, 1.0), (1, 3.0), (30, 3.0), (42, 1.0)):
+        now_s = clock(15.0) + 60.0 * minute
+        before, during = (day.demand_tokens_per_s(now_s, planned) for day in (calm, struck))
+        assert during == pytest.approx({"conv": factor * before["conv"], "code": before["code"]})
