@@ -40,6 +40,15 @@ def simulate(
     trace: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Requests, one CSV an endpoint: their rate shapes each hour.")
     ] = None,
+    weather: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Hourly outdoor temperatures (CSV, parquet); the seed's if not given."),
+    ] = None,
+    place: Annotated[str | None, typer.Option(metavar="NAME", help="Which place of the weather file.")] = None,
+    weather_day: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Its day, from 0, to begin with; its hottest stretch if not given."),
+    ] = None,
     models: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Learned models of the site; the demo's if not given.")
     ] = None,
@@ -68,6 +77,9 @@ def simulate(
         failures=tuple(fail or ()),
         site=site,
         trace=trace,
+        weather=weather,
+        place=place,
+        weather_day=weather_day,
         models=models or demo_models(),
         profiles=profiles or demo_data() / "profiles.csv",
         out=out,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +15,10 @@ from tapas_opt.cli.output import writing
 from tapas_opt.cli.progress import bar
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.configuration import read_profiles
-from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
+from tapas_opt.plant.weather_file import HourlyWeather, read_weather
 from tapas_opt.plot.report import write_report
 from tapas_opt.simulation.case import Case, Learned, World, judge, world_of
 from tapas_opt.simulation.metrics import json_safe
@@ -49,6 +49,9 @@ class Asked:
     failures: tuple[str, ...]
     site: Path | None
     trace: Path | None
+    weather: Path | None
+    place: str | None
+    weather_day: int | None
     models: Path
     profiles: Path
     out: Path | None
@@ -84,16 +87,18 @@ def _world(asked: Asked) -> World:
     faults: list[Fault] = []
     site = None if asked.site is None else _tried(faults, "--site", lambda: read_site(_path(asked.site)))
     shape = {} if asked.trace is None else _tried(faults, "--trace", lambda: _shape(_path(asked.trace)))
+    weather = _tried(faults, "--weather", lambda: _weather(asked))
     profiles = _tried(faults, "--profiles", lambda: Profiles(read_profiles(asked.profiles)))
     models = _tried(faults, "--models", lambda: LearnedModels.load(asked.models))
-    case = _case(asked, site, shape or {})
+    case = replace(_case(asked), site=site, demand_shape=shape or {}, weather=weather)
     faults += judge(case, asked.policies)
     if faults or profiles is None or models is None:
         raise InvalidInput("simulate", faults)
     return world_of(case, Learned(profiles, models))
 
 
-def _case(asked: Asked, site: Site | None, shape: Mapping[str, NDArray[np.float64]]) -> Case:
+def _case(asked: Asked) -> Case:
+    """What needs no file."""
     return Case(
         scenario=asked.scenario,
         servers=asked.servers,
@@ -102,8 +107,7 @@ def _case(asked: Asked, site: Site | None, shape: Mapping[str, NDArray[np.float6
         oversubscription=asked.oversubscription,
         saas_share=asked.saas_share,
         failures=asked.failures,
-        site=site,
-        demand_shape=shape,
+        weather_day=asked.weather_day,
     )
 
 
@@ -119,6 +123,12 @@ def _tried(faults: list[Fault], option: str, read: Callable[[], _T]) -> _T | Non
 def _path(path: Path | None) -> Path:
     assert path is not None
     return path
+
+
+def _weather(asked: Asked) -> HourlyWeather | None:
+    if asked.weather is None and asked.place is not None:
+        raise InvalidInput.one("weather", "--place", f"{asked.place}: needs --weather")
+    return None if asked.weather is None else read_weather(asked.weather, asked.place)
 
 
 def _shape(folder: Path) -> dict[str, NDArray[np.float64]]:

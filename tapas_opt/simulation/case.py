@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from math import ceil, isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plant.parameters import Parameters
 from tapas_opt.plant.plant import Plant
 from tapas_opt.plant.weather import Weather
+from tapas_opt.plant.weather_file import HourlyWeather
 from tapas_opt.plant.workload import ENDPOINTS, Workload
 from tapas_opt.simulation.day import endpoint_of, groups_of
 from tapas_opt.simulation.failing import read_failures, shifted
@@ -72,6 +73,10 @@ class Case:
         In place of a generated one.
     demand_shape
         By endpoint its demand at each minute of an hour, relative to the hour's mean.
+    weather
+        Real outdoor temperature in place of the seed's and of what the scenario adds to it.
+    weather_day
+        The day of it (from 0) with which the story begins; the first of its hottest so many days if None.
     """
 
     scenario: str = "week"
@@ -83,6 +88,8 @@ class Case:
     failures: tuple[str, ...] = ()
     site: Site | None = None
     demand_shape: Mapping[str, FloatArray] = field(default_factory=dict)
+    weather: HourlyWeather | None = None
+    weather_day: int | None = None
 
     @property
     def added_frac(self) -> float:
@@ -132,6 +139,11 @@ class World:
 def judge(case: Case, policies: Sequence[str]) -> list[Fault]:
     """Everything that is wrong with a case and the names of policies."""
     faults = list(_faults(case))
+    if case.weather is not None and not any(fault.where in ("--days", "--weather-day") for fault in faults):
+        try:
+            _real_weather(case, case.weather)
+        except InvalidInput as error:
+            faults += [Fault("--weather", f"{error.subject}: {fault.what}") for fault in error.faults]
     if not faults and case.failures:
         try:
             read_failures(case.failures, topology_of(_site(case)), case.days * DAY_S)
@@ -163,6 +175,8 @@ def _faults(case: Case) -> Iterator[Fault]:
         yield Fault("--scenario", f"{case.scenario!r} does not exist; there are {', '.join(SCENARIOS)}")
     if not (isfinite(case.days) and 0.0 < case.days <= LONGEST_DAYS):
         yield Fault("--days", f"{case.days:g}: must be above 0, and no more than {LONGEST_DAYS:g}")
+    if case.weather_day is not None and (case.weather is None or case.weather_day < 0):
+        yield Fault("--weather-day", f"{case.weather_day}: must be 0 or more, and with --weather")
     if not 0.0 <= case.saas_share <= 1.0:
         yield Fault("--saas-share", f"{case.saas_share:g}: must be between 0 and 1")
     if not 0.0 <= case.added_frac <= 10.0:
@@ -206,6 +220,23 @@ def _started(profiles: Profiles, topology: Topology) -> dict[str, Profile]:
     return {name: one for name, one in found.items() if one is not None}
 
 
+def _real_weather(case: Case, weather: HourlyWeather) -> HourlyWeather:
+    """The part of it that the story meets, from time 0 on; InvalidInput if it is shorter than that."""
+    day = weather.hottest_day(ceil(case.days)) if case.weather_day is None else case.weather_day
+    here = weather.from_day(day)
+    here.check_covers(0.0, case.days * DAY_S)
+    return here
+
+
+def _outdoor(case: Case, start_s: float, end_s: float, warmer_k: float) -> Callable[[float], float]:
+    """Outdoor temperature (°C) by time."""
+    if case.weather is None:
+        drawn = Weather(case.seed)
+        return lambda t_s: drawn.outdoor_c(t_s) + warmer_k
+    real = _real_weather(case, case.weather)
+    return lambda t_s: real.outdoor_c(min(t_s, end_s) - start_s)
+
+
 def _story(case: Case, topology: Topology, started: Mapping[str, Profile]) -> Story:
     start_s = FIRST_DAY * DAY_S
     end_s = start_s + case.days * DAY_S
@@ -214,7 +245,6 @@ def _story(case: Case, topology: Topology, started: Mapping[str, Profile]) -> St
     asked = read_failures(case.failures, topology, end_s - start_s)
     vms = round(OCCUPIED_FRAC * len(topology.servers))
     living = population(workload, vms=vms, saas_share=case.saas_share, start_s=start_s, end_s=end_s, seed=case.seed)
-    weather = Weather(case.seed)
     return Story(
         start_s=start_s,
         end_s=end_s,
@@ -227,6 +257,6 @@ def _story(case: Case, topology: Topology, started: Mapping[str, Profile]) -> St
         failures=(*twist.failures, *(shifted(item, start_s) for item in asked)),
         goodput_of={name: profile.goodput_tokens_per_s for name, profile in started.items()},
         demand_shape=case.demand_shape,
-        outdoor=lambda t_s: weather.outdoor_c(t_s) + twist.warmer_k,
+        outdoor=_outdoor(case, start_s, end_s, twist.warmer_k),
         bad_sensor_frac=twist.bad_sensor_frac,
     )

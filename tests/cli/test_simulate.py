@@ -61,6 +61,23 @@ def test_all_that_is_wrong_is_one_error_before_anything_runs(tmp_path, tapas):
         assert field in err, field
 
 
+def test_weather_is_of_a_place_and_long_enough(tmp_path, tapas):
+    """Two days of hours: enough for half an hour, and not for a week."""
+    hours = "".join(f"Hill,{hour},{20 + hour % 24}\n" for hour in range(49))
+    path = tmp_path / "weather.csv"
+    path.write_text(f"place,hour,outdoor_c\n{hours}")
+    given = ["--weather", str(path), "--policy", "baseline", "--json"]
+    code, _, err = tapas(*SMALL, *given, "--place", "Hill")
+    assert code == 0, err
+    code, out, err = tapas("simulate", "--servers", "16", "--days", "7", *given, "--policy", "nobody")
+    assert (code, out) == (2, "")
+    assert "--weather" in err
+    assert "has 2 whole days, 7 are asked for" in err
+    assert "--policy" in err
+    code, _, err = tapas(*SMALL, *given, "--place", "Vale")
+    assert (code, "--weather place" in err) == (2, True)
+
+
 @pytest.mark.parametrize("option", [["--fail", "ups:U9@1m+1m"], ["--servers", "3"], ["--oversubscribe", "-1"]])
 def test_a_wrong_number_or_element_is_named(option, tapas):
     code, _, err = tapas(*SMALL, *option)

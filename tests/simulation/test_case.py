@@ -12,6 +12,7 @@ from tapas_opt.domain.site_generator import generate_site
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import InvalidInput
 from tapas_opt.learn.models import LearnedModels
+from tapas_opt.plant.weather_file import HourlyWeather
 from tapas_opt.simulation.case import Case, Learned, judge, world_of
 
 HOUR = 1 / 24
@@ -28,6 +29,35 @@ def test_all_that_is_wrong_with_a_case_is_said_at_once():
     faults = judge(wrong, ["basline", "tapas", "tapas"])
     named = [fault.where for fault in faults]
     assert named == ["--scenario", "--days", "--saas-share", "--oversubscribe", "--trace", "--policy", "--policy"]
+
+
+@pytest.fixture
+def weather():
+    """Ten days, each as warm as its number, and a value at the end of the last."""
+    return HourlyWeather(np.append(np.repeat(np.arange(10.0), 24), 9.0), name="ten days")
+
+
+def test_real_weather_begins_with_its_hottest_days_or_with_the_day_that_is_named(learned, weather):
+    """Nothing is added to it, not even in a heat wave."""
+    for day, first_c in ((None, 8.0), (3, 3.0)):
+        story = world_of(Case("heat_wave", servers=16, days=2.0, weather=weather, weather_day=day), learned).story
+        assert story.outdoor(story.start_s) == first_c
+        assert story.outdoor(story.end_s) == pytest.approx(min(first_c + 2.0, 9.0))
+
+
+@pytest.mark.parametrize(
+    ("case", "where", "what"),
+    [
+        ({"days": 11.0}, "--weather", "has 10 whole days, 11 are asked for"),
+        ({"days": 3.0, "weather_day": 8}, "--weather", "the run is from day 0.00 to 3.00; give a longer table"),
+        ({"days": 3.0, "weather_day": -1}, "--weather-day", "-1: must be 0 or more"),
+        ({"days": -3.0}, "--days", "-3: must be above 0"),
+    ],
+)
+def test_weather_that_is_shorter_than_the_run_is_refused(case, where, what, weather):
+    faults = judge(Case(servers=16, weather=weather, **case), ())
+    assert [fault.where for fault in faults] == [where]
+    assert what in faults[0].what
 
 
 def test_failures_are_judged_with_the_rest():
