@@ -197,6 +197,13 @@ class Instance:
         above = self._busy_gpu_w(load_frac)[..., None] - h.gpu_idle_power_w
         return np.minimum(h.gpu_idle_power_w + above * pattern, h.gpu_max_power_w)
 
+    def gpu_peak_w(self) -> FloatArray:
+        """``[G]`` what each GPU draws while its replica reads prompts, at reference leakage; the rest idle."""
+        c, h = self.configuration, self.hardware
+        used = np.arange(h.gpus) < c.tensor_parallel * c.replicas
+        span = self._prefill_span_frac * (h.gpu_max_power_w - h.gpu_idle_power_w)
+        return np.asarray(h.gpu_idle_power_w + used * span, dtype=np.float64)
+
     def _busy_gpu_w(self, load_frac: ArrayLike) -> FloatArray:
         """Mean power of a GPU in use: concave in load, since a half-empty batch decodes almost as long."""
         h = self.hardware
@@ -209,13 +216,17 @@ class Instance:
     def _full_span_frac(self) -> float:
         """Power at full load, as a share of the range above idle: prefill and decode, weighted by their time.
 
-        Splitwise, 70B on A100: decode at 0.33, 0.53 and 0.69 of the range for TP 8, 4, 2; prefill near the limit.
+        Splitwise, 70B on A100: decode at 0.33, 0.53 and 0.69 of the range for TP 8, 4, 2.
         """
         clock = float(clock_power_frac(self._clock))
-        prefill = min(0.60 + 0.65 * self._compute_efficiency, 1.0) * clock
         decode = min(0.10 + 1.1 * self._memory_busy_frac, 0.85) * (0.35 + 0.65 * clock)
         share = self._prefill_round_s / (self._prefill_round_s + self._decode_round_s)
-        return share * prefill + (1.0 - share) * decode
+        return share * self._prefill_span_frac + (1.0 - share) * decode
+
+    @property
+    def _prefill_span_frac(self) -> float:
+        """Power while reading prompts, as a share of the range above idle: near the limit (Splitwise)."""
+        return min(0.60 + 0.65 * self._compute_efficiency, 1.0) * float(clock_power_frac(self._clock))
 
     @property
     def _memory_busy_frac(self) -> float:

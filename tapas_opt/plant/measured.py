@@ -93,6 +93,13 @@ class MeasuredInstance:
         powers[..., :used] = np.where(first, first_w[..., None], others_w[..., None])
         return np.clip(powers, idle, self.hardware.gpu_max_power_w)
 
+    def gpu_peak_w(self) -> FloatArray:
+        """``[G]`` the limit at its clock, which GPUs draw while they read prompts; those not used idle."""
+        c, h = self.profile.configuration, self.hardware
+        used = np.arange(h.gpus) < c.tensor_parallel * c.replicas
+        span = float(clock_power_frac(self._clock)) * (h.gpu_max_power_w - h.gpu_idle_power_w)
+        return np.asarray(h.gpu_idle_power_w + used * span)
+
     def _slowed_w(self, power_w: FloatArray, waiting_w: float) -> FloatArray:
         drop = float(clock_power_frac(self._clock) / clock_power_frac(self._profiled_clock))
         return np.asarray(waiting_w + (power_w - waiting_w) * (1.0 - _DECODE_FEELS_CLOCK * (1.0 - drop)))

@@ -64,6 +64,7 @@ METRICS: Mapping[str, Metric] = {
     "power_throttle_events": Metric("Times a VM's clock was capped"),
     "power_cap_time_frac": _percent("Server time under a power cap", digits=2),
     "peak_row_power_frac": _percent("Highest row power, of its budget"),
+    "peak_row_second_power_frac": _percent("Highest row power in the worst second of a thousand, of its budget"),
     "peak_aisle_airflow_frac": _percent("Highest aisle airflow, of its capacity"),
     "slo_attainment_frac": _percent("Requests answered within the promised latency", "higher", 2),
     "p50_ttft_s": Metric("Time to first token, median", "s", digits=2),

@@ -112,6 +112,14 @@ class Crew:
             load = given_tokens_per_s[members] / self.goodput_tokens_per_s[members]
             power_w[self.instance_server[members], : instance.hardware.gpus] = instance.gpu_powers_w(load)
 
+    def peak_w(self, idle_w: FloatArray) -> FloatArray:
+        """``[server, gpu]`` the most that each GPU draws in its busiest phase, given what idle ones draw."""
+        peak_w = idle_w.copy()
+        self.draw_iaas(np.ones(len(self.iaas)), peak_w)
+        for instance, members in self.kinds:
+            peak_w[self.instance_server[members], : instance.hardware.gpus] = instance.gpu_peak_w()
+        return peak_w
+
 
 def crew_of(running: Iterable[Running], topology: Topology, known: InstanceOf) -> Crew:
     """Lay the VMs of a room out; instances met before are taken from ``known``, new ones put there."""

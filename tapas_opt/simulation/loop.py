@@ -212,7 +212,8 @@ class _Course:
     def _step(self, now_s: float, length_s: float) -> None:
         moment = self._room.step(length_s, self._demand(now_s), self._policy.shares(now_s))
         self._tally.count(self._room.answered)
-        running, capped = len(self._room.running), self._room.crew.capped
+        running, capped = len(self._room.running), self._room.capped
+        self._tally.look_within(self._room.plant.truth, moment.row_budget_w)
         for name in self._tally.step(self._room.plant.truth, length_s, running, capped):
             self._note(moment.t_s, f"{name} trips under overload")
         self._moments.append(moment)

@@ -13,6 +13,7 @@ from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint, Vm
 from tapas_opt.plant.plant import Demand, Plant
+from tapas_opt.plant.swings import NO_JOB
 from tapas_opt.plant.truth import Truth
 from tapas_opt.plant.workload import Workload
 from tapas_opt.simulation.actuators import Actuators, Running
@@ -75,6 +76,8 @@ class MachineRoom:
         self._number = {name: s for s, name in enumerate(self.topology.servers)}
         self._instances: InstanceOf = {}
         self._crew: Crew | None = None
+        self._peak_w: FloatArray = np.zeros(0)
+        self._job = np.zeros(0, dtype=np.int64)
         self._spread: tuple[Shares, Crew, Spread] | None = None
         self._engines = Engines(endpoints)
         self.answered = Answered.nobody([item.name for item in endpoints])
@@ -123,7 +126,18 @@ class MachineRoom:
         """The VMs as arrays."""
         if self._crew is None:
             self._crew = crew_of(self.running.values(), self.topology, self._instances)
+            self._peak_w = self._crew.peak_w(self._idle_w)
+            self._job = np.full(len(self.topology.servers), NO_JOB)
+            self._job[self._crew.iaas_server] = self._workload.jobs(self._crew.iaas)
         return self._crew
+
+    @property
+    def capped(self) -> frozenset[str]:
+        """VMs whose clock is capped, or whose server's power brake is on."""
+        braked = self.plant.truth.braked
+        if not braked.any():
+            return self.crew.capped
+        return self.crew.capped | {name for name, item in self.running.items() if braked[item.server]}
 
     # Time.
 
@@ -136,7 +150,7 @@ class MachineRoom:
         self.crew.draw_saas(given, power_w)
         done = given * speed[self.crew.instance_server]
         self.answered = self._engines.step(dt_s, self.crew, given, speed, demand_tokens_per_s)
-        truth = self.plant.step(dt_s, Demand(power_w))
+        truth = self.plant.step(dt_s, Demand(power_w, self._peak_w, job=self._job))
         asked, quality = sum(demand_tokens_per_s.values()), float((done * self.crew.quality).sum())
         return self._moment(truth, _Served(asked, float(done.sum()), quality, iaas_performance_frac))
 
@@ -161,9 +175,9 @@ class MachineRoom:
         return self._spread[2].given(demand, crew.most_tokens_per_s)
 
     def _speed(self) -> FloatArray:
-        """``[server]`` relative speed: nothing in the dark, half while its hottest GPU throttles."""
+        """``[server]`` relative speed: nothing in the dark, half while its hottest GPU throttles or it is braked."""
         truth = self.plant.truth
-        slowed = 1.0 - (1.0 - THROTTLED_SPEED) * truth.throttled_frac.max(axis=1)
+        slowed = 1.0 - (1.0 - THROTTLED_SPEED) * np.maximum(truth.throttled_frac.max(axis=1), truth.braked)
         return np.where(truth.dark, 0.0, slowed)
 
     def _moment(self, truth: Truth, served: _Served) -> Moment:

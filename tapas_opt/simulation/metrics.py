@@ -38,9 +38,10 @@ def metrics_of(
     Power
 
     - ``peak_row_power_frac``: the highest ratio of a row's power to its budget in force.
-    - ``power_throttle_events``, ``power_cap_time_frac``: how often a cap was laid on a VM's clock, and the part of VM
-      time under one. A lower clock that belongs to a chosen instance configuration is no cap: what it costs is in
-      ``quality_loss_frac`` and ``saas_performance_loss_frac``.
+    - ``peak_row_second_power_frac``: the same of the worst second of a thousand within any step.
+    - ``power_throttle_events``, ``power_cap_time_frac``: how often a cap was laid on a VM's clock or a brake on its
+      server, and the part of VM time under one. A lower clock that belongs to a chosen instance configuration is no
+      cap: what it costs is in ``quality_loss_frac`` and ``saas_performance_loss_frac``.
     - ``ups_trips``, ``breaker_trips``: UPSs, and breakers of PDUs and rows, that opened under overload.
     - ``worst_overload_frac_of_tolerance``: the most of any UPS's or breaker's inverse-time tolerance that was used.
     - ``ups_overload_s``: time with any UPS above its capacity in force.
@@ -78,6 +79,7 @@ def metrics_of(
         "power_throttle_events": tally.power_throttle_events,
         "power_cap_time_frac": tally.capped_vm_s / tally.vm_s if tally.vm_s else 0.0,
         "peak_row_power_frac": _peak(record.row_power_w, record.row_budget_w),
+        "peak_row_second_power_frac": tally.row_second_frac,
         "peak_aisle_airflow_frac": _peak(record.aisle_airflow_cfm, record.aisle_capacity_cfm),
         **_latencies(tally.answered),
         "saas_performance_loss_frac": _mean_loss(record.served_frac, time_s),

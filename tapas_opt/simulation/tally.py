@@ -39,6 +39,7 @@ class Tally:
     tolerance_used_frac: float = 0.0
     rise_over_inlet_k: float = 0.0
     answered: Answered = field(default_factory=Answered.nobody, repr=False)
+    row_second_frac: float = 0.0
     decisions_s: list[float] = field(default_factory=list, repr=False)
     _throttled: NDArray[np.bool_] | None = field(default=None, repr=False)
     _capped: frozenset[str] = field(default=frozenset(), repr=False)
@@ -59,6 +60,12 @@ class Tally:
         rise_k = truth.gpu_temperature_c - truth.inlet_c[:, None]
         self.rise_over_inlet_k = max(self.rise_over_inlet_k, float(np.nanmax(rise_k)))
         return self._count_trips(truth)
+
+    def look_within(self, truth: Truth, row_budget_w: NDArray[np.float64]) -> None:
+        """Look at the worst second of a thousand within a step, beside the budgets in force."""
+        in_force = row_budget_w > 0
+        used = truth.row_power_p999_w[in_force] / row_budget_w[in_force]
+        self.row_second_frac = max(self.row_second_frac, float(used.max(initial=0.0)))
 
     def count(self, answered: Answered) -> None:
         """Count what became of the requests of a step."""

@@ -35,6 +35,18 @@ def test_a_waiting_instance_draws_little_more_than_idle_gpus():
     assert hottest == pytest.approx(80.6, abs=1.0)
 
 
+def test_reading_prompts_draws_more_than_a_full_mix_of_reading_and_decoding():
+    """Near the limit on all GPUs in use, less at a lower clock; those not in use idle."""
+    for changes in ({}, {"tensor_parallel": 2}, {"frequency_mhz": 990.0}):
+        one = instance(**changes)
+        peak, full = one.gpu_peak_w(), one.gpu_powers_w(1.0)
+        used = changes.get("tensor_parallel", 8)
+        assert (peak[:used] > full[:used]).all()
+        assert peak[used:] == pytest.approx(A100.gpu_idle_power_w)
+    assert instance(tensor_parallel=2).gpu_peak_w()[0] > 0.95 * A100.gpu_max_power_w
+    assert instance(frequency_mhz=990.0).gpu_peak_w()[0] < 0.6 * instance().gpu_peak_w()[0]
+
+
 def test_power_is_concave_in_load():
     """Half a batch decodes almost as long as a whole one: half the load costs more than half of the dynamic power."""
     idle, half, full = instance().gpu_powers_w([0.0, 0.5, 1.0]).mean(axis=-1)

@@ -29,6 +29,7 @@ def test_a_profile_of_an_instance_is_that_instance(profiles, name):
     assert measured.goodput_tokens_per_s == pytest.approx(true.goodput_tokens_per_s, rel=0.016)
     assert measured.latency.ttft_s(0.5, 0.99) == pytest.approx(float(true.latency.ttft_s(0.5, 0.99)), rel=0.03)
     assert measured.quality == true.quality
+    assert measured.gpu_peak_w() == pytest.approx(true.gpu_peak_w(), rel=0.2)
 
 
 def test_mean_and_hottest_are_the_profiles(profiles):

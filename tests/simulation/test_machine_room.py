@@ -114,6 +114,45 @@ def test_a_cap_slows_an_opaque_vm_by_as_much(room, clock):
     assert room.step(1.0, {}, {}).iaas_performance_frac == pytest.approx(0.65)
 
 
+def test_a_braked_server_halves_what_its_vm_does_and_the_vm_counts_as_capped(room):
+    assert room.capped == frozenset()
+    room.plant.brake([1])
+    for _ in range(2):
+        moment = room.step(10.0, {}, {})
+    assert room.capped == {"opaque"}
+    assert moment.iaas_performance_frac == pytest.approx(0.5)
+
+
+def test_power_within_the_minute_is_that_of_what_servers_run(room, served, clock):
+    """The instance swings up to what its GPUs draw while they read, a parked one and empty servers not at all."""
+    (instance, _), *_ = room.crew.kinds
+    served()
+    truth = room.plant.truth
+    rise_w = truth.server_power_p999_w - truth.server_power_w
+    assert 0.0 < rise_w[0] < 1.5 * float((instance.gpu_peak_w() - truth.gpu_power_w[0]).sum())
+    assert rise_w[2:] == pytest.approx(0.0)
+    room.order(Orders({"chat": PARKED}), clock(0))
+    room.act(clock(0) + 21.0)
+    served()
+    truth = room.plant.truth
+    assert truth.server_power_p999_w[0] - truth.server_power_w[0] < 0.2 * rise_w[0]
+
+
+def test_vms_of_a_training_tenant_work_in_step(two_rows, room_of):
+    """Three of them in row R1 (S1 to S3): what they rise by adds up; those of a business tenant each rise alone."""
+    rises_w = {}
+    for tenant in ("tenant01", "tenant02"):
+        room = room_of(two_rows)
+        for number in range(3):
+            room.host(Vm(f"{tenant}-{number}", VmKind.IAAS, tenant), f"S{number + 1}", None)
+        room.step(60.0, {}, {})
+        truth = room.plant.truth
+        each_w = (truth.server_power_p999_w - truth.server_power_w)[:3].sum()
+        rises_w[tenant] = (truth.row_power_p999_w - truth.row_power_w)[0] / each_w
+    assert rises_w["tenant01"] > 0.99
+    assert rises_w["tenant02"] < 0.75
+
+
 def test_what_an_instance_is_given_beyond_its_goodput_is_lost(served, started):
     assert served() == pytest.approx(started["conv"].goodput_tokens_per_s, rel=0.01)
 

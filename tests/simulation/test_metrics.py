@@ -191,6 +191,15 @@ def test_capping_is_counted_once_per_vm_from_start_to_end(truth, record):
     assert metrics["power_cap_time_frac"] == pytest.approx(30 / 120)
 
 
+def test_a_row_is_looked_at_in_its_worst_second(truth, record):
+    """12 of 18 kW in one, 9 of 9 in the other; a row without a budget has no ratio."""
+    tally = Tally()
+    for budget_w in ([18_000.0, 9_000.0], [18_000.0, 0.0]):
+        tally.look_within(replace(truth, row_power_p999_w=np.array([12_000.0, 9_000.0])), np.array(budget_w))
+    tally.step(truth, 10.0, 0, ())
+    assert metrics_of(record([10.0]), [10.0], (), tally)["peak_row_second_power_frac"] == 1.0
+
+
 def test_a_trip_is_counted_once_and_a_repaired_ups_may_trip_again(truth, record):
     tally, names = Tally(), []
     for upses in (("U3",), ("U3",), (), ("U3",)):
