@@ -52,7 +52,10 @@ def simulate(
     models: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Learned models of the site; the demo's if not given.")
     ] = None,
-    profiles: Annotated[Path | None, typer.Option(metavar="FILE", help="Profiles; the demo's if not given.")] = None,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Measured profiles, then taken as true: a table, or a public set's folder."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write summary.json, series.csv.gz and report.html there.")
     ] = None,
@@ -82,6 +85,7 @@ def simulate(
         weather_day=weather_day,
         models=models or demo_models(),
         profiles=profiles or demo_data() / "profiles.csv",
+        measured=profiles is not None,
         out=out,
     )
     print_result(simulated(asked, as_json), as_json, show)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tapas_opt.cli.output import writing
 from tapas_opt.cli.progress import bar
 from tapas_opt.control.forecast import Profiles
-from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
@@ -24,6 +23,7 @@ from tapas_opt.simulation.case import Case, Learned, World, judge, world_of
 from tapas_opt.simulation.metrics import json_safe
 from tapas_opt.simulation.record import Record, Run, thinned
 from tapas_opt.simulation.series import write_series
+from tapas_opt.telemetry.profiles.read import read_profiles
 from tapas_opt.telemetry.trace import read_trace
 
 __all__ = ["Asked", "simulated"]
@@ -54,6 +54,7 @@ class Asked:
     weather_day: int | None
     models: Path
     profiles: Path
+    measured: bool
     out: Path | None
 
 
@@ -94,7 +95,7 @@ def _world(asked: Asked) -> World:
     faults += judge(case, asked.policies)
     if faults or profiles is None or models is None:
         raise InvalidInput("simulate", faults)
-    return world_of(case, Learned(profiles, models))
+    return world_of(case, Learned(profiles, models, asked.measured))
 
 
 def _case(asked: Asked) -> Case:

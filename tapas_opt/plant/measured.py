@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
+from tapas_opt.domain.configuration import LOAD_LEVELS, Configuration, Profile
 from tapas_opt.domain.site import Hardware
 from tapas_opt.domain.workload import Slo
 from tapas_opt.serving.clock import clock_power_frac, prefill_speed_frac, step_time_frac
@@ -38,6 +38,11 @@ class MeasuredInstance:
     hardware: Hardware
     frequency_mhz: float | None = None
     mix: RequestMix = CONVERSATION
+
+    @property
+    def configuration(self) -> Configuration:
+        """What was profiled."""
+        return self.profile.configuration
 
     @property
     def quality(self) -> float:

@@ -51,10 +51,18 @@ FEWEST_SERVERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is known of hardware and site before: profiles and learned models."""
+    """What is known of hardware and site before: profiles and learned models.
+
+    Attributes
+    ----------
+    measured
+        Whether instances truly do what their profiles say. If not, profiles are what was once observed of the plant's
+        own model of instances, and nearly right.
+    """
 
     profiles: Profiles
     models: LearnedModels
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +124,14 @@ class World:
     def run(self, policy: str, on_step: Callable[[float], None] = lambda _: None) -> Record:
         """Take a policy through it, in a room of its own; ``wall_s`` is measured."""
         began = time.perf_counter()
-        record = run_story(self.story, self._room(), policy_of(policy, self._known()), self.started, on_step)
+        record = run_story(self.story, self.room(), policy_of(policy, self._known()), self.started, on_step)
         return replace(record, metrics={**record.metrics, "wall_s": round(time.perf_counter() - began, 2)})
 
     def _known(self) -> Known:
         return Known(self.site, self.learned.models, self.learned.profiles, self.story.endpoints)
 
-    def _room(self) -> MachineRoom:
+    def room(self) -> MachineRoom:
+        """The room as the story begins: servers on and idle."""
         story = self.story
         sensors = Parameters(bad_sensor_frac=story.bad_sensor_frac, bad_sensor_horizon_s=story.end_s - story.start_s)
         plant = Plant(
@@ -132,8 +141,9 @@ class World:
             parameters=sensors,
             outdoor=story.outdoor,
         )
+        measured = self.learned.profiles if self.learned.measured else None
         options = {option.name: option for option in options_of(self.learned.profiles)}
-        return MachineRoom(plant, story.workload, options, Actuation(), story.endpoints)
+        return MachineRoom(plant, story.workload, options, Actuation(), story.endpoints, measured)
 
 
 def judge(case: Case, policies: Sequence[str]) -> list[Fault]:
@@ -166,7 +176,7 @@ def world_of(case: Case, learned: Learned) -> World:
     site = _site(case)
     topology = topology_of(site)
     learned.models.check_covers(topology)
-    started = _started(learned.profiles, topology)
+    started = _started(learned, topology)
     return World(case, site, learned, _story(case, topology, started), started)
 
 
@@ -206,18 +216,30 @@ def _site(case: Case) -> Site:
     return generate_site(round(case.servers * (1.0 + case.added_frac)), shape=shape)
 
 
-def _started(profiles: Profiles, topology: Topology) -> dict[str, Profile]:
-    """Profiles of what endpoints start with, on the hardware that most servers are of."""
+def _started(learned: Learned, topology: Topology) -> dict[str, Profile]:
+    """Profiles of what endpoints start with, on the hardware that most servers are of.
+
+    Where measured profiles do not have what the demo starts with: the best answers, and the most of them.
+    """
     most = topology.hardware[int(np.bincount(topology.server_hardware).argmax())]
-    found = {endpoint: profiles.get(name, most) for endpoint, name in ENDPOINTS.items()}
+    needed = topology.hardware if learned.measured else (most,)
+    there = [
+        profile
+        for profile in learned.profiles.all
+        if profile.hardware == most and all(learned.profiles.get(profile.configuration.name, name) for name in needed)
+    ]
+    by_name = {profile.configuration.name: profile for profile in there}
+    if learned.measured and there:
+        best = max(there, key=lambda profile: (profile.quality, profile.goodput_tokens_per_s))
+        return {endpoint: by_name.get(name, best) for endpoint, name in ENDPOINTS.items()}
     faults = [
-        Fault(f"endpoint {name}", f"{ENDPOINTS[name]!r} has no profile on {most}")
-        for name, one in found.items()
-        if one is None
+        Fault(f"endpoint {endpoint}", f"{name!r} has no profile on {', '.join(needed)}")
+        for endpoint, name in ENDPOINTS.items()
+        if name not in by_name
     ]
     if faults:
         raise InvalidInput("profiles", faults)
-    return {name: one for name, one in found.items() if one is not None}
+    return {endpoint: by_name[name] for endpoint, name in ENDPOINTS.items()}
 
 
 def _real_weather(case: Case, weather: HourlyWeather) -> HourlyWeather:
@@ -241,7 +263,8 @@ def _story(case: Case, topology: Topology, started: Mapping[str, Profile]) -> St
     start_s = FIRST_DAY * DAY_S
     end_s = start_s + case.days * DAY_S
     twist = SCENARIOS[case.scenario](Frame(topology, tuple(ENDPOINTS), start_s, end_s))
-    workload = Workload(seed=case.seed, spikes=twist.spikes)
+    configurations = {name: profile.configuration.name for name, profile in started.items()}
+    workload = Workload(seed=case.seed, endpoints=configurations, spikes=twist.spikes)
     asked = read_failures(case.failures, topology, end_s - start_s)
     vms = round(OCCUPIED_FRAC * len(topology.servers))
     living = population(workload, vms=vms, saas_share=case.saas_share, start_s=start_s, end_s=end_s, seed=case.seed)

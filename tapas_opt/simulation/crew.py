@@ -8,20 +8,63 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.control.forecast import Profiles
+from tapas_opt.domain.configuration import Configuration
 from tapas_opt.domain.site import Hardware
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.domain.workload import Vm
+from tapas_opt.errors import NotFound
 from tapas_opt.plant.instances import Instance
+from tapas_opt.plant.measured import MeasuredInstance
 from tapas_opt.plant.workload import iaas_gpu_power_w
 from tapas_opt.simulation.actuators import Running
 from tapas_opt.simulation.policy import Shares
 
-__all__ = ["Crew", "InstanceOf", "Spread", "crew_of"]
+__all__ = ["Crew", "Instances", "Spread", "crew_of"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-InstanceOf = dict[tuple[object, str], Instance]
-"""Instances that were met, by configuration and hardware: what they do is worked out once."""
+AnyInstance = Instance | MeasuredInstance
+
+
+class Instances:
+    """What instances truly do, worked out once for each configuration, clock and hardware.
+
+    Parameters
+    ----------
+    measured
+        Profiles that are taken as true; without them it is as the plant models an instance.
+    """
+
+    def __init__(self, topology: Topology, measured: Profiles | None = None) -> None:
+        self._topology = topology
+        self._measured = measured
+        self._known: dict[tuple[str, float, str], AnyInstance] = {}
+
+    def of(self, item: Running) -> AnyInstance | None:
+        """What a VM runs; None while it is parked or loads weights.
+
+        Raises
+        ------
+        NotFound
+            If profiles are true, and none is of this configuration on the server's hardware.
+        """
+        if item.configuration is None or item.loading:
+            return None
+        hardware = self._topology.hardware[self._topology.server_hardware[item.server]]
+        key = item.configuration.name, item.frequency_frac, hardware
+        if key not in self._known:
+            self._known[key] = self._made(item.configuration, hardware)
+        return self._known[key]
+
+    def _made(self, configuration: Configuration, name: str) -> AnyInstance:
+        hardware = self._topology.site.hardware[name]
+        if self._measured is None:
+            return Instance(configuration, hardware)
+        profile = self._measured.get(configuration.name, name)
+        if profile is None:
+            raise NotFound("profile", configuration.name, f"it was not measured on {name}")
+        return MeasuredInstance(profile, hardware, configuration.frequency_mhz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +130,7 @@ class Crew:
     most_tokens_per_s: FloatArray
     goodput_tokens_per_s: FloatArray
     quality: FloatArray
-    kinds: tuple[tuple[Instance, IntArray], ...]
+    kinds: tuple[tuple[AnyInstance, IntArray], ...]
     capped: frozenset[str]
 
     def spread(self, shares: Shares) -> Spread:
@@ -121,14 +164,14 @@ class Crew:
         return peak_w
 
 
-def crew_of(running: Iterable[Running], topology: Topology, known: InstanceOf) -> Crew:
-    """Lay the VMs of a room out; instances met before are taken from ``known``, new ones put there."""
+def crew_of(running: Iterable[Running], topology: Topology, instances: Instances) -> Crew:
+    """Lay the VMs of a room out."""
     iaas: list[Running] = []
     saas: list[Running] = []
     for item in running:
         (iaas if item.vm.endpoint is None else saas).append(item)
-    serving = [None if item.loading else _instance(item, topology, known) for item in saas]
-    kinds: dict[int, tuple[Instance, list[int]]] = {}
+    serving = [instances.of(item) for item in saas]
+    kinds: dict[int, tuple[AnyInstance, list[int]]] = {}
     for i, one in enumerate(serving):
         if one is not None:
             kinds.setdefault(id(one), (one, []))[1].append(i)
@@ -152,19 +195,6 @@ def crew_of(running: Iterable[Running], topology: Topology, known: InstanceOf) -
         kinds=tuple((one, np.array(members)) for one, members in kinds.values()),
         capped=frozenset(item.vm.name for item in (*iaas, *saas) if item.frequency_frac < 1.0),
     )
-
-
-def _instance(item: Running, topology: Topology, known: InstanceOf) -> Instance | None:
-    """What it runs; None while it is parked."""
-    if item.option.configuration is None:
-        return None
-    name = topology.hardware[topology.server_hardware[item.server]]
-    key = (item.option.configuration.name, item.frequency_frac), name
-    if key not in known:
-        configuration = item.configuration
-        assert configuration is not None
-        known[key] = Instance(configuration, topology.site.hardware[name])
-    return known[key]
 
 
 def _by_hardware(server: IntArray, topology: Topology) -> tuple[tuple[Hardware, IntArray], ...]:

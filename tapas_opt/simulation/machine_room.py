@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.control.actuation import Actuation, Option
+from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint, Vm
@@ -18,7 +19,7 @@ from tapas_opt.plant.truth import Truth
 from tapas_opt.plant.workload import Workload
 from tapas_opt.simulation.actuators import Actuators, Running
 from tapas_opt.simulation.answering import Answered, Engines
-from tapas_opt.simulation.crew import Crew, InstanceOf, Spread, crew_of
+from tapas_opt.simulation.crew import Crew, Instances, Spread, crew_of
 from tapas_opt.simulation.policy import Orders, Shares
 from tapas_opt.simulation.record import Moment
 from tapas_opt.simulation.sensed import Telemetry
@@ -50,6 +51,8 @@ class MachineRoom:
         What instances may be told to run, by name.
     endpoints
         Those whose users are looked at: what they were promised is judged.
+    measured
+        Profiles by which instances truly behave, in place of the plant's model of them.
 
     Attributes
     ----------
@@ -66,6 +69,7 @@ class MachineRoom:
         options: Mapping[str, Option],
         actuation: Actuation,
         endpoints: Sequence[Endpoint] = (),
+        measured: Profiles | None = None,
     ) -> None:
         self.plant = plant
         self.topology: Topology = plant.topology
@@ -74,7 +78,7 @@ class MachineRoom:
         self._options = options
         self._actuators = Actuators(actuation)
         self._number = {name: s for s, name in enumerate(self.topology.servers)}
-        self._instances: InstanceOf = {}
+        self._instances = Instances(self.topology, measured)
         self._crew: Crew | None = None
         self._peak_w: FloatArray = np.zeros(0)
         self._job = np.zeros(0, dtype=np.int64)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.site_generator import generate_site
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plant.weather_file import HourlyWeather
 from tapas_opt.simulation.case import Case, Learned, judge, world_of
+from tapas_opt.telemetry.profiles.read import read_profiles
 
 HOUR = 1 / 24
 
@@ -58,6 +61,36 @@ def test_weather_that_is_shorter_than_the_run_is_refused(case, where, what, weat
     faults = judge(Case(servers=16, weather=weather, **case), ())
     assert [fault.where for fault in faults] == [where]
     assert what in faults[0].what
+
+
+def test_measured_profiles_are_what_instances_do(learned):
+    """Of the demo's profiles only one, which carries a third more here than the plant has it."""
+    (profile,) = [one for one in learned.profiles.all if one.configuration.name == "llama2-70b-fp16-tp4-b64-f1410"][:1]
+    better = replace(profile, goodput_tokens_per_s=profile.goodput_tokens_per_s * 4 / 3)
+    world = world_of(Case(servers=16, days=HOUR), replace(learned, profiles=Profiles([better]), measured=True))
+    assert {endpoint.configuration for endpoint in world.story.endpoints} == {"llama2-70b-fp16-tp4-b64-f1410"}
+    assert {vm.configuration for vm in world.story.running if vm.endpoint} == {"llama2-70b-fp16-tp4-b64-f1410"}
+    room = world.room()
+    vm = next(vm for vm in world.story.running if vm.endpoint)
+    room.host(vm, room.topology.servers[0], better)
+    assert room.crew.most_tokens_per_s == pytest.approx([better.goodput_tokens_per_s])
+    assert world.run("baseline").metrics["slo_attainment_frac"] > 0.95
+
+
+def test_public_measurements_can_be_simulated(learned, repository):
+    """Splitwise's 70B on A100: the endpoints start with the best answers and the most of them that it has."""
+    path = Path(os.environ.get("TAPAS_DATA_DIR", repository.parent / "shared" / "datasets")) / "splitwise-perf-model"
+    if not path.is_dir():
+        pytest.skip(f"{path.name} is not in {path.parent}; set TAPAS_DATA_DIR")
+    world = world_of(Case(servers=16, days=HOUR), Learned(Profiles(read_profiles(path)), learned.models, measured=True))
+    assert {endpoint.configuration for endpoint in world.story.endpoints} == {"llama2-70b-fp16-tp4-b64-f1410"}
+    assert world.run("baseline").metrics["slo_attainment_frac"] > 0.99
+
+
+def test_profiles_of_other_hardware_are_refused(learned):
+    foreign = [replace(profile, hardware="dgx-b200") for profile in learned.profiles.all]
+    with pytest.raises(InvalidInput, match="has no profile on dgx-a100"):
+        world_of(Case(servers=16), replace(learned, profiles=Profiles(foreign), measured=True))
 
 
 def test_failures_are_judged_with_the_rest():
