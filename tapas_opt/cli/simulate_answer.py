@@ -117,7 +117,7 @@ def _tried(faults: list[Fault], option: str, read: Callable[[], _T]) -> _T | Non
     try:
         return read()
     except InvalidInput as error:
-        faults += [Fault(f"{option} {fault.where}", fault.what) for fault in error.faults]
+        faults += [Fault(f"{option} {error.subject}, {fault.where}", fault.what) for fault in error.faults]
         return None
 
 

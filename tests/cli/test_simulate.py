@@ -75,14 +75,45 @@ def test_weather_is_of_a_place_and_long_enough(tmp_path, tapas):
     assert "has 2 whole days, 7 are asked for" in err
     assert "--policy" in err
     code, _, err = tapas(*SMALL, *given, "--place", "Vale")
-    assert (code, "--weather place" in err) == (2, True)
+    assert (code, "weather.csv, place" in err) == (2, True)
 
 
-@pytest.mark.parametrize("option", [["--fail", "ups:U9@1m+1m"], ["--servers", "3"], ["--oversubscribe", "-1"]])
-def test_a_wrong_number_or_element_is_named(option, tapas):
-    code, _, err = tapas(*SMALL, *option)
-    assert code == 2
-    assert option[0] in err
+@pytest.mark.parametrize(
+    ("option", "value", "what"),
+    [
+        ("--fail", "ups:U9@1m+1m", "U9"),
+        ("--fail", "ups:U2@1m+0s", "must last longer than 0 s"),
+        ("--fail", "ups:U2@-1m+1m", "must be KIND:ELEMENT@WHEN+FOR"),
+        ("--fail", "ups:U2@1h+1m", "begins after the 0.02 days"),
+        ("--servers", "3", "must be between 16"),
+        ("--oversubscribe", "-1", "must be between 0 and 10"),
+        ("--days", "-7", "must be above 0"),
+        ("--days", "nan", "must be above 0"),
+        ("--saas-share", "1.5", "must be between 0 and 1"),
+        ("--scenario", "wek", "there are week"),
+        ("--policy", "tapaas", "tapaas"),
+        ("--place", "Hill", "needs --weather"),
+        ("--weather-day", "3", "with --weather"),
+        ("--weather", "nowhere.csv", "cannot be read"),
+        ("--trace", "nowhere", "nowhere"),
+        ("--profiles", "nowhere.csv", "cannot be read"),
+        ("--models", "nowhere", "nowhere"),
+        ("--site", "nowhere.yaml", "nowhere.yaml"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_option_before_anything_runs(option, value, what, tapas):
+    code, out, err = tapas(*SMALL, option, value, "--json")
+    assert (code, out) == (2, "")
+    assert option in err
+    assert what in " ".join(err.split())
+
+
+def test_a_site_that_is_too_small_is_named(tmp_path, tapas):
+    code, _, err = tapas("site", "generate", "--servers", "8", "--out", str(tmp_path / "site.yaml"))
+    assert code == 0, err
+    code, out, err = tapas(*SMALL, "--site", str(tmp_path / "site.yaml"))
+    assert (code, out) == (2, "")
+    assert "--site: has fewer than 16 servers" in " ".join(err.split())
 
 
 def test_the_papers_figures_are_printed_beside_ours_and_what_nobody_knows_is_unknown(tapas):
