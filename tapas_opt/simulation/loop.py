@@ -13,7 +13,7 @@ import numpy as np
 from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.workload import Vm
 from tapas_opt.simulation.machine_room import MachineRoom
-from tapas_opt.simulation.metrics import metrics_of
+from tapas_opt.simulation.metrics import metrics_of, relief_s
 from tapas_opt.simulation.policy import Orders, Policy, Request
 from tapas_opt.simulation.record import Incident, Moment, Record, stacked
 from tapas_opt.simulation.story import Arrival, FailureAt, Story
@@ -80,7 +80,13 @@ class _Course:
             self._step(now_s, length_s)
             on_step(length_s)
         record = stacked(self._policy.name, self._room.topology, self._moments, self._incidents)
-        return replace(record, metrics=metrics_of(record, self._steps_s, self._story.failures, self._tally))
+        return replace(
+            record,
+            metrics=metrics_of(record, self._steps_s, self._story.failures, self._tally),
+            relief_s=tuple(relief_s(record, item) for item in self._story.failures),
+            hottest_s=self._tally.hottest_s,
+            hottest_gpus_c=self._tally.hottest_gpus_c,
+        )
 
     # What happens.
 

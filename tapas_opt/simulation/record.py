@@ -13,6 +13,7 @@ from tapas_opt.domain.topology import Topology
 __all__ = ["Incident", "Moment", "Outage", "Record", "Run", "stacked", "thinned"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 MINUTE_S = 60.0
 
@@ -82,6 +83,12 @@ class Record:
     metrics
         By the names of :mod:`tapas_opt.simulation.metrics`; ``inf`` for what never came about, NaN for what is not
         defined.
+    relief_s
+        By failure, in the run's order: :func:`tapas_opt.simulation.metrics.relief_s`.
+    servers, server_row
+        In the order of the site file, and which of ``rows`` each is in.
+    hottest_gpus_c
+        ``[server]`` the hottest GPU of each at ``hottest_s``, the moment of the hottest of the run; empty if unknown.
     """
 
     policy: str
@@ -106,6 +113,11 @@ class Record:
     incidents: tuple[Incident, ...] = ()
     answered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    relief_s: tuple[float, ...] = ()
+    servers: tuple[str, ...] = ()
+    server_row: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    hottest_s: float = float("nan")
+    hottest_gpus_c: FloatArray = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +135,26 @@ class Run:
 def thinned(record: Record, calm_step_s: float) -> Record:
     """A record with the samples that pictures need: in calm times one in so many seconds, all where steps are short.
 
-    Metrics stay those of all samples; a peak between two samples is not in the pictures.
+    The last one before steps become short is among them (it is how things were when a failure came), and so are those
+    of the hottest GPU and of the fullest row. Metrics stay those of all samples; other peaks between two samples are
+    not in the pictures.
     """
     step_s = np.diff(record.t_s, prepend=record.t_s[:1])
     kept = (np.floor(record.t_s / calm_step_s) != np.floor((record.t_s - step_s) / calm_step_s)) | (step_s < MINUTE_S)
+    kept[:-1] |= step_s[1:] < MINUTE_S
+    kept |= _is_highest(record.hottest_gpu_c) | _is_highest(_fullest_row_frac(record))
     series = {name: getattr(record, name)[kept] for name in Moment.__slots__}
     return replace(record, **series)
+
+
+def _is_highest(values: FloatArray) -> NDArray[np.bool_]:
+    return np.asarray(values == np.nanmax(values, initial=-np.inf))
+
+
+def _fullest_row_frac(record: Record) -> FloatArray:
+    budget_w = record.row_budget_w
+    frac = np.divide(record.row_power_w, budget_w, out=np.zeros_like(record.row_power_w), where=budget_w > 0)
+    return np.asarray(frac.max(axis=1, initial=0.0))
 
 
 def stacked(policy: str, topology: Topology, moments: Sequence[Moment], incidents: Sequence[Incident]) -> Record:
@@ -145,5 +171,9 @@ def stacked(policy: str, topology: Topology, moments: Sequence[Moment], incident
         incidents=tuple(incidents),
         answered={},
         metrics={},
+        relief_s=(),
+        servers=topology.servers,
+        server_row=topology.server_row,
+        hottest_s=float("nan"),
         **columns,
     )

@@ -13,12 +13,19 @@ from tapas_opt.simulation.answering import Answered
 
 __all__ = ["Tally"]
 
+FloatArray = NDArray[np.float64]
+
 
 @dataclass
 class Tally:
     """Counts, sums and extremes of one policy's day; :mod:`tapas_opt.simulation.metrics` says what becomes of them.
 
     An event is counted once, from its start to its end: per server (throttling), per VM (capping), per element (trips).
+
+    Attributes
+    ----------
+    hottest_gpus_c
+        ``[server]`` the hottest GPU of each at ``hottest_s``, the moment of the hottest of all.
     """
 
     vms_adopted: int = 0
@@ -40,6 +47,8 @@ class Tally:
     rise_over_inlet_k: float = 0.0
     answered: Answered = field(default_factory=Answered.nobody, repr=False)
     row_second_frac: float = 0.0
+    hottest_s: float = float("nan")
+    hottest_gpus_c: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     decisions_s: list[float] = field(default_factory=list, repr=False)
     _throttled: NDArray[np.bool_] | None = field(default=None, repr=False)
     _capped: frozenset[str] = field(default=frozenset(), repr=False)
@@ -59,6 +68,7 @@ class Tally:
             self.tolerance_used_frac = max(self.tolerance_used_frac, float(used.max(initial=0.0)))
         rise_k = truth.gpu_temperature_c - truth.inlet_c[:, None]
         self.rise_over_inlet_k = max(self.rise_over_inlet_k, float(np.nanmax(rise_k)))
+        self._keep_hottest(truth)
         return self._count_trips(truth)
 
     def look_within(self, truth: Truth, row_budget_w: NDArray[np.float64]) -> None:
@@ -70,6 +80,11 @@ class Tally:
     def count(self, answered: Answered) -> None:
         """Count what became of the requests of a step."""
         self.answered = self.answered + answered if self.answered.endpoints else answered
+
+    def _keep_hottest(self, truth: Truth) -> None:
+        of_server = np.fmax.reduce(truth.gpu_temperature_c, axis=1)
+        if not self.hottest_gpus_c.size or of_server.max() > self.hottest_gpus_c.max():
+            self.hottest_s, self.hottest_gpus_c = truth.t_s, of_server
 
     def _count_throttling(self, truth: Truth, dt_s: float) -> None:
         now = np.asarray(truth.throttled.any(axis=1))

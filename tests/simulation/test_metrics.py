@@ -222,3 +222,14 @@ def test_energy_tolerance_and_rise_are_what_the_plant_says(truth, record):
     assert metrics["energy_kwh"] == pytest.approx(1.0)
     assert metrics["worst_overload_frac_of_tolerance"] == 0.1
     assert metrics["max_gpu_rise_over_inlet_k"] == pytest.approx(30.0)
+
+
+def test_the_room_is_kept_as_it_was_when_a_gpu_was_hottest(truth):
+    """S3's fourth GPU at 80 °C in the second of three steps; a missing GPU (NaN) is none."""
+    tally = Tally()
+    for t_s, hottest_c in ((10.0, 70.0), (20.0, 80.0), (30.0, 75.0)):
+        temperature = np.full((6, 8), 50.0)
+        temperature[2, 3], temperature[0, 0] = hottest_c, np.nan
+        tally.step(replace(truth, t_s=t_s, gpu_temperature_c=temperature), 10.0, 0, ())
+    assert tally.hottest_s == 20.0
+    assert tally.hottest_gpus_c.tolist() == [50.0, 50.0, 80.0, 50.0, 50.0, 50.0]

@@ -48,3 +48,15 @@ def test_a_thinned_record_keeps_all_that_is_close_together(make, room_of, starte
     assert few.row_power_w.shape == (len(few.t_s), 2)
     assert set(few.t_s) <= set(whole.t_s)
     assert few.metrics is whole.metrics
+
+
+def test_what_a_failure_met_and_the_highest_peaks_survive_thinning(make, room_of, started, scripted, failing):
+    """The minute before the first second of a failure is how things were; the table's peaks are pictured."""
+    site = generate_site(16, name="sixteen", shape=SiteShape(racks_per_row=2, rows_per_aisle=1))
+    day = make([failing(15.5, for_s=60.0)], hours=(15.0, 16.0))
+    whole = run_story(day, room_of(site, day.start_s), scripted(topology_of(site).servers), started)
+    few = thinned(whole, 7_200.0)
+    assert day.failures[0].at_s in few.t_s
+    assert few.hottest_gpu_c.max() == whole.hottest_gpu_c.max() == whole.hottest_gpus_c.max()
+    assert few.hottest_gpu_c[few.t_s == whole.hottest_s] == whole.hottest_gpus_c.max()
+    assert (few.row_power_w / few.row_budget_w).max() == (whole.row_power_w / whole.row_budget_w).max()
