@@ -9,16 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.plot.outages import Emergency, emergencies
 from tapas_opt.plot.series import steps, thinned
 from tapas_opt.plot.style import BAND, INK, LIMIT, dressed, plain, policy_colours
 from tapas_opt.plot.words import several_days
-from tapas_opt.simulation.record import Outage, Record, Run
+from tapas_opt.simulation.record import Record, Run
 
-__all__ = ["Clock", "Panels", "Quantity", "day_clock"]
+__all__ = ["Clock", "Panels", "Quantity", "day_clock", "points_a_line", "span_s"]
 
 FloatArray = NDArray[np.float64]
 
 _MS = 1_000.0
+
+_POINTS_IN_ALL = 90_000
+"""Samples in the whole page, so that it stays a file to send by mail."""
+
+_POINTS = (150, 1_500)
+"""At least and at most so many a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +52,17 @@ class Clock:
         return (t_s - self.origin_s) * self.scale
 
     def shown(self, t_s: FloatArray) -> NDArray[np.bool_]:
-        """Which samples are inside the span."""
+        """Which samples are inside the span; and one on either side, so that lines reach its edges."""
         if self.span_s is None:
             return np.ones(len(t_s), dtype=np.bool_)
-        return np.asarray((t_s >= self.span_s[0]) & (t_s <= self.span_s[1]))
+        first, last = np.searchsorted(t_s, self.span_s, side="left")
+        number = np.arange(len(t_s))
+        return np.asarray((number >= first - 1) & (number <= last))
 
 
 def day_clock(run: Run) -> Clock:
     """Hours of the day; runs that pass midnight also name the day, the first one being day 1."""
-    text = "%H:%M\nday %-d" if several_days(_span_s(run)) else "%H:%M"
+    text = "%H:%M\nday %-d" if several_days(span_s(run)) else "%H:%M"
     return Clock({"type": "date", "tickformat": text, "hoverformat": "%H:%M:%S", "title": {"text": "hour of day"}})
 
 
@@ -98,10 +107,10 @@ class Panels:
         self._columns = min(columns, max(1, len(quantities)))
         self._rows = -(-len(quantities) // self._columns)
         self._points = points
-        self._colours = policy_colours(run)
+        self._colours = policy_colours(record.policy for record in run.records)
         self._named: set[str] = set()
         self._spans = [quantity.at_least for quantity in quantities]
-        gap = 0.30 / self._rows if self._rows > 1 else 0.0
+        gap = 0.36 / self._rows if self._rows > 1 else 0.0
         self._figure = make_subplots(
             rows=self._rows,
             cols=self._columns,
@@ -165,10 +174,28 @@ class Panels:
             **self._place(panel),
         )
 
+    def mark(self, panel: int, record: Record, t_s: float, value: float, name: str, text: str) -> None:
+        """Mark a moment of a policy; all marks of a name share one entry of the legend."""
+        self._figure.add_scatter(
+            x=[self._clock.at(t_s)],
+            y=[value * self._quantities[panel].scale],
+            text=[text],
+            mode="markers",
+            marker={
+                "symbol": "diamond",
+                "size": 11,
+                "color": INK,
+                "line": {"color": self._colours[record.policy], "width": 2},
+            },
+            hovertemplate=f"{plain(record.policy)}: %{{text}}<extra></extra>",
+            **self._legend(name),
+            **self._place(panel),
+        )
+
     def done(self, panel_height: int) -> Any:
         """Shade the failures, set the axes, and hand the figure over."""
-        for outage in self._run.outages:
-            self._shade(outage)
+        for emergency in emergencies(self._run.outages):
+            self._shade(emergency)
         self._figure.update_xaxes(**(self._clock.axis | {"title": None}))
         if self._clock.span_s is not None:
             self._figure.update_xaxes(range=[float(self._clock.at(t_s)) for t_s in self._clock.span_s])
@@ -184,10 +211,10 @@ class Panels:
                 self._figure.update_yaxes(range=[span[0] - room, span[1] + room], **self._place(panel))
         return dressed(self._figure, 90 + panel_height * self._rows, [item.title for item in self._quantities])
 
-    def _shade(self, outage: Outage) -> None:
+    def _shade(self, emergency: Emergency) -> None:
         """A band over the failure in every panel; through the day, the first panel also names it."""
-        first_s, last_s = self._clock.span_s or _span_s(self._run)
-        from_s, until_s = max(outage.from_s, first_s), min(outage.until_s, last_s)
+        first_s, last_s = self._clock.span_s or span_s(self._run)
+        from_s, until_s = max(emergency.from_s, first_s), min(emergency.until_s, last_s)
         if until_s <= from_s:
             return
         x0, x1 = float(self._clock.at(from_s)), float(self._clock.at(until_s))
@@ -197,16 +224,24 @@ class Panels:
                 **self._place(panel),
             )  # fmt: skip
         if self._clock.span_s is None:
-            self._name(outage, x0)
+            self._name(emergency, x0)
 
-    def _name(self, outage: Outage, x0: float) -> None:
+    def _name(self, emergency: Emergency, x0: float) -> None:
         self._figure.add_annotation(
             x=x0, y=0.03, yref="y domain", xanchor="right", yanchor="bottom", showarrow=False, textangle=-90,
-            text=plain(outage.label), font={"size": 11, "color": INK}, **self._place(0),
+            text=plain(emergency.label), font={"size": 11, "color": INK}, **self._place(0),
         )  # fmt: skip
 
 
-def _span_s(run: Run) -> tuple[float, float]:
+def points_a_line(run: Run, lines_a_policy: int) -> int:
+    """Samples a line may have; every picture gets an equal part of the page."""
+    pictures = 5 + len(emergencies(run.outages))
+    lines = max(1, lines_a_policy * len(run.records))
+    least, most = _POINTS
+    return min(most, max(least, _POINTS_IN_ALL // (pictures * lines)))
+
+
+def span_s(run: Run) -> tuple[float, float]:
     """First and last sample of any policy."""
     ends = [t_s for record in run.records if len(record.t_s) for t_s in (float(record.t_s[0]), float(record.t_s[-1]))]
     return min(ends, default=0.0), max(ends, default=0.0)

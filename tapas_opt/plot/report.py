@@ -7,13 +7,20 @@ import json
 from pathlib import Path
 
 from tapas_opt.plot import figures
+from tapas_opt.plot.days import from_day_one
+from tapas_opt.plot.emergency import close_up
 from tapas_opt.plot.headline import headline
+from tapas_opt.plot.outages import Emergency, emergencies, relief_told
 from tapas_opt.plot.page import Section, page
+from tapas_opt.plot.panels import span_s
+from tapas_opt.plot.room import room_figure
 from tapas_opt.plot.tables import failures_table, incidents_table, summary_table
-from tapas_opt.plot.words import clock_time, element
+from tapas_opt.plot.words import clock_time, several_days
 from tapas_opt.simulation.record import Run
 
-__all__ = ["write_report"]
+__all__ = ["close_ups", "room", "write_report"]
+
+_CLOSE_UPS_AT_MOST = 8
 
 _HOW_TO_READ = (
     "<p class='note'><b>How to read this page.</b> Every policy has one colour throughout; dashed lines are the limits "
@@ -30,7 +37,8 @@ def write_report(run: Run, path: Path) -> None:
 
     Long series are thinned in a way that keeps every stretch's lowest and highest value.
     """
-    text = page(f"{run.name}: {run.site}", _opening(run), _sections(run))
+    told = from_day_one(run)
+    text = page(f"{run.name}: {run.site}", _opening(told), _sections(told))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
@@ -61,39 +69,59 @@ def _sampled(run: Run) -> bool:
 
 
 def _pictures(run: Run) -> list[Section]:
-    day = [
+    return [
+        Section("Heat and power, policy by policy", "", figures.glance_figure(run)),
+        Section("What users felt", "", figures.service_figure(run)),
+        *close_ups(run),
+        *room(run),
+        *_domains(run),
+        *_answers(run),
+    ]
+
+
+def _domains(run: Run) -> list[Section]:
+    rows = figures.row_figure(run)
+    return [
         Section(
             "Power of each UPS against its capacity",
             "<p>When a UPS fails, its load moves to the others within the same second; above the dashed line a UPS "
             "lives on its tolerance, and trips when that is used up.</p>",
             figures.ups_figure(run),
         ),
-        Section("Power of each row against its budget", "", figures.row_figure(run)),
+        *([] if rows is None else [Section("Power of each row against its budget", "", rows)]),
         Section(
             "Airflow of each aisle against its capacity",
             "<p>Servers that ask for more air than the air handlers give breathe their own exhaust.</p>",
             figures.airflow_figure(run),
         ),
-        Section("Temperature", "", figures.gpu_figure(run)),
-        Section("What users felt", "", figures.service_figure(run)),
     ]
-    return [*day, *_close_ups(run), *_answers(run)]
 
 
-def _close_ups(run: Run) -> list[Section]:
+def close_ups(run: Run) -> list[Section]:
+    """A section for each emergency of a run, as far as a page may go."""
     return [
         Section(
-            f"{_capital(element(outage.label))} fails: second by second",
-            f"<p>Zero is {clock_time(outage.from_s)}, when it failed ({html.escape(outage.label)}). "
-            "100 % is the limit in force.</p>",
-            figures.close_up(run, outage),
+            f"{emergency.title}: second by second",
+            f"<p>{_zero(run, emergency)} 100 % is the limit in force. "
+            f"{html.escape(relief_told(run.records, emergency))}</p>",
+            close_up(run, emergency),
         )
-        for outage in run.outages
+        for emergency in emergencies(run.outages)[:_CLOSE_UPS_AT_MOST]
     ]
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _zero(run: Run, emergency: Emergency) -> str:
+    return f"Zero is {clock_time(emergency.from_s, several_days(span_s(run)))}, when it came."
+
+
+def room(run: Run) -> list[Section]:
+    """The room at each policy's hottest moment, where records know their servers."""
+    figure = room_figure(run)
+    words = (
+        "<p>Each policy's room at the moment of its hottest GPU, which has a ring: a cell is a server, coloured by the "
+        "hottest of its GPUs; a line is a row of racks.</p>"
+    )
+    return [] if figure is None else [Section("The room at its hottest", words, figure)]
 
 
 def _answers(run: Run) -> list[Section]:

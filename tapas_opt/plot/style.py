@@ -1,13 +1,12 @@
-"""One look for all pictures: a colour per policy and per mode, told apart by every eye (Okabe and Ito's palette)."""
+"""One look for all pictures: a colour per policy and mode, told apart by every eye (of Okabe and Ito, and of Tol)."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tapas_opt.domain.result import Mode
-from tapas_opt.simulation.record import Run
 
 __all__ = ["BAND", "INK", "LIMIT", "MODE_COLOURS", "dressed", "plain", "policy_colours"]
 
@@ -16,8 +15,19 @@ LIMIT = "#444444"
 BAND = "rgba(230, 159, 0, 0.18)"
 _GRID = "#e4e7eb"
 
-_USUAL = {"baseline": "#D55E00", "tapas-opt": "#0072B2", "tapas": "#009E73", "polca": "#CC79A7"}
-_MORE = ("#E69F00", "#56B4E9", "#7A5C00", "#000000", "#999999")
+_USUAL = {
+    "baseline": "#D55E00",
+    "polca": "#CC79A7",
+    "place": "#E69F00",
+    "route": "#56B4E9",
+    "config": "#7A5C00",
+    "place+route": "#000000",
+    "place+config": "#999999",
+    "route+config": "#882255",
+    "tapas": "#009E73",
+    "tapas-opt": "#0072B2",
+}
+_MORE = ("#332288", "#44AA99", "#999933", "#AA4499", "#661100")
 
 MODE_COLOURS: Mapping[str, str] = {
     Mode.SOLVER: "#0072B2",
@@ -28,9 +38,9 @@ MODE_COLOURS: Mapping[str, str] = {
 """Colours of who answered; other modes (a policy's plain rules) are grey."""
 
 
-def policy_colours(run: Run) -> dict[str, str]:
-    """Colour of each policy of a run, the same in every picture."""
-    others = [record.policy for record in run.records if record.policy not in _USUAL]
+def policy_colours(policies: Iterable[str]) -> dict[str, str]:
+    """Colour of each policy, the same in every picture and on every page."""
+    others = [name for name in policies if name not in _USUAL]
     return _USUAL | {name: _MORE[i % len(_MORE)] for i, name in enumerate(dict.fromkeys(others))}
 
 

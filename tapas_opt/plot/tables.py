@@ -77,6 +77,7 @@ METRICS: Mapping[str, Metric] = {
     "requests_routed": Metric("Requests that got an instance", better="higher"),
     "requests_refused": Metric("Requests that got none"),
     "vms_placed": Metric("VMs placed", better="higher"),
+    "vms_adopted": Metric("VMs taken over where they were", better=""),
     "vms_rejected": Metric("VMs turned away"),
     "configuration_changes": Metric("Changes of instance configuration", better=""),
     "energy_kwh": Metric("Energy", "kWh"),
@@ -109,7 +110,7 @@ def summary_table(run: Run) -> str:
     if not given:
         return "<p class='none'>No metrics were recorded.</p>"
     order = [name for name in METRICS if name in given] + [name for name in given if name not in METRICS]
-    colours = policy_colours(run)
+    colours = policy_colours(record.policy for record in run.records)
     heads = "".join(
         f"<th scope='col' style='border-bottom-color:{colours[record.policy]}'>{html.escape(record.policy)}</th>"
         for record in run.records
@@ -176,7 +177,7 @@ def _near_failure(line: tuple[float, str, str], run: Run) -> bool:
 
 def _lines(told: Sequence[tuple[float, str, str]], run: Run) -> str:
     days = several_days(t_s for t_s, _, _ in told)
-    colours = policy_colours(run)
+    colours = policy_colours(record.policy for record in run.records)
     rows = "".join(
         _incident_row(clock_time(t_s, days), policy, text, colours) for t_s, policy, text in told[:_INCIDENTS_AT_MOST]
     )

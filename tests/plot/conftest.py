@@ -17,6 +17,7 @@ UPS_FAILS_S, UPS_BACK_S = 14 * 3600.0, 14 * 3600.0 + 300.0
 AHU_FAILS_S, AHU_BACK_S = 17 * 3600.0, 17 * 3600.0 + 1_800.0
 CAPACITY_W = 130_000.0
 BASELINE_TRIPS_AFTER_S = 11.0
+RELIEVED_AFTER_S = 5.0
 
 
 def moments() -> np.ndarray:
@@ -98,6 +99,11 @@ def record_of(policy: str, seed: int, relieved: bool) -> Record:
             "decision_p99_s": 0.214 if relieved else 0.002,
             "wall_s": 71.3,
         },
+        relief_s=(RELIEVED_AFTER_S if relieved else np.inf, 0.0),
+        servers=("R1-S1", "R1-S2", "R2-S1", "R1-S3", "R2-S2"),
+        server_row=np.array([0, 0, 1, 0, 1]),
+        hottest_s=float(t_s[hottest.argmax()]),
+        hottest_gpus_c=np.array([61.0, 72.0, 84.0, 45.0, 66.0]),
     )
 
 

@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tapas_opt.plot.report import write_report
+from tapas_opt.plot.report import close_ups, write_report
 from tapas_opt.plot.tables import METRICS, incidents_table, summary_table
-from tapas_opt.simulation.record import Incident, Outage, Record
+from tapas_opt.simulation.record import Incident, Moment, Outage, Record
 
-PICTURES = 8
-"""UPSs, rows, aisles, temperature, users, two failures, who answered."""
+PICTURES = 9
+"""Heat and power, users, two failures, the room, UPSs, rows, aisles, who answered."""
 
 AS_MAIL_B = 8_000_000
 NASTY = "<img src=x onerror=alert(1)>&\"'</script><script>alert(2)</script>"
@@ -37,8 +37,7 @@ def ours_of(path: Path) -> str:
 
 def cut(record: Record, samples: int) -> Record:
     """The record's first samples."""
-    arrays = {f.name for f in fields(record) if isinstance(getattr(record, f.name), np.ndarray)}
-    return replace(record, **{name: getattr(record, name)[:samples] for name in arrays})
+    return replace(record, **{name: getattr(record, name)[:samples] for name in Moment.__slots__})
 
 
 def test_nothing_is_loaded_from_another_host(report):
@@ -113,6 +112,7 @@ def test_names_from_outside_are_text_and_never_markup(baseline, tmp_path, make_r
         baseline,
         policy=NASTY,
         rows=(NASTY, "R2"),
+        servers=(NASTY,) * 5,
         incidents=(Incident(1.0, NASTY),),
         metrics={NASTY: 1.0},
         answered={NASTY: {NASTY: 2}},
@@ -154,6 +154,23 @@ def test_a_failure_that_never_ends_is_shaded_to_the_end(ours, tmp_path, make_run
     path = tmp_path / "report.html"
     write_report(make_run(ours, outages=(Outage("ups:U2", 50_400.0, float("inf")),)), path)
     assert "for the rest of the run" in ours_of(path)
+
+
+def test_a_page_holds_no_more_close_ups_than_one_reads(ours, make_run):
+    """A year of drills is not told second by second."""
+    outages = tuple(Outage("ups:U2", 3_600.0 * i, 3_600.0 * i + 60.0) for i in range(1, 13))
+    assert len(close_ups(make_run(cut(ours, 9), outages=outages))) == 8
+
+
+def test_a_run_of_the_fifth_week_is_told_from_day_one(ours, tmp_path, make_run):
+    """Simulations begin four weeks after history did; their readers count from the first day."""
+    weeks_s = 28 * 86_400.0
+    outages = (Outage("ups:U2", weeks_s + 50_400.0, weeks_s + 50_700.0),)
+    incidents = tuple(replace(item, t_s=item.t_s + weeks_s) for item in ours.incidents)
+    later = replace(ours, t_s=ours.t_s + weeks_s, hottest_s=ours.hottest_s + weeks_s, incidents=incidents)
+    write_report(make_run(later, outages=outages), tmp_path / "later.html")
+    write_report(make_run(ours, outages=(Outage("ups:U2", 50_400.0, 50_700.0),)), tmp_path / "first.html")
+    assert (tmp_path / "later.html").read_bytes() == (tmp_path / "first.html").read_bytes()
 
 
 def test_the_same_run_gives_the_same_file(tripped, report, tmp_path):
