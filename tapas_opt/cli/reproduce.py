@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,13 @@ def reproduce(
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(metavar="N", help="Again for each; 1, 2, 3 if not given.")] = None,
     saas_share: Annotated[float, typer.Option(metavar="FRACTION", help="Share of VMs that are instances.")] = 0.5,
+    oversubscribe: Annotated[
+        list[float] | None,
+        typer.Option(metavar="FRACTION", help="Also with so many servers added, for the picture of throttling; again."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write reproduction.json and reproduction.html there.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print each headline figure of the paper beside what policies come to here, mean and range over seeds.
@@ -29,29 +37,30 @@ def reproduce(
     Runs each scenario once for each policy and seed: at 200 servers about ten minutes of one core for each seed. A
     figure that nothing here can say is "unknown".
     """
-    from tapas_opt.cli.reproduce_answer import reproduced
+    from tapas_opt.cli.reproduce_answer import Asked, reproduced
 
-    policies = tuple(policy or ("tapas", "tapas-opt"))
-    answer = reproduced(policies, tuple(seed or (1, 2, 3)), servers, days, saas_share, as_json)
-    print_result(answer, as_json, _show)
+    asked = Asked(
+        policies=tuple(policy or ("tapas", "tapas-opt")),
+        seeds=tuple(seed or (1, 2, 3)),
+        servers=servers,
+        days=days,
+        saas_share=saas_share,
+        oversubscriptions=tuple(oversubscribe or ()),
+        out=out,
+    )
+    print_result(reproduced(asked, as_json), as_json, _show)
 
 
 def _show(answer: Mapping[str, Any]) -> None:
     from rich.table import Table
 
+    from tapas_opt.plot.words import over_seeds
+
     policies = list(answer["figures"][0]["policies"])
     table = Table("", "the paper", *policies)
     for row in answer["figures"]:
-        table.add_row(row["figure"], row["paper"], *(_told(row["policies"][name]) for name in policies))
+        table.add_row(row["figure"], row["paper"], *(over_seeds(row["policies"][name]) for name in policies))
     out = console()
     seeds = ", ".join(map(str, answer["seeds"]))
     out.print(f"{answer['servers']:,} servers, {answer['days']:g} days a scenario, seeds {seeds}; all of it modelled")
     out.print(table)
-
-
-def _told(values: list[float | None]) -> str:
-    known = [100.0 * value for value in values if value is not None]
-    if not known:
-        return "unknown"
-    mean = f"{sum(known) / len(known):.2f} %"
-    return mean if len(known) == 1 else f"{mean} ({min(known):.2f} to {max(known):.2f})"

@@ -2,66 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
+from tapas_opt.cli.output import writing
 from tapas_opt.cli.paths import demo_data, demo_models
 from tapas_opt.cli.progress import bar
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
-from tapas_opt.simulation.case import Case, Learned, judge, world_of
-from tapas_opt.simulation.record import Record
-from tapas_opt.simulation.reproduction import HEADLINES, Outcome
+from tapas_opt.plot.reproduction_report import write_reproduction
+from tapas_opt.simulation.case import Case, Learned, World, judge, world_of
+from tapas_opt.simulation.record import Record, Run, thinned
+from tapas_opt.simulation.reproduction import HEADLINES, MORE, Outcome
 
-__all__ = ["reproduced"]
+__all__ = ["Asked", "reproduced"]
 
 BASELINE = "baseline"
+PICTURED = ("week", "paper_power", "paper_cooling", "paper_both")
+"""Scenarios with pictures of their own, of the first seed."""
+
+PICTURED_EVERY_S = 60.0
+"""Of one day's run; of a longer one, as many samples in all."""
 
 
-def reproduced(
-    policies: Sequence[str], seeds: Sequence[int], servers: int, days: float, saas_share: float, as_json: bool
-) -> dict[str, Any]:
-    """``{"servers", "days", "seeds", "figures": [{"figure", "paper", "policies": {name: [value of each seed]}}]}``.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command's options; with ``oversubscriptions`` more servers are added besides what the figures need."""
 
-    Values are fractions, None for unknown.
+    policies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    servers: int
+    days: float
+    saas_share: float
+    oversubscriptions: tuple[float, ...] = ()
+    out: Path | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The policies, the baseline first."""
+        return (BASELINE, *(name for name in self.policies if name != BASELINE))
+
+    def cases(self, seed: int) -> list[Case]:
+        """What is run with a seed: each scenario of a figure, then the other rooms with more servers."""
+        scenarios = dict.fromkeys(headline.scenario for headline in HEADLINES)
+        figures = [Case(name, self.servers, self.days, seed, saas_share=self.saas_share) for name in scenarios]
+        done = {case.added_frac for case in figures if case.scenario == MORE}
+        return figures + [
+            Case(MORE, self.servers, self.days, seed, frac, self.saas_share)
+            for frac in dict.fromkeys(self.oversubscriptions)
+            if frac not in done
+        ]
+
+
+@dataclass
+class _Found:
+    """What the runs have come to so far: the value of each seed by figure and policy, rows of throttling, and runs."""
+
+    values: dict[tuple[str, str], list[float | None]] = field(default_factory=dict)
+    throttling: list[dict[str, Any]] = field(default_factory=list)
+    pictured: list[Run] = field(default_factory=list)
+
+
+def reproduced(asked: Asked, as_json: bool) -> dict[str, Any]:
+    """``{"servers", "days", "seeds", "figures": [{"figure", "paper", "policies": {name: [value of each seed]}}], …}``.
+
+    Values are fractions, None for unknown. ``throttling`` has a row for each run of a room with more servers.
 
     Raises
     ------
     InvalidInput
         Listing everything that is wrong, before anything runs.
     """
-    scenarios = list(dict.fromkeys(headline.scenario for headline in HEADLINES))
-    cases = [[Case(scenario, servers, days, seed, saas_share=saas_share) for scenario in scenarios] for seed in seeds]
-    names = [BASELINE, *(name for name in policies if name != BASELINE)]
-    faults = [*judge(cases[0][0], names), *_seed_faults(seeds)]
+    faults = list(_faults(asked))
     if faults:
         raise InvalidInput("reproduce", faults)
+    if asked.out is not None:
+        with writing("reproduce", "--out", asked.out):
+            asked.out.mkdir(parents=True, exist_ok=True)
     learned = Learned(Profiles(read_profiles(demo_data() / "profiles.csv")), LearnedModels.load(demo_models()))
-    values: dict[tuple[str, str], list[float | None]] = {}
-    with bar("simulating", len(seeds) * len(scenarios) * len(names), as_json) as show:
-        for of_seed in cases:
-            for case in of_seed:
-                world = world_of(case, learned)
-                records: dict[str, Record] = {}
-                for name in names:
-                    show(description=f"{case.scenario}, {name}")
-                    records[name] = world.run(name)
-                    show(advance=1)
-                outages = tuple(item.outage for item in world.story.failures)
-                for headline in HEADLINES:
-                    if headline.scenario == case.scenario:
-                        for name in names:
-                            value = headline.of(Outcome(records[name], records[BASELINE], outages))
-                            values.setdefault((headline.what, name), []).append(value if isfinite(value) else None)
+    cases = [case for seed in asked.seeds for case in asked.cases(seed)]
+    found = _Found()
+    with bar("simulating", len(cases) * len(asked.names), as_json) as show:
+        for case in cases:
+            world = world_of(case, learned)
+            records: dict[str, Record] = {}
+            for name in asked.names:
+                show(description=f"{case.scenario}, {name}")
+                records[name] = world.run(name)
+                show(advance=1)
+            _note(found, world, records, pictured=asked.out is not None and case.seed == asked.seeds[0])
+    answer = _answer(asked, found)
+    if asked.out is not None:
+        _write(answer, found.pictured, asked.out)
+    return answer
+
+
+def _faults(asked: Asked) -> Iterator[Fault]:
+    """Cases of all seeds differ in nothing that could be wrong but the seed."""
+    first, *others = asked.cases(0)
+    told = judge(first, asked.names)
+    yield from told
+    yield from dict.fromkeys(fault for case in others for fault in judge(case, ()) if fault not in told)
+    yield from (Fault("--seed", f"{seed}: must be 0 or more") for seed in asked.seeds if seed < 0)
+
+
+def _note(found: _Found, world: World, records: Mapping[str, Record], pictured: bool) -> None:
+    """Add what a case came to."""
+    case, outages = world.case, tuple(item.outage for item in world.story.failures)
+    if case.oversubscription is None:
+        for headline in HEADLINES:
+            if headline.scenario == case.scenario:
+                for name, record in records.items():
+                    value = headline.of(Outcome(record, records[BASELINE], outages))
+                    found.values.setdefault((headline.what, name), []).append(value if isfinite(value) else None)
+    if case.scenario == MORE:
+        found.throttling += [_throttled(case, record) for record in records.values()]
+    if pictured and case.scenario in PICTURED:
+        shown = tuple(thinned(record, PICTURED_EVERY_S * max(1.0, case.days)) for record in records.values())
+        found.pictured.append(Run(case.scenario, world.site.name, case.servers, outages, shown, {}))
+
+
+def _throttled(case: Case, record: Record) -> dict[str, Any]:
+    slowed = {name: record.metrics[name] for name in ("thermal_throttle_time_frac", "power_cap_time_frac")}
+    return {"oversubscribe": case.added_frac, "policy": record.policy, "seed": case.seed, **slowed}
+
+
+def _answer(asked: Asked, found: _Found) -> dict[str, Any]:
     figures = [
-        {"figure": one.what, "paper": one.paper, "policies": {name: values[one.what, name] for name in names}}
+        {
+            "figure": one.what,
+            "paper": one.paper,
+            "policies": {name: found.values[one.what, name] for name in asked.names},
+        }
         for one in HEADLINES
     ]
-    return {"servers": servers, "days": days, "seeds": list(seeds), "figures": figures}
+    return {
+        "servers": asked.servers,
+        "days": asked.days,
+        "seeds": list(asked.seeds),
+        "figures": figures,
+        "throttling": found.throttling,
+    }
 
 
-def _seed_faults(seeds: Sequence[int]) -> list[Fault]:
-    return [Fault("--seed", f"{seed}: must be 0 or more") for seed in seeds if seed < 0]
+def _write(answer: Mapping[str, Any], pictured: Sequence[Run], folder: Path) -> None:
+    with writing("reproduce", "--out", folder):
+        text = json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / "reproduction.json").write_text(text + "\n", encoding="utf-8")
+        write_reproduction(answer, pictured, folder / "reproduction.html")

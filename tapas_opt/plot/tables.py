@@ -62,7 +62,7 @@ METRICS: Mapping[str, Metric] = {
     "thermal_throttle_events": Metric("Times a server slowed itself for heat"),
     "thermal_throttle_time_frac": _percent("Server time slowed for heat", digits=2),
     "power_throttle_events": Metric("Times a VM's clock was capped"),
-    "power_cap_time_frac": _percent("Server time under a power cap", digits=2),
+    "power_cap_time_frac": _percent("VM time under a power cap", digits=2),
     "peak_row_power_frac": _percent("Highest row power, of its budget"),
     "peak_row_second_power_frac": _percent("Highest row power in the worst second of a thousand, of its budget"),
     "peak_aisle_airflow_frac": _percent("Highest aisle airflow, of its capacity"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tapas_opt.domain.failure import FailureKind
 
-__all__ = ["clock_time", "duration", "element", "listed", "percent", "several_days"]
+__all__ = ["clock_time", "duration", "element", "listed", "over_seeds", "percent", "several_days"]
 
 _DAY_S = 86_400
 
@@ -57,6 +57,16 @@ def duration(seconds: float) -> str:
 def percent(fraction: float, digits: int = 0) -> str:
     """``97 %``."""
     return f"{100 * fraction:.{digits}f} %"
+
+
+def over_seeds(fractions: Sequence[float | None]) -> str:
+    """Mean and range of what seeds came to, such as ``−8.4 % (−9.1 to −7.7)``; unknown values are left out."""
+    known = [100.0 * value for value in fractions if value is not None]
+    if not known:
+        return "unknown"
+    mean = f"{sum(known) / len(known):.2f} %"
+    text = mean if len(known) == 1 else f"{mean} ({min(known):.2f} to {max(known):.2f})"
+    return text.replace("-", "−")
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 
 from tapas_opt.simulation.record import Outage, Record
 
-__all__ = ["HEADLINES", "UNKNOWN", "Headline", "Outcome"]
+__all__ = ["HEADLINES", "MORE", "UNKNOWN", "Headline", "Outcome"]
 
 UNKNOWN = "unknown"
 MORE = "oversubscribe"
+"""The scenario with more servers than a room was made for."""
 
 SETTLED_S = 60.0
 """Losses in an emergency are counted from then on: a cap out of band takes 41 s."""
