@@ -32,14 +32,16 @@ def close_up(run: Run, emergency: Emergency) -> Any:
         Quantity("Hottest GPU", "°C", from_zero=False),
         Quantity("Demand served", "%", 100.0, at_least=NEARLY_ALL),
         Quantity("Quality of answers", "%", 100.0, at_least=NEARLY_ALL),
+        Quantity("Requests within the promised latency", "%", 100.0, at_least=NEARLY_ALL),
+        Quantity("Time to first token, 99 % below", "s", digits=2),
     )
-    panels = Panels(run, _clock(emergency), quantities, 2, points_a_line(run, 6))
+    panels = Panels(run, _clock(emergency), quantities, 2, points_a_line(run, 8))
     for record in run.records:
         for panel, domains in enumerate((UPSES, ROWS, AISLES)):
             domains.fullest_line(panels, panel, record)
-        panels.line(3, record, record.hottest_gpu_c)
-        panels.line(4, record, record.served_frac)
-        panels.line(5, record, record.quality_frac)
+        felt = (record.served_frac, record.quality_frac, record.slo_attainment_frac, record.p99_ttft_s)
+        for panel, values in enumerate((record.hottest_gpu_c, *felt), start=3):
+            panels.line(panel, record, values)
     for panel in range(3):
         panels.limit(panel, [np.ones(len(record.t_s)) for record in run.records])
     panels.limit(3, [np.full(len(record.t_s), record.gpu_limit_c) for record in run.records])

@@ -54,15 +54,24 @@ def airflow_figure(run: Run) -> Any:
 
 
 def service_figure(run: Run) -> Any:
-    """What users felt: demand served, quality of answers, speed of IaaS VMs."""
+    """What users felt: demand served, promises kept, how late answers began, their quality, speed of IaaS VMs."""
     quantities = (
         Quantity("Demand served by the endpoints", "%", 100.0, at_least=NEARLY_ALL),
+        Quantity("Requests answered within the promised latency", "%", 100.0, at_least=NEARLY_ALL),
+        Quantity("Time to first token, 99 % below", "s", digits=2),
         Quantity("Quality of answers, relative to the best model", "%", 100.0, at_least=NEARLY_ALL),
         Quantity("Speed of IaaS VMs, relative to what they asked for", "%", 100.0, at_least=NEARLY_ALL),
     )
-    panels = Panels(run, day_clock(run), quantities, 1, points_a_line(run, 3))
+    panels = Panels(run, day_clock(run), quantities, 1, points_a_line(run, 5))
     for record in run.records:
-        for panel, values in enumerate((record.served_frac, record.quality_frac, record.iaas_performance_frac)):
+        felt = (
+            record.served_frac,
+            record.slo_attainment_frac,
+            record.p99_ttft_s,
+            record.quality_frac,
+            record.iaas_performance_frac,
+        )
+        for panel, values in enumerate(felt):
             panels.line(panel, record, values)
     return panels.done(190)
 

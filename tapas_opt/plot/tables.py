@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tapas_opt.plot.style import policy_colours
 from tapas_opt.plot.words import clock_time, duration, listed, several_days
@@ -97,6 +97,13 @@ _UNITS: Mapping[str, tuple[str, float, int]] = {
 }
 
 
+def _metric(name: str) -> Metric:
+    """How a metric is told; ``p99_ttft_s[conv]`` is that of an endpoint."""
+    base, _, endpoint = name.partition("[")
+    metric = METRICS.get(base) or _of_suffix(base)
+    return replace(metric, words=f"{endpoint.rstrip(']')}: {metric.words}") if endpoint else metric
+
+
 def _of_suffix(name: str) -> Metric:
     """A metric that the table does not know, by the unit in its name; milliseconds are what a clock showed."""
     suffix = next((known for known in _UNITS if name.endswith(known)), "")
@@ -110,20 +117,30 @@ def summary_table(run: Run) -> str:
     if not given:
         return "<p class='none'>No metrics were recorded.</p>"
     order = [name for name in METRICS if name in given] + [name for name in given if name not in METRICS]
+    all_users = [name for name in order if "[" not in name]
+    of_endpoints = [name for name in order if "[" in name]
+    told = _side_by_side(run, "The whole run", all_users)
+    if of_endpoints:
+        by_endpoint = _side_by_side(run, "The whole run, by endpoint", of_endpoints)
+        told += f"<details><summary>By endpoint</summary>{by_endpoint}</details>"
+    return told
+
+
+def _side_by_side(run: Run, title: str, names: Sequence[str]) -> str:
     colours = policy_colours(record.policy for record in run.records)
     heads = "".join(
         f"<th scope='col' style='border-bottom-color:{colours[record.policy]}'>{html.escape(record.policy)}</th>"
         for record in run.records
     )
-    rows = "".join(_metric_row(name, [record.metrics.get(name) for record in run.records]) for name in order)
+    rows = "".join(_metric_row(name, [record.metrics.get(name) for record in run.records]) for name in names)
     return (
-        "<table class='summary'><thead><tr><th scope='col'>The whole run</th>"
+        f"<table class='summary'><thead><tr><th scope='col'>{title}</th>"
         f"{heads}</tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
 def _metric_row(name: str, values: Sequence[float | None]) -> str:
-    metric = METRICS.get(name) or _of_suffix(name)
+    metric = _metric(name)
     told = [metric.told(value) for value in values]
     best = _best(metric, values)
     cells = "".join(

@@ -99,6 +99,8 @@ def test_many_policies_domains_and_a_week_still_fit(ours, tmp_path, make_run):
         quality_frac=wave,
         served_frac=wave,
         iaas_performance_frac=wave,
+        slo_attainment_frac=wave,
+        p99_ttft_s=wave,
     )
     path = tmp_path / "report.html"
     write_report(make_run(*(replace(big, policy=f"policy {i}") for i in range(10))), path)
@@ -186,6 +188,15 @@ def test_a_missing_metric_is_a_dash_and_the_better_one_is_bold(baseline, ours, m
     text = summary_table(make_run(one, two))
     assert "<td>96.20 %</td><td class='best'>99.91 %</td>" in text
     assert "<td>–</td><td>0</td>" in text
+
+
+def test_what_one_endpoint_saw_is_told_apart_and_folded(baseline, ours, make_run):
+    """In units, and not among the figures of the whole run."""
+    both = [replace(record, metrics={"p99_ttft_s": 1.5, "p99_ttft_s[conv]": 0.5}) for record in (baseline, ours)]
+    whole, folded = summary_table(make_run(*both)).split("<details>")
+    assert "Time to first token, 99 % below</th><td>1.50 s</td>" in whole
+    assert "conv" not in whole
+    assert "conv: Time to first token, 99 % below</th><td>0.50 s</td>" in folded
 
 
 def test_what_never_came_about_is_never_and_not_the_best(baseline, ours, make_run):
