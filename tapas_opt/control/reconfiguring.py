@@ -14,6 +14,7 @@ from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.capping import Capped, cappable, capped
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast, Profiles, choice_name
+from tapas_opt.control.promise import in_time
 from tapas_opt.control.routes import FILL_FRAC, is_loading
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.result import Constraint
@@ -65,7 +66,7 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
         instance_hardware=hardware,
         current=_current(forecast, instances, hardware, options),
         choices=choices,
-        allowed=_allowed(forecast, endpoints, options),
+        allowed=_allowed(forecast, endpoints, options, stage),
         delay_s=delay,
         reload=reload,
         instance_tolerance_s=tolerance_s[on_server],
@@ -212,11 +213,18 @@ def _current(
     return np.array(chosen, dtype=np.int64)
 
 
-def _allowed(forecast: Forecast, endpoints: Sequence[str], options: Sequence[Option]) -> NDArray[np.bool_]:
-    """``[endpoint, choice]`` good enough for the endpoint; parked is always allowed."""
-    floors = [forecast.fleet.endpoints[name].quality_floor for name in endpoints]
+def _allowed(
+    forecast: Forecast, endpoints: Sequence[str], options: Sequence[Option], stage: Stage
+) -> NDArray[np.bool_]:
+    """``[endpoint, choice]`` good enough for the endpoint, and in time; parked is always allowed.
+
+    While something is failed late answers are better than none.
+    """
+    asked = [forecast.fleet.endpoints[name] for name in endpoints]
+    floors = [endpoint.quality_floor for endpoint in asked]
     quality = np.array([1.0 if option.profile is None else option.profile.quality for option in options])
-    return quality[None, :] >= np.array(floors).reshape(-1, 1)
+    good = quality[None, :] >= np.array(floors).reshape(-1, 1)
+    return good if stage is Stage.NOW or forecast.failures else good & in_time(asked, options)
 
 
 def _tolerance_s(forecast: Forecast) -> FloatArray:

@@ -1,0 +1,51 @@
+"""Which choices keep what users of an endpoint were promised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapas_opt.control.actuation import Option
+from tapas_opt.domain.configuration import Profile
+from tapas_opt.domain.workload import Endpoint, Slo
+from tapas_opt.serving.latency import LatencyTable
+from tapas_opt.serving.mix import CONVERSATION
+from tapas_opt.serving.pace import Pace
+
+__all__ = ["in_time", "kept_frac"]
+
+NEARLY = 0.005
+"""So many more late ones count as kept: profiles are no more exact than that."""
+
+
+def in_time(endpoints: Sequence[Endpoint], options: Sequence[Option]) -> NDArray[np.bool_]:
+    """``[endpoint, choice]`` whether users get their tokens in time while all of a choice's goodput is used.
+
+    Goodput is the load at which a configuration keeps *its own* default promise, a multiple of its unloaded latencies;
+    an endpoint's is fixed, and slower configurations of its model may break it at far less. What an endpoint prefers is
+    always in time, and so is what serves nothing.
+    """
+    kept = [[_keeps(endpoint, option) for option in options] for endpoint in endpoints]
+    return np.array(kept, dtype=bool).reshape(len(endpoints), len(options))
+
+
+def kept_frac(profile: Profile, level: float, slo: Slo) -> float:
+    """Share of first tokens, or of gaps between tokens if that is less, in time at this part of a profile's goodput."""
+    table, mean = _table(Pace.of(profile)), CONVERSATION.mean
+    tokens_per_s = level * profile.goodput_tokens_per_s / profile.configuration.replicas
+    return float(table.by_load(table.kept_frac(slo), tokens_per_s / (mean.prompt_tokens + mean.output_tokens)))
+
+
+def _keeps(endpoint: Endpoint, option: Option) -> bool:
+    profile = option.profile
+    if profile is None or option.level == 0.0 or profile.configuration.name == endpoint.configuration:
+        return True
+    return kept_frac(profile, option.level, endpoint.slo) >= endpoint.slo.quantile - NEARLY
+
+
+@lru_cache(maxsize=256)
+def _table(pace: Pace) -> LatencyTable:
+    return LatencyTable.of(pace, CONVERSATION)

@@ -1,0 +1,63 @@
+"""Which choices keep an endpoint's promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tapas_opt.control.promise import in_time, kept_frac
+from tapas_opt.control.reconfiguring import options_of
+from tapas_opt.domain.configuration import LOAD_LEVELS
+from tapas_opt.domain.failure import Failure, FailureKind
+from tapas_opt.domain.workload import Endpoint, Slo
+from tapas_opt.reconfiguration.problem import Stage
+
+LARGE = "llama2-70b-fp16-tp8-b64-f1410"
+SLOWER = "llama2-70b-fp16-tp8-b64-f1200"
+
+
+@pytest.fixture
+def options(profiles):
+    return options_of(profiles)
+
+
+@pytest.fixture
+def usual(profiles):
+    """Five times the unloaded latencies of what it prefers."""
+    profile = profiles.get(LARGE, "dgx-a100")
+    return Endpoint("conv", Slo.of_unloaded(profile.ttft_s, profile.tbt_s), LARGE)
+
+
+def test_a_profile_keeps_its_own_promise_at_its_goodput(profiles, usual):
+    """99 % at its goodput, nearly; all the more at half of it; a slower clock of the same model less."""
+    full, half = (kept_frac(profiles.get(LARGE, "dgx-a100"), level, usual.slo) for level in (1.0, 0.5))
+    assert full == pytest.approx(0.99, abs=0.003)
+    assert half > full > kept_frac(profiles.get(SLOWER, "dgx-a100"), 1.0, usual.slo)
+
+
+def test_a_slower_clock_is_in_time_at_half_its_goodput_only(options, usual):
+    (row,) = in_time([usual], options)
+    late = {option.name for option, kept in zip(options, row, strict=True) if not kept}
+    assert {name for name in late if name.startswith((LARGE, SLOWER))} == {f"{SLOWER}@1"}
+
+
+def test_what_is_preferred_or_serves_nothing_is_always_in_time(options):
+    """A promise that nobody can keep."""
+    hasty = Endpoint("conv", Slo(1e-3, 1e-3), LARGE)
+    (row,) = in_time([hasty], options)
+    fine = {option.name for option, kept in zip(options, row, strict=True) if kept}
+    idle = {option.name for option in options if option.level == 0.0}
+    assert fine == {f"{LARGE}@{level:g}" for level in LOAD_LEVELS} | idle
+
+
+def test_promises_count_where_there_is_time_and_nothing_is_failed(controller, usual, saas, run):
+    """Late answers are better than none while power is short."""
+    controller.apply(controller.put_endpoint(usual))
+    run(saas(2))
+
+    def barred(stage, *failures):
+        problem = controller.reconfiguration_problem(stage, failures, now_s=0.0)
+        return set(np.array(problem.choices.names)[~problem.allowed[0]])
+
+    assert f"{SLOWER}@1" in barred(Stage.SETTLED)
+    assert barred(Stage.NOW) == barred(Stage.SETTLED, Failure(FailureKind.UPS, "U1")) == set()
