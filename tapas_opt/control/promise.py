@@ -17,6 +17,8 @@ from tapas_opt.serving.pace import Pace
 
 __all__ = ["in_time", "kept_frac"]
 
+FloatArray = NDArray[np.float64]
+
 NEARLY = 0.005
 """So many more late ones count as kept: profiles are no more exact than that."""
 
@@ -34,9 +36,10 @@ def in_time(endpoints: Sequence[Endpoint], options: Sequence[Option]) -> NDArray
 
 def kept_frac(profile: Profile, level: float, slo: Slo) -> float:
     """Share of first tokens, or of gaps between tokens if that is less, in time at this part of a profile's goodput."""
-    table, mean = _table(Pace.of(profile)), CONVERSATION.mean
+    loads, kept = _kept(Pace.of(profile), slo)
+    mean = CONVERSATION.mean
     tokens_per_s = level * profile.goodput_tokens_per_s / profile.configuration.replicas
-    return float(table.by_load(table.kept_frac(slo), tokens_per_s / (mean.prompt_tokens + mean.output_tokens)))
+    return float(np.interp(tokens_per_s / (mean.prompt_tokens + mean.output_tokens), loads, kept))
 
 
 def _keeps(endpoint: Endpoint, option: Option) -> bool:
@@ -46,6 +49,13 @@ def _keeps(endpoint: Endpoint, option: Option) -> bool:
     return kept_frac(profile, option.level, endpoint.slo) >= endpoint.slo.quantile - NEARLY
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=65_536)
+def _kept(pace: Pace, slo: Slo) -> tuple[FloatArray, FloatArray]:
+    """Requests per second of a replica, and the share of the promise that it keeps at each."""
+    table = _table(pace)
+    return table.at.requests_per_s, table.kept_frac(slo)
+
+
+@lru_cache(maxsize=256)  # a fifth of a megabyte each
 def _table(pace: Pace) -> LatencyTable:
     return LatencyTable.of(pace, CONVERSATION)
