@@ -17,7 +17,9 @@ from tapas_opt.domain.configuration import Configuration
 from tapas_opt.domain.history import TABLES, Column
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology, topology_of
+from tapas_opt.domain.vm_list import write_vm_list
 from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.plant.lives import Lives
 from tapas_opt.plant.parameters import Parameters
 from tapas_opt.plant.plant import Demand, Plant
 from tapas_opt.plant.population import Population, demand_of
@@ -28,7 +30,10 @@ from tapas_opt.plant.weather import DAY_S
 from tapas_opt.plant.weather_file import HourlyWeather
 from tapas_opt.plant.workload import ENDPOINTS, Workload
 
-__all__ = ["HistorySummary", "generate_history"]
+__all__ = ["VM_LIST", "HistorySummary", "generate_history"]
+
+VM_LIST = "vm_list.csv"
+"""Beside the tables: which VM ran where, from when until when, as :mod:`tapas_opt.domain.vm_list` has it."""
 
 INTERNAL_STEP_S = 60.0
 CAP_ABOVE_FRAC, CAP_STEP, CAP_RELEASE, CAP_FLOOR = 0.97, 0.05, 0.01, 0.2
@@ -84,7 +89,7 @@ def generate_history(
     the used part of the GPUs' power range, that of SaaS the fraction of the instance's goodput. One reading in a
     thousand is missing. A row near its budget, or in a room with a UPS near its rating, is capped as an operator would
     until it has room again, so that a site with more servers than power has a history at all. A day is written at a
-    time: memory does not grow with the number of days.
+    time: memory does not grow with the number of days. The list of the VMs is written beside the tables.
 
     Parameters
     ----------
@@ -135,6 +140,7 @@ def generate_history(
                 run.rows[name] = run.rows.get(name, 0) + sent.num_rows
     for name in writers:
         _being_written(out, name).rename(out / f"{name}.parquet")
+    write_vm_list(out / VM_LIST, run.lives.all())
     if with_truth and run.plant.bad_sensors is not None:
         pq.write_table(pa.table(dict(run.plant.bad_sensors.table())), out / "truth_bad_sensors.parquet")
     if progress is not None:
@@ -172,6 +178,7 @@ class _Run:
         outdoor = None if weather is None else weather.outdoor_c
         self.plant = Plant(topology, seed=seed, parameters=parameters, outdoor=outdoor)
         self.rows: dict[str, int] = {}
+        self.lives = Lives(topology.servers)
         self._topology = topology
         serving = _serving(topology)
         endpoints = {name: item.name for name, item in serving.items()}
@@ -190,6 +197,7 @@ class _Run:
         for _ in range(self._inner):
             t_s = self.plant.t_s + self._inner_step_s
             vms, servers = self._population.at(t_s)
+            self.lives.look(t_s, vms, servers)
             load = self._workload.vm_load_frac(vms, t_s)
             idle = self.plant.idle_demand()
             demand = demand_of(self._topology, idle, vms, servers, load, self._configurations)

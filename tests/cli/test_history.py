@@ -39,7 +39,7 @@ def test_generate_writes_every_table_and_prints_one_json_object(site_file, tmp_p
     assert data["rows"]["rooms"] == 14
     assert data["seed"] == 1
     assert data["trips"] == []
-    assert sorted(path.stem for path in out.iterdir()) == sorted(TABLES)
+    assert sorted(path.stem for path in out.iterdir()) == sorted([*TABLES, "vm_list"])
 
 
 def test_real_weather_is_taken_and_must_be_long_enough(site_file, tmp_path):

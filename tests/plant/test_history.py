@@ -14,7 +14,7 @@ from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_generator import generate_site
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import InvalidInput
-from tapas_opt.plant.history import HistorySummary, generate_history
+from tapas_opt.plant.history import VM_LIST, HistorySummary, generate_history
 from tapas_opt.telemetry.history import read_panel
 
 
@@ -148,6 +148,7 @@ def test_what_was_interrupted_is_neither_read_nor_in_the_way(two_rows, tmp_path)
         generate_history(two_rows, out=tmp_path, days=0.25, progress=stop)
     assert not list(tmp_path.glob("*.parquet"))
     generate_history(two_rows, out=tmp_path, days=0.25)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.parquet" for name in TABLES)
+    written = [*(f"{name}.parquet" for name in TABLES), VM_LIST]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(written)
     with pytest.raises(InvalidInput, match="days: 1e\\+09: must be at most 3660"):
         generate_history(two_rows, out=tmp_path / "long", days=1e9)
