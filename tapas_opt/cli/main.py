@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tapas_opt import __version__
-from tapas_opt.cli import bench, client, demo, fit, history, problem, reproduce, serve, simulate, site, state
+from tapas_opt.cli import backtest, bench, client, demo, fit, history, problem, reproduce, serve, simulate, site, state
 from tapas_opt.cli.output import exit_code
 from tapas_opt.errors import TapasError
 
@@ -38,6 +38,10 @@ app.command(
     epilog="Examples: tapas-opt simulate --scenario ups_failure --servers 200 --policy baseline --policy tapas --json; "
     "tapas-opt simulate --days 7 --oversubscribe 0.4 --fail ahu:AHU1@3d14h+30m",
 )(simulate.simulate)
+app.command(
+    "backtest",
+    epilog="Example: tapas-opt backtest --site site.yaml --history runs/history --vms runs/history/vm_list.csv --json",
+)(backtest.backtest)
 app.command("reproduce", epilog="Example: tapas-opt reproduce --servers 80 --seed 1 --json")(reproduce.reproduce)
 app.command(
     "bench",

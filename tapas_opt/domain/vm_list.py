@@ -159,7 +159,8 @@ def _twice(lives: Mapping[int, Lived]) -> Iterator[Fault]:
     for line, lived in lives.items():
         before = first.setdefault(lived.vm.name, line)
         if before != line:
-            yield Fault(f"line {line}, vm", f"{lived.vm.name!r} is on line {before} already; a VM has one life")
+            what = f"{lived.vm.name!r} is on line {before} already; one that has moved needs another name"
+            yield Fault(f"line {line}, vm", what)
 
 
 def _shared(lives: Mapping[int, Lived]) -> Iterator[Fault]:

@@ -8,13 +8,14 @@ from math import inf
 from pathlib import Path
 
 from tapas_opt.domain.history import Refused
-from tapas_opt.domain.panel import Panel
+from tapas_opt.domain.panel import SLOT_S, Panel
 from tapas_opt.domain.topology import Topology
 from tapas_opt.telemetry.gates import gate
+from tapas_opt.telemetry.grid import grid_over
 from tapas_opt.telemetry.panel import lay_out
-from tapas_opt.telemetry.tables import sources_in
+from tapas_opt.telemetry.tables import numbers, sources_in
 
-__all__ = ["GatedHistory", "read_panel"]
+__all__ = ["GatedHistory", "read_panel", "span_of"]
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,17 @@ def read_panel(
     laid = lay_out(sources, topology, *window, progress)
     denied = () if truth else gate(laid.panel)
     return GatedHistory(laid.panel, laid.rows, laid.gated, laid.dropped, laid.refused + denied, missing)
+
+
+def span_of(folder: Path) -> tuple[float, float]:
+    """When the slots of the history in ``folder`` begin and end (s), wrong clocks left out.
+
+    Raises
+    ------
+    InvalidInput
+        As :func:`read_panel`.
+    """
+    sources, _ = sources_in(folder)
+    times = (numbers(batch.column(0)) for batch in sources["servers"].batches(("t_s",), -inf, inf))
+    grid, _ = grid_over(times, -inf, inf)
+    return grid.first_s, grid.first_s + grid.slots * SLOT_S

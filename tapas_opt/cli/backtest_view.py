@@ -1,0 +1,54 @@
+"""What ``backtest`` says to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tapas_opt.cli.output import console
+
+__all__ = ["show"]
+
+
+def show(answer: Mapping[str, Any]) -> None:
+    """A table: a row for each metric that anybody has, a column for what happened and for each policy."""
+    from rich.table import Table  # noqa: PLC0415  not needed for --json
+
+    happened = {f"happened, {name}": metrics for name, metrics in answer["as_it_happened"].items()}
+    columns = happened | answer["policies"]
+    table = Table("", *columns)
+    for name in dict.fromkeys(name for metrics in columns.values() for name in metrics):
+        values = [metrics.get(name) for metrics in columns.values()]
+        if any(value is not None for value in values):
+            table.add_row(name, *map(_told, values))
+    out = console()
+    vms = answer["vms"]
+    out.print(
+        f"{answer['servers']:,} servers, {answer['days']:.3g} days, {vms['replayed']} VMs, of which "
+        f"{vms['at_the_start']} were there when they begin; power is measured, heat and air are predicted"
+    )
+    out.print(table)
+    for line in _remarks(answer):
+        out.print(line)
+
+
+def _told(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _remarks(answer: Mapping[str, Any]) -> list[str]:
+    """What to know before believing the table."""
+    said = [
+        f"{name}: predictions of what happened are off by {one['mae']:.2f} {one['unit']} in the mean"
+        for name, one in (answer["calibration"] or {}).items()
+        if one["mae"] is not None
+    ]
+    if answer["models"]["saw_these_days"]:
+        said.append("The models were learned from these very days: they look better than they are.")
+    if not answer["vms"]["of_this_site"]:
+        said.append("The VMs are of somewhere else: what happened here happened without them.")
+    if answer["history"]["filled_frac"] > 0.0:
+        said.append(f"{answer['history']['filled_frac']:.2%} of the servers' power was not read, but filled in.")
+    return said
