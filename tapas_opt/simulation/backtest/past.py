@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.configuration import Profile
-from tapas_opt.domain.panel import NO_VM, SLOT_S, Panel
+from tapas_opt.domain.panel import NO_VM, SLOT_S, Panel, mean_of_present
 from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.vm_list import Lived
 from tapas_opt.domain.workload import Vm, VmKind
@@ -60,8 +60,8 @@ class Past:
     panel
         As it was read: what is missing is NaN.
     server_power_w, gpu_power_w
-        ``[t, s]`` and ``[t, s, g]``; single missing readings are those before and after, in proportion to time. NaN for
-        a sensor that was never read.
+        ``[t, s]`` and ``[t, s, g]``; single missing readings are those before and after, in proportion to time, and a
+        GPU that was never read draws what its server's others do in the mean. NaN for a server that was never read.
     meter_w
         ``[t, r]`` of the rows' meters, filled alike.
     load_frac
@@ -138,7 +138,7 @@ def past_of(panel: Panel, lives: Sequence[Lived], profiles: Profiles) -> Past:
     Raises
     ------
     InvalidInput
-        Naming the VMs on servers of which no power, of a GPU or as a whole, was read; instances whose load was never
+        Naming the VMs on servers of which no power, of any GPU or as a whole, was read; instances whose load was never
         read, or whose configuration has no profile; rooms whose outdoor temperature was never read; or if there is no
         VM, or no temperature of any GPU, in these days.
     """
@@ -194,7 +194,7 @@ def _laid_out(panel: Panel, stays: tuple[Stay, ...], too_short: int, occupant: N
     past = Past(
         panel=panel,
         server_power_w=_filled(panel.server_power_w, stretch),
-        gpu_power_w=_filled(panel.gpu_power_w, stretch),
+        gpu_power_w=_like_its_peers(_filled(panel.gpu_power_w, stretch), panel.topology),
         meter_w=_filled(panel.meter_w),
         load_frac=_filled(panel.vm_load_frac, stretch),
         occupied=occupant != NO_VM,
@@ -228,10 +228,9 @@ def _stay(panel: Panel, lived: Lived, s: int, profiles: Profiles) -> Stay:
 def _unread(past: Past, stay: Stay) -> list[Fault]:
     """What must be known of a VM and is not."""
     s, where = stay.column, f"VM {stay.vm.name}"
-    gpus = past.topology.site.hardware[past.topology.hardware[past.topology.server_hardware[s]]].gpus
     faults = []
-    if not np.isfinite(past.server_power_w[0, s]) or not np.isfinite(past.gpu_power_w[0, s, :gpus]).all():
-        what = f"power of {stay.server}, or of one of its GPUs, was not read or not believed once; leave the VM out"
+    if not np.isfinite(past.server_power_w[0, s]) or not np.isfinite(past.gpu_power_w[0, s, 0]):
+        what = f"power of {stay.server}, or of all of its GPUs, was not read or not believed once; leave the VM out"
         faults.append(Fault(where, what))
     if stay.vm.kind is VmKind.SAAS and stay.profile is None:
         faults.append(Fault(where, f"{stay.vm.configuration!r} has no profile on the hardware of {stay.server}"))
@@ -239,6 +238,13 @@ def _unread(past: Past, stay: Stay) -> list[Fault]:
         what = "no load of the instance was read (vms.load_frac); list it as iaas, and it draws what it drew"
         faults.append(Fault(where, what))
     return faults
+
+
+def _like_its_peers(gpu_power_w: FloatArray, topology: Topology) -> FloatArray:
+    """``[t, s, g]`` with the mean of a server's other GPUs for those that were never read."""
+    gpus = np.array([topology.site.hardware[name].gpus for name in topology.hardware])[topology.server_hardware]
+    unread = np.isnan(gpu_power_w) & (np.arange(gpu_power_w.shape[2]) < gpus[:, None])
+    return np.where(unread, mean_of_present(gpu_power_w)[..., None], gpu_power_w)
 
 
 def _filled(values: NDArray[np.floating[Any]], stretch: NDArray[np.integer[Any]] | None = None) -> FloatArray:

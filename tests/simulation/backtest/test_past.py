@@ -48,6 +48,13 @@ def test_what_a_vm_drew_fills_no_gap_after_it_has_gone(panel, lives, measured):
     assert past.gpu_power_w[10, 2, 3] == 60.0
 
 
+def test_a_gpu_whose_sensor_is_broken_draws_what_its_servers_others_do(panel, lives, measured):
+    gpu_w = panel.gpu_power_w.copy()
+    gpu_w[:, 1, 5] = np.nan
+    gpu_w[7, 1] = (100.0, 200.0, 300.0, 100.0, 200.0, np.nan, 300.0, 200.0)
+    assert past_of(replace(panel, gpu_power_w=gpu_w), lives, measured).gpu_power_w[7, 1, 5] == pytest.approx(200.0)
+
+
 def test_everything_that_must_be_known_of_a_vm_and_is_not_is_told_at_once(panel, lives, measured):
     blind = without(without(panel, "server_power_w", slice(None), 0), "vm_load_frac", slice(None), 1)
     instance = Vm("x", VmKind.SAAS, "operator", endpoint="conv", configuration="unheard-of")
