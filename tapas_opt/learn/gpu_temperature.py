@@ -105,7 +105,10 @@ class GpuEntry:
 
 
 class GpuTemperatureModel:
-    """Temperatures of a site's GPUs; entries are kept as columns ``[entry, gpu]``, pooled ones last."""
+    """Temperatures of a site's GPUs; entries are kept as columns ``[entry, gpu]``, pooled ones last.
+
+    An entry of one coefficient, as that of a hardware is, holds for each GPU of its servers.
+    """
 
     def __init__(self, artefact: Artefact[GpuEntry]) -> None:
         self.artefact = artefact
@@ -128,7 +131,7 @@ class GpuTemperatureModel:
             ``[..., server]``, and ``[..., server, gpu]`` or what can be broadcast to that.
         """
         number = self._numbers(topology)
-        return self._central(number, *self._inputs(number, inlet_c, gpu_power_w))
+        return _of_gpus(topology, self._central(number, *self._inputs(number, inlet_c, gpu_power_w)))
 
     def upper_c(self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> FloatArray:
         """``[..., server, gpu]`` central + margin, as :meth:`central_c`.
@@ -137,7 +140,7 @@ class GpuTemperatureModel:
         :data:`EXTRAPOLATION` times.
         """
         number = self._numbers(topology)
-        return self._upper(number, *self._inputs(number, inlet_c, gpu_power_w))
+        return _of_gpus(topology, self._upper(number, *self._inputs(number, inlet_c, gpu_power_w)))
 
     def ceiling_w(self, topology: Topology, inlet_c: ArrayLike, limit_c: ArrayLike) -> FloatArray:
         """``[server]`` the GPU power at which its first GPU's upper temperature reaches its limit."""
@@ -153,7 +156,7 @@ class GpuTemperatureModel:
         knots = self._knots[self._curve[number]].T[..., None]
         upper = self._upper(number, *self._inputs(number, inlet_c, knots))
         limit = np.asarray(limit_c, dtype=np.float64).reshape(len(number), -1)
-        return _crossing(np.broadcast_to(knots, upper.shape), upper, limit)
+        return _of_gpus(topology, _crossing(np.broadcast_to(knots, upper.shape), upper, limit))
 
     def _numbers(self, topology: Topology) -> IntArray:
         return entry_numbers(topology, self.artefact.entries, self.artefact.pooled)
@@ -216,8 +219,14 @@ def _lengthened(curves: tuple[HeatCurve, ...]) -> FloatArray:
 
 
 def _padded(rows: list[tuple[float, ...]]) -> FloatArray:
-    """``[entry, gpu]``, NaN beyond a server's last GPU."""
+    """``[entry, gpu]``, NaN beyond a server's last GPU; one number stands for all."""
     out = np.full((len(rows), max(len(row) for row in rows)), np.nan)
     for i, row in enumerate(rows):
-        out[i, : len(row)] = row
+        out[i, : len(row) if len(row) > 1 else None] = row
     return out
+
+
+def _of_gpus(topology: Topology, values: FloatArray) -> FloatArray:
+    """``[..., server, gpu]`` the values of GPUs that there are, NaN beyond a server's last."""
+    gpus = np.array([topology.site.hardware[name].gpus for name in topology.hardware])[topology.server_hardware]
+    return np.where(np.arange(values.shape[-1]) < gpus[:, None], values, np.nan)

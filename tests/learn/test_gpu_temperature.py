@@ -260,3 +260,21 @@ def test_a_shape_that_falls_too_steeply_is_raised_until_upper_temperatures_rise(
     assert (rise > 0).all()
     assert all(np.greater_equal(raised.margin_share, steep.margin_share))
     assert rising_with_power(steep, steepest=1.0) == steep
+
+
+def test_what_is_known_of_a_hardware_holds_for_each_gpu_of_a_server_that_nobody_has_seen(model, topology):
+    """One number stands for all eight, beside servers that have a number for each."""
+    seen = {name: entry for name, entry in model.artefact.entries.items() if name != "S2"}
+    fleet = GpuTemperatureModel(replace(model.artefact, entries=seen, pooled={"dgx-a100": hand_written(CURVE, gpus=1)}))
+    asked = (topology, np.full(6, 23.0), np.full((6, 8), 125.0))
+    assert fleet.central_c(*asked)[1] == pytest.approx([47.0] * 8)
+    ceilings_w = fleet.ceilings_w(topology, np.full(6, 23.0), np.full(6, 64.0))
+    assert ceilings_w[1] == pytest.approx([ceilings_w[1, 0]] * 8)
+
+
+def test_no_gpu_is_predicted_where_there_is_none(model, topology):
+    site = topology.site
+    four = {name: replace(item, gpus=4) for name, item in site.hardware.items()}
+    fewer = replace(topology, site=replace(site, hardware=four))
+    pooled = GpuTemperatureModel(replace(model.artefact, entries={}))
+    assert np.isnan(pooled.central_c(fewer, np.full(6, 23.0), np.full((6, 8), 125.0))[:, 4:]).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,6 @@ from tapas_opt.learn.models import LearnedModels
 __all__ = ["Heat", "Room"]
 
 FloatArray = NDArray[np.float64]
-_OfGpus = Callable[[Topology, FloatArray, FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +75,9 @@ class Room:
         return Heat(
             inlet_c=inlet_c,
             airflow_cfm=airflow_cfm,
-            gpu_c=self._gpus_c(self._models.gpu_temperature_central_c, inlet_c, gpu_power_w),
-            gpu_memory_c=self._gpus_c(self._models.gpu_memory_temperature_central_c, inlet_c, gpu_power_w),
+            gpu_c=self._models.gpu_temperature_central_c(self.topology, inlet_c, gpu_power_w),
+            gpu_memory_c=self._models.gpu_memory_temperature_central_c(self.topology, inlet_c, gpu_power_w),
         )
-
-    def _gpus_c(self, of: _OfGpus, inlet_c: FloatArray, gpu_power_w: FloatArray) -> FloatArray:
-        """``[server, gpu]``; a server that models have not seen has the pooled GPU in every place."""
-        central_c = of(self.topology, inlet_c, gpu_power_w)
-        for g in np.flatnonzero((self.has_gpu & np.isnan(central_c)).any(axis=0)):
-            first_c = of(self.topology, inlet_c, gpu_power_w[:, g : g + 1])[:, 0]
-            central_c[:, g] = np.where(np.isnan(central_c[:, g]), first_c, central_c[:, g])
-        return np.where(self.has_gpu, central_c, np.nan)
 
     def server_power_w(self, gpu_mean_w: FloatArray, inlet_c: FloatArray) -> FloatArray:
         """``[server]`` what servers draw whose GPUs draw this in the mean."""
