@@ -12,13 +12,13 @@ from pydantic import TypeAdapter
 
 from tapas_opt.domain.fields import field_faults
 from tapas_opt.domain.site import Site, ToleranceCurve
+from tapas_opt.domain.yaml_file import read_yaml
 from tapas_opt.errors import Fault, InvalidInput
 
 __all__ = ["read_site", "site_from", "site_text", "write_site"]
 
 _READER: TypeAdapter[Site] = TypeAdapter(Site)
 _SHARE_TOLERANCE = 1e-6
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -30,22 +30,7 @@ def read_site(path: Path) -> Site:
     InvalidInput
         Listing every fault with its path, the value found and what is allowed.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        loader = _LOADER(text)
-        node = loader.get_single_node()
-        faults = (
-            list(_written_twice(node)) if node else [Fault("file", "is empty; `tapas-opt site generate` makes one")]
-        )
-        raw = loader.construct_document(node) if node is not None else None
-    except OSError as error:
-        raise InvalidInput.one(str(path), "file", f"cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
-        raise InvalidInput.one(str(path), "file", f"is not YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise InvalidInput.one(str(path), "file", "is nested too deeply to be a site") from error
-    if faults:
-        raise InvalidInput(str(path), faults)
+    raw = read_yaml(path, "a site", "`tapas-opt site generate` makes one")
     return site_from(raw, str(path))
 
 
@@ -79,24 +64,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
-
-
-def _written_twice(root: yaml.Node | None) -> Iterator[Fault]:
-    """YAML lets the last of two equal keys win in silence; here the file is refused."""
-    waiting, seen = [root], {id(root)}
-    while waiting:
-        node = waiting.pop()
-        children = list(node.value) if isinstance(node, yaml.SequenceNode) else []
-        if isinstance(node, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, value in node.value:
-                children.append(value)
-                if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                    yield Fault(f"line {key.start_mark.line + 1}", f"{key.value!r}: stands twice in the same mapping")
-                keys.add(str(key.value))
-        fresh = [child for child in children if id(child) not in seen]
-        seen.update(map(id, fresh))
-        waiting += fresh
 
 
 # What follows walks the raw file, not the typed site: its faults are wanted also when some field is wrong.
