@@ -44,5 +44,5 @@ bench: setup  ## figures, not verdicts: see docs/benchmarking.md
 	$(BIN)/python benchmarks/route_pick.py
 
 lock: setup  ## pin requirements.lock anew from the floors in pyproject.toml
-	$(BIN)/pip-compile --quiet --extra dev --extra solvers --generate-hashes --strip-extras --allow-unsafe \
+	$(BIN)/pip-compile --quiet --extra dev --extra solvers --extra cluster --generate-hashes --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-trusted-host --no-header --output-file requirements.lock pyproject.toml

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tapas_opt.control.controller import Controller
 from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.recorder import Met, unrecorded
 from tapas_opt.control.settings import Settings
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import topology_of
@@ -40,9 +41,9 @@ class Known:
     profiles: Profiles
     endpoints: tuple[Endpoint, ...]
 
-    def controller(self, settings: Settings) -> Controller:
-        """An empty fleet with its endpoints."""
-        controller = Controller(self.site, self.models, self.profiles, settings=settings)
+    def controller(self, settings: Settings, met: Met = unrecorded) -> Controller:
+        """An empty fleet with its endpoints; ``met`` is told of each problem with its answer."""
+        controller = Controller(self.site, self.models, self.profiles, settings=settings, met=met)
         for endpoint in self.endpoints:
             controller.apply(controller.put_endpoint(endpoint))
         return controller

@@ -1,0 +1,215 @@
+"""The cells of a study: one case, one policy, one seed each, named by a hash of all that decides what comes out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import tapas_opt
+from tapas_opt.domain.failure import FailureKind
+from tapas_opt.domain.site import Site
+from tapas_opt.domain.site_file import site_text
+from tapas_opt.domain.topology import Topology, topology_of
+from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.planning.rooms import built
+from tapas_opt.planning.study import Study
+from tapas_opt.planning.worths import AS_IS, raised, scarcest
+from tapas_opt.simulation.case import Case, Learned
+from tapas_opt.simulation.failing import read_failures
+from tapas_opt.simulation.story import DAY_S
+
+__all__ = ["COORDINATES", "Cell", "Step", "cells_of", "learned_fingerprint", "program"]
+
+ANY = "*"
+DECIDING = ("scenario", "days", "seed", "saas_share", "failures")
+"""What of a case decides what comes out, besides its site."""
+
+COORDINATES = ("site", "scenario", "oversubscription", "saas_share", "failure", "which", "policy", "seed")
+"""What tells the cells of a study apart, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run of a study.
+
+    Attributes
+    ----------
+    site
+        The study's name of it; the site itself is in ``case``.
+    failure, which
+        The study's name of what fails, and the elements that fail.
+    key
+        A hash of all that decides what comes out.
+    """
+
+    site: str
+    oversubscription: float
+    failure: str
+    which: str
+    policy: str
+    case: Case
+    key: str
+
+    def coordinates(self) -> dict[str, Any]:
+        """Where in the study it stands, by :data:`COORDINATES`."""
+        case = self.case
+        values = (self.site, case.scenario, self.oversubscription, case.saas_share)
+        return dict(zip(COORDINATES, (*values, self.failure, self.which, self.policy, case.seed), strict=True))
+
+    @property
+    def words(self) -> str:
+        """For a person who watches."""
+        failing = f", {self.which} fails" if self.which else ""
+        return f"{self.site} +{self.oversubscription:.0%}, {self.case.scenario}{failing}: {self.policy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A placement of all VMs on a site of the study, as it is or with one limit raised, to see what that is worth.
+
+    Attributes
+    ----------
+    element, step, unit
+        What is raised, such as ``ups:U2``, and by how much; :data:`~tapas_opt.planning.worths.AS_IS` for nothing.
+    """
+
+    site: str
+    oversubscription: float
+    element: str
+    step: int
+    unit: str
+    case: Case
+    key: str
+
+    def coordinates(self) -> dict[str, Any]:
+        """Where in the study it stands."""
+        told = {name: getattr(self, name) for name in ("site", "oversubscription", "element", "step", "unit")}
+        return {**told, "saas_share": self.case.saas_share}
+
+    @property
+    def words(self) -> str:
+        """For a person who watches."""
+        raised = f"{self.element} +{self.step:,} {self.unit}" if self.element else "as it is"
+        return f"{self.site} +{self.oversubscription:.0%}, {raised}: placing"
+
+
+def cells_of(study: Study, sites: Mapping[str, Site], learned: Learned) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
+    """All cells of a study, the most alike one after the other, and the steps whose worth is asked for.
+
+    Parameters
+    ----------
+    sites
+        By the study's name, those that have a file.
+
+    Raises
+    ------
+    InvalidInput
+        Listing every failure that does not exist on one of the sites, and what else is wrong with these.
+    """
+    faults: list[Fault] = []
+    known = learned_fingerprint(learned)
+    cells: list[Cell] = []
+    steps: list[Step] = []
+    for asked, added_frac in product(study.sites, study.oversubscription):
+        try:
+            site = built(asked, sites.get(asked.name), added_frac)
+            topology = topology_of(site)
+            learned.models.check_covers(topology)
+            failing = _failing(study, asked.name, topology)
+        except InvalidInput as error:
+            faults += error.faults
+            continue
+        cells += _of_site(study, asked.name, added_frac, site, failing, known)
+        steps += _steps(study, asked.name, added_frac, site, known)
+    if faults:
+        raise InvalidInput("study", list(dict.fromkeys(faults)))
+    return tuple(cells), tuple(steps)
+
+
+@cache
+def program() -> str:
+    """A hash over the program's own sources: other code may come to other numbers."""
+    folder = Path(tapas_opt.__file__).parent
+    told = hashlib.sha256(tapas_opt.__version__.encode())
+    for path in sorted(folder.rglob("*.py")):
+        told.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return told.hexdigest()[:16]
+
+
+def learned_fingerprint(learned: Learned) -> str:
+    """A hash over models and profiles."""
+    profiles = repr(sorted(learned.profiles.all, key=repr))
+    return hashlib.sha256(f"{learned.models.fingerprint} {profiles}".encode()).hexdigest()[:16]
+
+
+def _of_site(
+    study: Study, name: str, added_frac: float, site: Site, failing: Sequence[tuple[str, tuple[str, ...]]], known: str
+) -> Iterator[Cell]:
+    """Cells of a site as it was built and filled."""
+    layout = _layout(site)
+    for scenario, saas_share, (failure, events), policy, seed in product(
+        study.scenarios, study.saas_share, failing, study.policies, study.seeds
+    ):
+        case = Case(scenario, 0, study.days, seed, 0.0, saas_share, events, site)
+        which = " + ".join(event.partition("@")[0] for event in events)
+        yield Cell(name, added_frac, failure, which, policy, case, _key("run", case, layout, known, policy))
+
+
+def _steps(study: Study, name: str, added_frac: float, site: Site, known: str) -> Iterator[Step]:
+    """A site as it is, and with each of its scarcest limits raised."""
+    if study.worth is None:
+        return
+    for saas_share, element in product(study.saas_share, (AS_IS, *scarcest(site, study.worth.places))):
+        there = raised(site, element, study.worth)
+        case = Case(study.scenarios[0], 0, study.days, study.seeds[0], 0.0, saas_share, (), there)
+        step, unit = (study.worth.airflow_cfm, "CFM") if element.startswith("ahu:") else (study.worth.power_w, "W")
+        key = _key("placed", case, _layout(there), known, "")
+        yield Step(name, added_frac, element, step if element else 0, unit if element else "", case, key)
+
+
+def _layout(site: Site) -> str:
+    """A hash over a site; its name changes nothing."""
+    return hashlib.sha256(site_text(replace(site, name="site")).encode()).hexdigest()
+
+
+def _key(what: str, case: Case, layout: str, known: str, policy: str) -> str:
+    decides = (program(), what, layout, known, policy, *(getattr(case, name) for name in DECIDING))
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
+
+
+def _failing(study: Study, site: str, topology: Topology) -> list[tuple[str, tuple[str, ...]]]:
+    """Name and events of what fails, ``*`` replaced by each element of its kind in turn; InvalidInput lists faults."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    faults: list[Fault] = []
+    for name, events in study.failures.items():
+        for one in product(*(_each(event, topology) for event in events)):
+            try:
+                read_failures(one, topology, study.days * DAY_S)
+            except InvalidInput as error:
+                faults += [Fault(f"failures.{name}", f"on site {site}: {fault.what}") for fault in error.faults]
+            found.append((name, one))
+    if faults:
+        raise InvalidInput("study", faults)
+    return found
+
+
+def _each(event: str, topology: Topology) -> tuple[str, ...]:
+    """The event, or one for each element that ``*`` stands for."""
+    kind, colon, rest = event.partition(":")
+    if not colon or not rest.startswith(ANY):
+        return (event,)
+    elements: Mapping[str, tuple[str, ...]] = {
+        FailureKind.UPS: topology.upses,
+        FailureKind.PDU: topology.pdus,
+        FailureKind.AHU: topology.ahus,
+        FailureKind.CHILLED_WATER: topology.rooms,
+        FailureKind.ROOM_POWER: topology.rooms,
+        FailureKind.ROOM_AIRFLOW: topology.rooms,
+    }
+    return tuple(f"{kind}:{name}{rest[1:]}" for name in elements[kind]) if kind in elements else (event,)

@@ -1,0 +1,94 @@
+"""What a study says of a room: how many servers fit at which risk, and what stands in the way of more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from tapas_opt.planning.outcome import Outcome
+from tapas_opt.planning.study import Risk
+
+__all__ = ["breaches", "fitting"]
+
+ROOM = ("site", "saas_share", "policy")
+"""What a room is filled for: each such room is judged over all scenarios, failures and seeds."""
+
+
+def fitting(outcomes: Sequence[Outcome], risks: Mapping[str, Risk]) -> list[dict[str, Any]]:
+    """For each room, policy and risk: the largest oversubscription up to which every run is safe.
+
+    Returns
+    -------
+    list
+        The room (``site``, ``saas_share``, ``policy``), ``risk``; ``oversubscription`` and ``servers`` of the largest
+        safe filling, None where not even the first is safe; ``vms`` that got a server there, the fewest of its runs;
+        ``next_oversubscription``, the first that is not safe, None where all are; and ``binding``, what breaks most
+        there: how often, and the worst run of each.
+    """
+    rows = sorted(outcomes, key=lambda row: (*(row[name] for name in ROOM), row["oversubscription"]))
+    found = []
+    for room, own in groupby(rows, key=lambda row: tuple(row[name] for name in ROOM)):
+        fillings = [list(same) for _, same in groupby(own, key=lambda row: row["oversubscription"])]
+        found += [
+            {**dict(zip(ROOM, room, strict=True)), "risk": name, **_fitting(fillings, risk)}
+            for name, risk in risks.items()
+        ]
+    return found
+
+
+def breaches(outcome: Outcome, risk: Risk) -> dict[str, float]:
+    """By metric, how far a run is above what the risk allows, over that limit; ``inf`` where nothing is allowed.
+
+    A metric that was never defined in the run, such as the quality of answers where none was given, is broken.
+    """
+    found = {}
+    for name, limit in risk.limits().items():
+        value = outcome["vms_rejected_frac"] if name == "vms_rejected_frac" else outcome["metrics"].get(name)
+        if value is None:
+            found[name] = float("inf")
+        elif value > limit:
+            found[name] = (value - limit) / limit if limit > 0.0 else float("inf")
+    return found
+
+
+def _fitting(fillings: Sequence[Sequence[Outcome]], risk: Risk) -> dict[str, Any]:
+    """Over fillings that rise: those up to the first that is not safe."""
+    safe: Sequence[Outcome] | None = None
+    for filling in fillings:
+        binding = list(_binding(filling, risk))
+        if binding:
+            return {**_filled(safe), "next_oversubscription": filling[0]["oversubscription"], "binding": binding}
+        safe = filling
+    return {**_filled(safe), "next_oversubscription": None, "binding": []}
+
+
+def _filled(filling: Sequence[Outcome] | None) -> dict[str, Any]:
+    if not filling:
+        return {"oversubscription": None, "servers": None, "vms": None}
+    vms = min(row["metrics"]["vms_placed"] for row in filling)
+    return {"oversubscription": filling[0]["oversubscription"], "servers": filling[0]["servers"], "vms": vms}
+
+
+def _binding(filling: Sequence[Outcome], risk: Risk) -> Iterator[dict[str, Any]]:
+    """What breaks the risk, by failure and metric, most often first; of those alike the worst value first."""
+    broken: dict[tuple[str, str, str], list[Outcome]] = {}
+    for row in filling:
+        for name in breaches(row, risk):
+            broken.setdefault((row["failure"], row["which"], name), []).append(row)
+    of_failure: dict[tuple[str, str], int] = {}
+    for row in filling:
+        of_failure[row["failure"], row["which"]] = of_failure.get((row["failure"], row["which"]), 0) + 1
+    by_weight: list[tuple[float, float, dict[str, Any]]] = []
+    for (failure, which, name), rows in broken.items():
+        runs, worst, limit = of_failure[failure, which], _worst(rows, name), risk.limits()[name]
+        told = {"failure": failure, "which": which, "metric": name, "limit": limit, "worst": worst}
+        told |= {"runs_broken": len(rows), "runs": runs}
+        by_weight.append((len(rows) / runs, worst or 0.0, told))
+    yield from (told for _, _, told in sorted(by_weight, key=lambda item: (-item[0], -item[1])))
+
+
+def _worst(rows: Sequence[Outcome], name: str) -> float | None:
+    """The highest value; None where the metric was not defined."""
+    values = [row["vms_rejected_frac"] if name == "vms_rejected_frac" else row["metrics"].get(name) for row in rows]
+    return None if any(value is None for value in values) else max(values)

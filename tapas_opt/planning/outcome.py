@@ -1,0 +1,51 @@
+"""What a cell comes to: plain values that are kept in a file, and are the same wherever it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from tapas_opt.planning.cells import Cell, Step, program
+from tapas_opt.planning.traffic import traffic_of
+from tapas_opt.planning.worths import placed_on
+from tapas_opt.simulation.case import Learned, World, world_of
+from tapas_opt.simulation.metrics import json_safe
+
+__all__ = ["MEASURED", "Outcome", "outcome_of"]
+
+Outcome = Mapping[str, Any]
+"""By coordinate and figure: JSON values only."""
+
+MEASURED = ("wall_s", "decision_p99_s")
+"""Metrics that a real clock shows, and that differ from run to run."""
+
+
+def outcome_of(cell: Cell | Step, learned: Learned) -> Outcome:
+    """Run a cell, or place all VMs for a step.
+
+    Returns
+    -------
+    Outcome
+        Its coordinates, ``key`` and ``program``. Of a step: what :func:`~tapas_opt.planning.worths.placed_on` says. Of
+        a cell: ``servers``, ``hours``, ``built_kw`` (Σ ratings of UPSs), ``peak_kw`` (the most that all UPSs carried
+        together), tokens and VM hours (:mod:`~tapas_opt.planning.traffic`), ``vms_rejected_frac`` and ``metrics``.
+    """
+    world = world_of(cell.case, learned)
+    found = placed_on(world) if isinstance(cell, Step) else _run(world, cell)
+    return {**cell.coordinates(), "key": cell.key, "program": program(), **found}
+
+
+def _run(world: World, cell: Cell) -> dict[str, Any]:
+    record = world.run(cell.policy)
+    metrics = record.metrics
+    wanted = metrics["vms_placed"] + metrics["vms_rejected"]
+    return {
+        "servers": sum(1 for _ in world.site.servers()),
+        "hours": 24.0 * cell.case.days,
+        "built_kw": sum(ups.rating_w for room in world.site.rooms for ups in room.upses) / 1e3,
+        "peak_kw": float(record.ups_power_w.sum(axis=1).max()) / 1e3,
+        **asdict(traffic_of(world.story, record)),
+        "vms_rejected_frac": metrics["vms_rejected"] / wanted if wanted else 0.0,
+        "metrics": json_safe(metrics),
+    }

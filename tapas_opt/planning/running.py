@@ -1,0 +1,136 @@
+"""Cells run where there is room for them: in this process, in processes of this machine, or on a Dask cluster.
+
+Each cell is a pure function of its inputs, so that where it runs, and how often it was begun, changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
+
+from tapas_opt.errors import InvalidInput, ServerUnreachable, WorkerFailed
+from tapas_opt.planning.cells import Cell, Step, learned_fingerprint, program
+from tapas_opt.planning.outcome import Outcome, outcome_of
+from tapas_opt.simulation.case import Learned
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["on_cluster", "on_cores"]
+
+FOUND_WITHIN_S = 10.0
+IN_FLIGHT = 2
+"""Cells that are handed to a process before it asks: none waits for another to be sent."""
+
+
+def on_cores(cells: Sequence[Cell | Step], learned: Learned, jobs: int) -> Iterator[Outcome]:
+    """What cells come to, in the order in which they finish; one job is this process.
+
+    Raises
+    ------
+    WorkerFailed
+        A process died, such as for want of memory.
+    """
+    if jobs == 1 or len(cells) < 2:
+        yield from (outcome_of(cell, learned) for cell in cells)
+        return
+    # Never fork: threads of numba and of solvers do not survive it.
+    with ProcessPoolExecutor(min(jobs, len(cells)), get_context("spawn"), _alone) as pool:
+        try:
+            yield from _as_they_end(pool, cells, learned, IN_FLIGHT * jobs)
+        except BrokenProcessPool as error:
+            raise WorkerFailed(
+                "a process died under a cell, perhaps for want of memory; finished cells are kept: run again with "
+                "fewer --jobs"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def on_cluster(cells: Sequence[Cell | Step], learned: Learned, address: str) -> Iterator[Outcome]:
+    """What cells come to on a Dask cluster, in the order in which they finish.
+
+    A cell whose worker dies begins again on another one. Dask moves Python objects between its processes: whoever can
+    reach the scheduler can run code on it, so it belongs on a network of one's own.
+
+    Raises
+    ------
+    InvalidInput
+        `distributed` is not installed here, or a worker runs another version of tapas-opt.
+    ServerUnreachable
+        No scheduler answers at the address.
+    WorkerFailed
+        A cell's workers died again and again.
+    """
+    try:
+        from distributed import Client, as_completed  # noqa: PLC0415  not needed on one machine
+    except ImportError as error:
+        what = "needs the package distributed: pip install 'tapas-opt[cluster]'"
+        raise InvalidInput.one("whatif", "--cluster", what) from error
+    from distributed.scheduler import KilledWorker  # noqa: PLC0415
+
+    try:
+        client = Client(address, timeout=FOUND_WITHIN_S)
+    except (OSError, ValueError) as error:
+        raise ServerUnreachable(f"no Dask scheduler answers at {address!r}: {error}") from error
+    with client:
+        futures = _handed_over(client, cells, learned)
+        try:
+            for future in as_completed(futures):
+                yield _same_program(future.result())
+        except KilledWorker as error:
+            raise WorkerFailed(
+                f"workers died under one cell again and again; finished cells are kept: {error}"
+            ) from error
+        finally:
+            client.cancel(futures)
+
+
+def _handed_over(client: Client, cells: Sequence[Cell | Step], learned: Learned) -> list[Any]:
+    """A task for each cell; what is learned is a task as well, so that it is made again when its worker dies."""
+    held = client.submit(_same, learned, key=f"learned-{learned_fingerprint(learned)}")
+    return [client.submit(outcome_of, cell, held, key=f"cell-{cell.key}") for cell in cells]
+
+
+def _as_they_end(
+    pool: ProcessPoolExecutor, cells: Sequence[Cell | Step], learned: Learned, at_once: int
+) -> Iterator[Outcome]:
+    """Few are handed over at a time, so that what is not begun can still be left."""
+    left, running = list(reversed(cells)), set[Future[Outcome]]()
+    while left or running:
+        while left and len(running) < at_once:
+            running.add(pool.submit(outcome_of, left.pop(), learned))
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in done)
+
+
+def _alone() -> None:
+    """Each process has a core to itself, and ends with the one that began it, however that ends."""
+    import numba  # noqa: PLC0415  slow to import
+
+    numba.set_num_threads(1)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _same_program(outcome: Outcome) -> Outcome:
+    if outcome["program"] != program():
+        what = "its workers run another version of tapas-opt; install the same one there and restart them"
+        raise InvalidInput.one("whatif", "--cluster", what)
+    return outcome
+
+
+def _same(learned: Learned) -> Learned:
+    return learned

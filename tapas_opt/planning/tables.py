@@ -1,0 +1,59 @@
+"""The tables of a study, as CSV files for whoever goes on with other tools."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tapas_opt.durable import replace_text
+
+__all__ = ["TABLES", "flat", "write_tables"]
+
+TABLES = ("cells", "fits", "worths", "costs")
+"""Lists of a study's answer, each a CSV file of its name."""
+
+
+def write_tables(answer: Mapping[str, Any], folder: Path) -> None:
+    """Write one CSV file for each of :data:`TABLES`; None is an empty cell.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written to.
+    """
+    for name in TABLES:
+        replace_text(folder / f"{name}.csv", _text([flat(row) for row in answer[name]]))
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with what is nested in it side by side: metrics by their own names, levels of money as ``…_low``."""
+    told: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "metrics":
+            told |= value
+        elif isinstance(value, Mapping):
+            told |= {f"{name}_{level}": inner for level, inner in value.items()}
+        elif isinstance(value, list):
+            told[name] = "; ".join(_sentence(item) for item in value)
+        else:
+            told[name] = value
+    return told
+
+
+def _sentence(binding: Mapping[str, Any]) -> str:
+    """What breaks a risk, in one cell."""
+    worst = "undefined" if binding["worst"] is None else f"{binding['worst']:.4g}"
+    told = f"{binding['which'] or 'nothing fails'}: {binding['metric']} {worst} > {binding['limit']:g}"
+    return f"{told} in {binding['runs_broken']} of {binding['runs']}"
+
+
+def _text(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()

@@ -1,0 +1,165 @@
+"""What one more kW or 1,000 CFM would be worth, and where: all VMs placed on a site again that has it.
+
+The question is what a secure placement of all VMs at once leaves out, on the site as it is and with one limit raised.
+Of both answers plan and bound are known, so that the worth is an interval, as in :mod:`tapas_opt.worth`: ``bound before
+− objective after`` and ``objective before − bound after``. Solvers stop by work, so that it is the same on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from tapas_opt.control.settings import Settings
+from tapas_opt.domain.result import Result
+from tapas_opt.domain.site import Ahu, Aisle, Room, Row, Site, Ups
+from tapas_opt.domain.topology import topology_of
+from tapas_opt.placement.problem import PlacementProblem
+from tapas_opt.planning.study import Steps
+from tapas_opt.simulation.case import World
+from tapas_opt.simulation.policies.table import Known
+from tapas_opt.solve import solve
+
+__all__ = ["AS_IS", "intervals", "placed_on", "raised", "scarcest"]
+
+AS_IS = ""
+WORK = 1
+"""Rounds of the solver: greedy's bound knows nothing of failures, and the first round's does."""
+
+VM_FRAC = 1000.0
+"""A VM that is not placed costs so many times what is negligible in a placement."""
+
+STATING = Settings(solver="greedy", work=WORK, arm_every_s=0.0)
+
+
+def placed_on(world: World) -> dict[str, float | None]:
+    """Place all VMs that run at a world's start on its empty site, secure against any single failure.
+
+    Returns
+    -------
+    dict
+        ``wanted`` and ``placed`` VMs; ``objective`` and ``bound`` in VMs not placed.
+    """
+    met: list[tuple[Any, Result[Any]]] = []
+    known = Known(world.site, world.learned.models, world.learned.profiles, world.story.endpoints)
+    controller = known.controller(STATING, lambda problem, result: met.append((problem, result)))
+    running, start_s = world.story.running, world.story.start_s
+    controller.place(running, world.story.groups, now_s=start_s, deadline_s=1.0)
+    problem: PlacementProblem = met[-1][0]
+    result: Result[Any] = solve(problem, work=WORK)
+    vm = VM_FRAC * problem.negligible_cost
+    bound = result.bound / vm
+    return {
+        "wanted": float(len(problem.vms)),
+        "placed": float(len(result.plan.server_of)),
+        "objective": result.objective / vm,
+        "bound": bound if isfinite(bound) else None,
+    }
+
+
+def scarcest(site: Site, places: int) -> list[str]:
+    """Rows, UPSs and air handlers by what hangs on them at nameplate over what they carry, of each kind the first few.
+
+    Returns
+    -------
+    list
+        Labels such as ``row:R1``, ``ups:U2`` and ``ahu:AHU1``.
+    """
+    topology = topology_of(site)
+    hardware = [site.hardware[name] for name in topology.hardware]
+    power_w = np.array([item.max_power_w for item in hardware])[topology.server_hardware]
+    airflow_cfm = np.array([item.max_airflow_cfm for item in hardware])[topology.server_hardware]
+    row = np.bincount(topology.server_row, power_w, len(topology.rows)) / topology.row_budget_w
+    ups = _on_upses(site) / topology.ups_rating_w
+    aisle_cfm = np.bincount(topology.server_aisle, airflow_cfm, len(topology.aisles))
+    aisle = aisle_cfm / (topology.ahu_airflow_cfm @ topology.ahu_share)
+    ahu = topology.ahu_share @ aisle / topology.ahu_share.sum(axis=1)
+    kinds = (("row", topology.rows, row), ("ups", topology.upses, ups), ("ahu", topology.ahus, ahu))
+    return [f"{kind}:{name}" for kind, names, used in kinds for name in _first(names, used, places)]
+
+
+def raised(site: Site, element: str, steps: Steps) -> Site:
+    """The site with one row, UPS or air handler that carries a step more; an air handler's coil grows with its flow."""
+    return replace(site, rooms=tuple(_raised_room(room, element, steps) for room in site.rooms))
+
+
+def intervals(answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For each raised limit, how many VMs more are placed: ``least``, ``most``, and ``found`` by the two plans.
+
+    Parameters
+    ----------
+    answers
+        Of :func:`placed_on`, with ``site``, ``oversubscription``, ``saas_share``, ``element``, ``step`` and ``unit``.
+    """
+    by_room: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for answer in answers:
+        room = (answer["site"], answer["oversubscription"], answer["saas_share"])
+        by_room.setdefault(room, []).append(answer)
+    return [row for own in by_room.values() for row in _of_room(own)]
+
+
+def _of_room(answers: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    before = next(answer for answer in answers if answer["element"] == AS_IS)
+    for after in answers:
+        if after is not before:
+            told = ("site", "oversubscription", "saas_share", "element", "step", "unit")
+            yield {
+                **{name: after[name] for name in told},
+                "wanted": before["wanted"],
+                "placed_before": before["placed"],
+                "placed_after": after["placed"],
+                "least": _minus(before["bound"], after["objective"]),
+                "most": _minus(before["objective"], after["bound"]),
+                "found": before["objective"] - after["objective"],
+            }
+
+
+def _minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _first(names: Sequence[str], used: Any, places: int) -> list[str]:
+    return [names[i] for i in np.argsort(-used, kind="stable")[:places].tolist()]
+
+
+def _on_upses(site: Site) -> Any:
+    """``[ups]`` nameplate watts, each rack's shared alike by its feeds."""
+    on: dict[str, float] = {ups.name: 0.0 for room in site.rooms for ups in room.upses}
+    for room in site.rooms:
+        ups_of = {pdu.name: pdu.ups for pdu in room.pdus}
+        for rack in (rack for aisle in room.aisles for row in aisle.rows for rack in row.racks):
+            watts = sum(site.hardware[server.hardware].max_power_w for server in rack.servers)
+            for feed in rack.feeds:
+                on[ups_of[feed]] += watts / len(rack.feeds)
+    return np.array(list(on.values()))
+
+
+def _raised_room(room: Room, element: str, steps: Steps) -> Room:
+    return replace(
+        room,
+        upses=tuple(_raised_ups(ups, element, steps.power_w) for ups in room.upses),
+        ahus=tuple(_raised_ahu(ahu, element, steps.airflow_cfm) for ahu in room.ahus),
+        aisles=tuple(_raised_aisle(aisle, element, steps.power_w) for aisle in room.aisles),
+    )
+
+
+def _raised_ups(ups: Ups, element: str, step_w: int) -> Ups:
+    return replace(ups, rating_w=ups.rating_w + step_w) if element == f"ups:{ups.name}" else ups
+
+
+def _raised_ahu(ahu: Ahu, element: str, step_cfm: int) -> Ahu:
+    if element != f"ahu:{ahu.name}":
+        return ahu
+    grown = 1.0 + step_cfm / ahu.max_airflow_cfm
+    return replace(ahu, max_airflow_cfm=ahu.max_airflow_cfm + step_cfm, coil_capacity_w=ahu.coil_capacity_w * grown)
+
+
+def _raised_aisle(aisle: Aisle, element: str, step_w: int) -> Aisle:
+    def raised_row(row: Row) -> Row:
+        return replace(row, power_budget_w=row.power_budget_w + step_w) if element == f"row:{row.name}" else row
+
+    return replace(aisle, rows=tuple(raised_row(row) for row in aisle.rows))

@@ -1,0 +1,57 @@
+"""The cells of a study: the product of its lists, each named by what decides what comes out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tapas_opt.errors import InvalidInput
+from tapas_opt.planning.cells import cells_of
+from tapas_opt.planning.study import SiteAsked, Steps
+
+
+def test_a_study_is_the_product_of_its_lists(study, learned):
+    """2 fillings × (nothing + each of 4 UPSs) × 2 policies × 3 seeds."""
+    asked = study(
+        oversubscription=(0.0, 0.5),
+        failures={"none": (), "one UPS": ("ups:*@5m+5m",)},
+        policies=("baseline", "polca"),
+        seeds=(1, 2, 3),
+    )
+    cells, steps = cells_of(asked, {}, learned)
+    assert len(cells) == 2 * 5 * 2 * 3
+    assert len({cell.key for cell in cells}) == len(cells)
+    assert {cell.which for cell in cells} == {"", "ups:U1", "ups:U2", "ups:U3", "ups:U4"}
+    assert not steps
+
+
+def test_the_key_is_of_what_decides_and_of_nothing_else(study, learned):
+    def key(**other):
+        return cells_of(study(**other), {}, learned)[0][0].key
+
+    plain = key()
+    assert key(name="another", sites=(SiteAsked("elsewhere", servers=16),)) == plain
+    changes = (
+        {"days": 0.02}, {"seeds": (2,)}, {"policies": ("polca",)}, {"saas_share": (0.4,)},
+        {"sites": (SiteAsked("small", servers=17),)}, {"failures": {"none": ("ups:U1@5m+5m",)}},
+        {"scenarios": ("heat_wave",)}, {"oversubscription": (0.1,)},
+    )  # fmt: skip
+    keys = [key(**change) for change in changes]
+    assert len({plain, *keys}) == 1 + len(changes)
+
+
+def test_failures_that_a_site_does_not_know_are_all_named(study, learned):
+    asked = study(failures={"a": ("ups:U9@5m+5m",), "b": ("fan:*@5m+5m", "ups:U1@2h+5m")})
+    with pytest.raises(InvalidInput) as caught:
+        cells_of(asked, {}, learned)
+    assert [fault.where for fault in caught.value.faults] == ["failures.a", "failures.b", "failures.b"]
+    assert "on site small" in caught.value.faults[0].what
+
+
+def test_a_step_is_asked_for_the_site_as_it_is_and_for_each_kind_of_limit(study, learned):
+    _, steps = cells_of(study(worth=Steps(power_w=2_000)), {}, learned)
+    assert [(step.element, step.step, step.unit) for step in steps] == [
+        ("", 0, ""),
+        ("row:R1", 2_000, "W"),
+        ("ups:U1", 2_000, "W"),
+        ("ahu:AHU1", 1_000, "CFM"),
+    ]

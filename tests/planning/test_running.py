@@ -1,0 +1,110 @@
+"""Cells run anywhere come to the same, and what dies on the way loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tapas_opt.errors import InvalidInput, ServerUnreachable
+from tapas_opt.planning.cells import cells_of
+from tapas_opt.planning.kept import Kept
+from tapas_opt.planning.outcome import MEASURED
+from tapas_opt.planning.running import on_cluster, on_cores
+from tapas_opt.planning.study import SiteAsked
+
+BEGUN_WITHIN_S = 30.0
+
+
+def without_clock(outcomes):
+    """By key, all but what a real clock shows."""
+    return {
+        row["key"]: {**row, "metrics": {name: value for name, value in row["metrics"].items() if name not in MEASURED}}
+        for row in outcomes
+    }
+
+
+def test_finished_cells_are_kept_and_read_again(study, learned, tmp_path):
+    cells, _ = cells_of(study(seeds=(1, 2)), {}, learned)
+    kept = Kept(tmp_path / "cells")
+    assert kept.finished(cells) == {}
+    (first,) = on_cores(cells[:1], learned, jobs=1)
+    kept.keep(first)
+    assert Kept(tmp_path / "cells").finished(cells) == {cells[0].key: first}
+
+
+def test_a_file_that_is_no_outcome_is_as_none(study, learned, tmp_path):
+    """Half a file, one of another cell, and one that is no object."""
+    cells, _ = cells_of(study(seeds=(1, 2, 3)), {}, learned)
+    kept = Kept(tmp_path)
+    for cell, text in zip(cells, ('{"key": ', json.dumps({"key": "another"}), "[]"), strict=True):
+        (tmp_path / f"{cell.key}.json").write_text(text, encoding="utf-8")
+    assert kept.finished(cells) == {}
+
+
+def test_processes_come_to_the_same_as_this_one(study, learned):
+    cells, _ = cells_of(study(seeds=(1, 2), failures={"UPS": ("ups:U2@5m+1m",)}), {}, learned)
+    alone, together = (without_clock(on_cores(cells, learned, jobs=jobs)) for jobs in (1, 2))
+    assert alone == together
+    assert len(alone) == len(cells)
+
+
+def test_nobody_at_the_address_is_said(study, learned):
+    pytest.importorskip("distributed")
+    cells, _ = cells_of(study(), {}, learned)
+    with pytest.raises((InvalidInput, ServerUnreachable), match="no Dask scheduler"):
+        next(on_cluster(cells, learned, "nonsense://127.0.0.1:1"))
+
+
+@pytest.fixture
+def cluster(tmp_path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Address of a scheduler on a free port, and two workers, each a process of its own."""
+    pytest.importorskip("distributed")
+    file = tmp_path / "scheduler.json"
+    package = Path(__file__).parents[2]
+    paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+    alone = ["--no-dashboard", "--scheduler-file", str(file)]
+    with ExitStack() as running, (tmp_path / "log").open("wb") as log:
+
+        def begun(what: str, *options: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *alone, *options]
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
+            running.callback(process.wait)
+            running.callback(process.kill)
+            return process
+
+        begun("scheduler", "--host", "127.0.0.1", "--port", "0")
+        until = time.monotonic() + BEGUN_WITHIN_S
+        while not file.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        workers = [begun("worker", "--no-nanny", "--nthreads", "1", "--host", "127.0.0.1") for _ in range(2)]
+        yield json.loads(file.read_text())["address"], workers
+
+
+def test_a_killed_worker_of_a_cluster_loses_nothing_and_changes_no_number(study, learned, cluster):
+    """It dies once the first cell is there, with cells begun, finished and waiting on it."""
+    from distributed import Client  # noqa: PLC0415  skipped where it is not there
+
+    address, workers = cluster
+    asked = study(sites=(SiteAsked("small", servers=32),), seeds=tuple(range(8)), days=0.1)
+    cells, _ = cells_of(asked, {}, learned)
+    with Client(address, timeout=BEGUN_WITHIN_S) as client:
+        client.wait_for_workers(2, timeout=BEGUN_WITHIN_S)
+    found = []
+    for outcome in on_cluster(cells, learned, address):
+        found.append(outcome)
+        if len(found) == 1:
+            workers[0].send_signal(signal.SIGKILL)
+    assert workers[0].wait() == -signal.SIGKILL
+    assert workers[1].poll() is None
+    assert without_clock(found) == without_clock(on_cores(cells, learned, jobs=1))
+    assert len(found) == len(cells)

@@ -1,0 +1,49 @@
+"""What a step of a limit is worth."""
+
+from __future__ import annotations
+
+import pytest
+
+from tapas_opt.domain.site_generator import SiteShape, generate_site
+from tapas_opt.planning.study import Steps
+from tapas_opt.planning.worths import intervals, placed_on, raised, scarcest
+from tapas_opt.simulation.case import Case, world_of
+
+
+def test_one_limit_is_raised_and_nothing_else(two_rows):
+    steps = Steps(power_w=1_000, airflow_cfm=500)
+    more = raised(two_rows, "ahu:AHU2", steps).rooms[0]
+    assert [ahu.max_airflow_cfm for ahu in more.ahus] == [2_000.0, 2_500.0, 2_000.0]
+    assert [ahu.coil_capacity_w for ahu in more.ahus] == [20_000.0, 25_000.0, 20_000.0]
+    assert more.upses == two_rows.rooms[0].upses
+    assert raised(two_rows, "row:R2", steps).rooms[0].aisles[1].rows[0].power_budget_w == 19_000.0
+    assert raised(two_rows, "ups:U3", steps).rooms[0].upses[2].rating_w == 13_000.0
+    assert raised(two_rows, "", steps) == two_rows
+
+
+def test_the_scarcest_come_first(two_rows):
+    """All rows and UPSs of the room are alike; with a smaller U3 and R2 these are the scarcest."""
+    small = raised(raised(two_rows, "ups:U3", Steps(power_w=1)), "row:R1", Steps(power_w=1_000))
+    assert scarcest(small, 1)[0] == "row:R2"
+    assert scarcest(small, 2)[2:4] == ["ups:U1", "ups:U2"]
+    assert scarcest(small, 4)[5] == "ups:U3"
+
+
+def test_a_worth_lies_between_what_both_answers_prove():
+    """Before: 3 VMs left out, proven 2; after: 1, proven 0.5. So at least 2 − 1 and at most 3 − 0.5."""
+    room = {"site": "a", "oversubscription": 0.2, "saas_share": 0.5, "wanted": 10.0}
+    before = room | {"element": "", "step": 0, "unit": "", "placed": 7.0, "objective": 3.0, "bound": 2.0}
+    after = room | {"element": "ups:U1", "step": 1_000, "unit": "W", "placed": 9.0, "objective": 1.0, "bound": 0.5}
+    (found,) = intervals([before, after])
+    assert (found["least"], found["most"], found["found"]) == (1.0, 2.5, 2.0)
+    (unproven,) = intervals([before | {"bound": None}, after])
+    assert unproven["least"] is None
+
+
+def test_in_a_room_with_plenty_of_power_and_air_what_is_left_out_is_proven(learned):
+    """Only the heat of single GPUs keeps VMs out there, which no search can help: plan and bound meet."""
+    plenty = SiteShape(ups_power_frac=2.0, row_power_frac=2.0, airflow_frac=2.0, heat_frac=2.0, rack_power_frac=2.0)
+    told = placed_on(world_of(Case("saas_share", site=generate_site(16, shape=plenty), saas_share=0.0), learned))
+    assert told["wanted"] == 14.0
+    assert told["objective"] == pytest.approx(told["bound"], abs=0.1)
+    assert 0.0 <= told["objective"] - (told["wanted"] - told["placed"]) < 1.0
