@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 from tapas_opt import __version__
-from tapas_opt.cli import backtest, bench, client, demo, fit, history, problem, reproduce, serve, simulate, site, state
+from tapas_opt.cli import (
+    backtest,
+    bench,
+    client,
+    demo,
+    fit,
+    history,
+    problem,
+    reproduce,
+    serve,
+    simulate,
+    site,
+    state,
+    whatif,
+)
 from tapas_opt.cli.output import exit_code
 from tapas_opt.errors import TapasError
 
@@ -43,6 +57,11 @@ app.command(
     epilog="Example: tapas-opt backtest --site site.yaml --history runs/history --vms runs/history/vm_list.csv --json",
 )(backtest.backtest)
 app.command("reproduce", epilog="Example: tapas-opt reproduce --servers 80 --seed 1 --json")(reproduce.reproduce)
+app.command(
+    "whatif",
+    epilog="Examples: tapas-opt whatif data/studies/example.yaml --out runs/example; "
+    "tapas-opt whatif rooms.yaml --out runs/rooms --cluster tcp://10.0.0.5:8786 --json",
+)(whatif.whatif)
 app.command(
     "bench",
     epilog="Examples: tapas-opt bench --problem reconfiguration --servers 1000,10000 --solver greedy,auto --json; "

@@ -1,0 +1,143 @@
+"""What ``whatif`` was asked, judged whole before anything runs, and what it answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tapas_opt.cli.output import writing
+from tapas_opt.cli.progress import bar
+from tapas_opt.control.forecast import Profiles
+from tapas_opt.domain.configuration import read_profiles
+from tapas_opt.domain.site import Site
+from tapas_opt.domain.site_file import read_site
+from tapas_opt.durable import replace_text
+from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.learn.models import LearnedModels
+from tapas_opt.mip.machine import cores
+from tapas_opt.planning.cells import Cell, Step, cells_of
+from tapas_opt.planning.findings import fitting
+from tapas_opt.planning.kept import Kept
+from tapas_opt.planning.money import costs
+from tapas_opt.planning.outcome import Outcome
+from tapas_opt.planning.running import on_cluster, on_cores
+from tapas_opt.planning.study import Study, read_study
+from tapas_opt.planning.tables import write_tables
+from tapas_opt.planning.worths import intervals
+from tapas_opt.plot.study_report import write_study_report
+from tapas_opt.simulation.case import Learned
+
+__all__ = ["Asked", "studied"]
+
+_T = TypeVar("_T")
+
+CELLS = "cells"
+"""The folder of finished cells, beside the tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command's options; ``models`` and ``profiles`` are those of studies that name none."""
+
+    study: Path
+    out: Path
+    jobs: int | None
+    cluster: str | None
+    models: Path
+    profiles: Path
+
+
+def studied(asked: Asked, as_json: bool) -> dict[str, Any]:
+    """Run what is not finished yet, and say what the study comes to.
+
+    Returns
+    -------
+    dict
+        ``study``, ``run`` and ``kept`` (cells that were run now, and before), ``cells``, ``fits``, ``worths``,
+        ``costs``.
+
+    Raises
+    ------
+    InvalidInput
+        Listing everything that is wrong with the study and the files it names, before anything runs.
+    """
+    if asked.jobs is not None and asked.cluster is not None:
+        raise InvalidInput.one("whatif", "--jobs", "is of this machine; a cluster has as many as its workers have")
+    study = read_study(asked.study)
+    cells, steps, learned = _everything(asked, study)
+    with writing("whatif", "--out", asked.out):
+        kept = Kept(asked.out / CELLS)
+    everything: tuple[Cell | Step, ...] = (*cells, *steps)
+    asked_for = {cell.key: cell for cell in everything}
+    found = kept.finished(asked_for.values())
+    before = len(found)
+    missing = [cell for key, cell in asked_for.items() if key not in found]
+    with bar("simulating", before + len(missing), as_json) as show:
+        show(completed=before)
+        for outcome in _outcomes(asked, missing, learned):
+            with writing("whatif", "--out", asked.out):
+                kept.keep(outcome)
+            found[str(outcome["key"])] = outcome
+            show(advance=1)
+    answer = {"study": study.name, "run": len(missing), "kept": before} | _answer(study, cells, steps, found)
+    _write(answer, study, asked.out)
+    return answer
+
+
+def _outcomes(asked: Asked, missing: Sequence[Cell | Step], learned: Learned) -> Iterator[Outcome]:
+    if asked.cluster is not None:
+        return on_cluster(missing, learned, asked.cluster)
+    return on_cores(missing, learned, asked.jobs or cores())
+
+
+def _answer(
+    study: Study, cells: Sequence[Cell], steps: Sequence[Step], found: dict[str, Outcome]
+) -> dict[str, list[dict[str, Any]]]:
+    """In the order of the study, whoever finished first; under the names that this study gives."""
+    rows = [{**found[cell.key], **cell.coordinates()} for cell in cells]
+    placed = [{**found[step.key], **step.coordinates()} for step in steps]
+    return {
+        "cells": rows,
+        "fits": fitting(rows, study.risks),
+        "worths": intervals(placed),
+        "costs": [] if study.money is None else costs(rows, study.money),
+    }
+
+
+def _write(answer: dict[str, Any], study: Study, folder: Path) -> None:
+    with writing("whatif", "--out", folder):
+        write_tables(answer, folder)
+        replace_text(folder / "study.json", json.dumps(answer, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_study_report(answer, study, folder / "report.html")
+
+
+def _everything(asked: Asked, study: Study) -> tuple[tuple[Cell, ...], tuple[Step, ...], Learned]:
+    """Everything that the study names is read and judged, so that one message tells all that is wrong."""
+    faults: list[Fault] = []
+    beside = asked.study.parent
+    sites: dict[str, Site] = {}
+    for n, item in enumerate(study.sites):
+        if item.file is not None:
+            site = _tried(faults, f"sites[{n}].file", read_site, beside / item.file)
+            if site is not None:
+                sites[item.name] = site
+    models = _tried(faults, "models", LearnedModels.load, beside / study.models if study.models else asked.models)
+    profiles_file = beside / study.profiles if study.profiles else asked.profiles
+    profiles = _tried(faults, "profiles", read_profiles, profiles_file)
+    if faults or models is None or profiles is None:
+        raise InvalidInput(str(asked.study), faults)
+    learned = Learned(Profiles(profiles), models)
+    cells, steps = cells_of(study, sites, learned)
+    return cells, steps, learned
+
+
+def _tried(faults: list[Fault], where: str, read: Callable[[Path], _T], path: Path) -> _T | None:
+    """What a file holds; what is wrong with it is added to the faults."""
+    try:
+        return read(path)
+    except InvalidInput as error:
+        faults += [Fault(f"{where} {fault.where}", fault.what) for fault in error.faults]
+        return None

@@ -1,0 +1,254 @@
+"""The report of a study: how many servers fit, what stands in the way of more, and what that is worth."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tapas_opt.planning.findings import breaches
+from tapas_opt.planning.study import Assumed, Money, Study
+from tapas_opt.plot.page import Section, page
+from tapas_opt.plot.style import dressed, plain, policy_colours
+from tapas_opt.plot.tables import METRICS
+
+__all__ = ["fitting_figure", "slowed_figure", "study_headline", "write_study_report"]
+
+Row = Mapping[str, Any]
+
+_HOW_TO_READ = (
+    "<p class='note'><b>How to read this page.</b> A cell is one policy through the same days on one site, with one "
+    "seed and one failure. A filling is safe at a risk if every one of its cells, over all scenarios, failures and "
+    "seeds, stays at or below each limit; servers fit up to the last filling before the first that is not safe. "
+    "<b>Modelled, not measured</b>: no real room was touched.</p>"
+)
+
+
+def write_study_report(answer: Mapping[str, Any], study: Study, path: Path) -> None:
+    """Write a study as one HTML file that opens without a network.
+
+    Parameters
+    ----------
+    answer
+        What ``tapas-opt whatif --json`` prints.
+    """
+    opening = (
+        f"<h1>{html.escape(study.name)}</h1>\n<p class='headline'>{html.escape(study_headline(answer))}</p>\n"
+        + _HOW_TO_READ
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(f"Study: {study.name}", opening, _sections(answer, study)), encoding="utf-8")
+
+
+def study_headline(answer: Mapping[str, Any]) -> str:
+    """One sentence for the first site and risk: how many servers each policy carries."""
+    fits = answer["fits"]
+    first = fits[0]
+    alike = [row for row in fits if all(row[name] == first[name] for name in ("site", "saas_share", "risk"))]
+    told = "; ".join(
+        f"{row['policy']} " + ("none safely" if row["servers"] is None else f"{row['servers']:,}") for row in alike
+    )
+    return f"{first['site']}, risk “{first['risk']}”, servers that fit: {told}."
+
+
+def _sections(answer: Mapping[str, Any], study: Study) -> list[Section]:
+    cells = answer["cells"]
+    return [
+        Section("How many servers fit, at which risk", _risks(study), fitting_figure(answer["fits"]),
+                _fits_table(answer["fits"])),
+        Section("What binds beyond", "<p>At the first filling that is not safe: which failure breaks which limit, and "
+                "in how many of its runs.</p>", below=_binding_table(answer["fits"])),
+        Section("Slowed against oversubscription", "<p>Server time slowed for heat, or VM time under a power cap, "
+                "whichever is more; the mean over all cells of a filling, and the worst of them as whiskers.</p>",
+                slowed_figure(cells)),
+        *_worths(answer["worths"]),
+        *_money(answer["costs"], study.money),
+        Section("Every cell", "<p>Shaded: not safe at the first risk.</p>", below=_cells_table(cells, study)),
+    ]  # fmt: skip
+
+
+def fitting_figure(fits: Sequence[Row]) -> Any:
+    """Servers that fit by site, share and risk, a bar for each policy; none where the first filling is not safe."""
+    import plotly.graph_objects as go  # noqa: PLC0415  slow to import
+
+    figure = go.Figure()
+    colours = policy_colours(row["policy"] for row in fits)
+    for policy in dict.fromkeys(row["policy"] for row in fits):
+        own = [row for row in fits if row["policy"] == policy]
+        names = [plain(f"{row['site']}, {row['saas_share']:.0%} SaaS, {row['risk']}") for row in own]
+        figure.add_bar(x=names, y=[row["servers"] or 0 for row in own], name=policy, marker_color=colours[policy])
+    figure.update_layout(barmode="group")
+    figure.update_yaxes(title_text="servers that fit", rangemode="tozero")
+    return dressed(figure, 360)
+
+
+def slowed_figure(cells: Sequence[Row]) -> Any:
+    """Throttling or capping, whichever is more, against oversubscription: a line for each site and policy."""
+    import plotly.graph_objects as go  # noqa: PLC0415  slow to import
+
+    figure = go.Figure()
+    colours = policy_colours(row["policy"] for row in cells)
+    sites = list(dict.fromkeys(row["site"] for row in cells))
+    for site, policy in dict.fromkeys((row["site"], row["policy"]) for row in cells):
+        by_filling: dict[float, list[float]] = {}
+        for row in cells:
+            if (row["site"], row["policy"]) == (site, policy):
+                by_filling.setdefault(row["oversubscription"], []).append(_slowed(row))
+        x = sorted(by_filling)
+        mean = [100 * sum(by_filling[at]) / len(by_filling[at]) for at in x]
+        above = [100 * max(by_filling[at]) - middle for at, middle in zip(x, mean, strict=True)]
+        figure.add_scatter(
+            x=[100 * at for at in x], y=mean, mode="lines+markers",
+            name=plain(policy if len(sites) == 1 else f"{policy}, {site}"),
+            line={"color": colours[policy], "dash": _DASHES[sites.index(site) % len(_DASHES)]},
+            error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": [0.0] * len(x)},
+        )  # fmt: skip
+    figure.update_xaxes(title_text="servers added, %")
+    figure.update_yaxes(title_text="slowed, % of the time", rangemode="tozero")
+    return dressed(figure, 380)
+
+
+_DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def _slowed(row: Row) -> float:
+    metrics = row["metrics"]
+    return max(float(metrics["thermal_throttle_time_frac"]), float(metrics["power_cap_time_frac"]))
+
+
+def _risks(study: Study) -> str:
+    items = (
+        f"<li><b>{html.escape(name)}</b>: "
+        + html.escape(", ".join(f"{metric} ≤ {limit:g}" for metric, limit in risk.limits().items()))
+        + "</li>"
+        for name, risk in study.risks.items()
+    )
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def _fits_table(fits: Sequence[Row]) -> str:
+    rows = [
+        [
+            row["site"], f"{row['saas_share']:.0%}", row["policy"], row["risk"],
+            "none" if row["servers"] is None else f"{row['servers']:,}",
+            "–" if row["servers"] is None else f"+{row['oversubscription']:.0%}",
+            "–" if row["vms"] is None else f"{row['vms']:,}",
+            "all that were tried are safe" if row["next_oversubscription"] is None
+            else f"+{row['next_oversubscription']:.0%}",
+        ]
+        for row in fits
+    ]  # fmt: skip
+    heads = ("site", "SaaS", "policy", "risk", "servers", "filling", "VMs on them, at least", "first not safe")
+    return _table(heads, rows)
+
+
+def _binding_table(fits: Sequence[Row]) -> str:
+    rows = [
+        [
+            row["site"], row["policy"], row["risk"], f"+{row['next_oversubscription']:.0%}",
+            item["which"] or "nothing fails", _words(item["metric"]),
+            _value(item["metric"], item["worst"]), _value(item["metric"], item["limit"]),
+            f"{item['runs_broken']} of {item['runs']}",
+        ]
+        for row in fits
+        for item in row["binding"]
+    ]  # fmt: skip
+    if not rows:
+        return "<p class='none'>Every filling that was tried is safe.</p>"
+    return _table(("site", "policy", "risk", "at", "failure", "limit of", "worst", "allowed", "runs"), rows)
+
+
+def _worths(worths: Sequence[Row]) -> list[Section]:
+    if not worths:
+        return []
+    words = (
+        "<p>All VMs are placed on the empty site at once, secure against any single failure: as it is, and with one "
+        "limit raised. The true worth, in VMs, lies between the two ends; where they are far apart, neither answer was "
+        "proven to be the best.</p>"
+    )
+    rows = [
+        [
+            row["site"], f"+{row['oversubscription']:.0%}", f"{row['element']} +{row['step']:,} {row['unit']}",
+            f"{row['placed_before']:.0f} of {row['wanted']:.0f}", f"{row['placed_after']:.0f}",
+            _number(row["least"]), _number(row["most"]),
+        ]
+        for row in worths
+    ]  # fmt: skip
+    heads = ("site", "filling", "raised", "VMs placed before", "after", "worth at least", "at most")
+    return [Section("What one more kW or 1,000 CFM is worth, and where", words, below=_table(heads, rows))]
+
+
+def _money(costs: Sequence[Row], money: Money | None) -> list[Section]:
+    if money is None:
+        return []
+    assumed = [
+        [item.name, *(f"{getattr(value, level):,g}" for level in ("low", "base", "high"))]
+        if isinstance(value, Assumed) else [item.name, "", str(value), ""]
+        for item in fields(money)
+        for value in [getattr(money, item.name)]
+    ]  # fmt: skip
+    figures = (
+        "cost_per_server_h",
+        "cost_per_million_tokens",
+        "cost_per_h",
+        "stranded_per_h",
+        "revenue_per_h",
+        "margin_per_h",
+    )
+    rows = [
+        [row["site"], f"+{row['oversubscription']:.0%}", row["policy"], *(_levels(row[name]) for name in figures)]
+        for row in costs
+    ]
+    heads = ("site", "filling", "policy", *(name.replace("_per_", " / ").replace("_", " ") for name in figures))
+    words = f"<p>In {html.escape(money.currency)}, base (low to high); the mean over scenarios, failures and seeds.</p>"
+    return [
+        Section("What it costs and brings", words, below=_table(heads, rows)),
+        Section("What was assumed", below=_table(("assumption", "low", "base", "high"), assumed)),
+    ]
+
+
+def _cells_table(cells: Sequence[Row], study: Study) -> str:
+    risk = next(iter(study.risks.values()))
+    names = ("ups_trips", "breaker_trips", "thermal_throttle_time_frac", "power_cap_time_frac", "max_gpu_temperature_c",
+             "peak_row_power_frac", "saas_performance_loss_frac", "iaas_performance_loss_frac")  # fmt: skip
+    heads = ("site", "filling", "scenario", "failure", "policy", "seed", "VMs turned away", *map(_words, names))
+    rows = [
+        [
+            row["site"], f"+{row['oversubscription']:.0%}", row["scenario"], row["which"] or row["failure"],
+            row["policy"], str(row["seed"]), f"{row['vms_rejected_frac']:.1%}",
+            *(_value(name, row["metrics"][name]) for name in names),
+        ]
+        for row in cells
+    ]  # fmt: skip
+    return _table(heads, rows, [bool(breaches(row, risk)) for row in cells])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], shaded: Sequence[bool] = ()) -> str:
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
+    marks = [" class='failure'" if mark else "" for mark in shaded] or [""] * len(rows)
+    body = "\n".join(
+        f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+        for mark, row in zip(marks, rows, strict=True)
+    )
+    return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _words(name: str) -> str:
+    return METRICS[name].words if name in METRICS else name.removesuffix("_frac").replace("_", " ")
+
+
+def _value(name: str, value: float | None) -> str:
+    if name in METRICS:
+        return METRICS[name].told(value)
+    return "–" if value is None else f"{value:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.2f}"
+
+
+def _levels(levels: Mapping[str, float | None]) -> str:
+    base, low, high = ("–" if levels[name] is None else f"{levels[name]:,.4g}" for name in ("base", "low", "high"))
+    return f"{base} ({low} to {high})"

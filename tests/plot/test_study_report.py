@@ -1,0 +1,65 @@
+"""The page of a study says who fits how many servers, and what broke."""
+
+from __future__ import annotations
+
+import pytest
+
+from tapas_opt.planning.findings import fitting
+from tapas_opt.planning.study import Risk, SiteAsked, Study
+from tapas_opt.plot.study_report import fitting_figure, slowed_figure, study_headline, write_study_report
+
+
+@pytest.fixture
+def study() -> Study:
+    return Study("tapas-opt/study/1", "two fillings", (SiteAsked("a & b", servers=100),), ("baseline", "tapas"))
+
+
+@pytest.fixture
+def answer(study):
+    """The baseline trips a UPS at 20 % more when U1 is lost; tapas does not."""
+
+    def cell(added, policy, which):
+        trips = int((added, policy, which) == (0.2, "baseline", "ups:U1"))
+        metrics = {
+            "ups_trips": trips, "breaker_trips": 0, "thermal_throttle_time_frac": 0.001, "power_cap_time_frac": 0.005,
+            "max_gpu_temperature_c": 80.0, "peak_row_power_frac": 0.9, "saas_performance_loss_frac": 0.0,
+            "iaas_performance_loss_frac": None, "vms_placed": 90,
+        }  # fmt: skip
+        return {
+            "site": "a & b", "scenario": "week", "oversubscription": added, "saas_share": 0.5, "failure": "any",
+            "which": which, "policy": policy, "seed": 1, "servers": round(100 * (1 + added)), "vms_rejected_frac": 0.0,
+            "metrics": metrics,
+        }  # fmt: skip
+
+    cells = [cell(a, p, w) for a in (0.0, 0.2) for p in ("baseline", "tapas") for w in ("", "ups:U1")]
+    worth = {
+        "site": "a & b", "oversubscription": 0.2, "element": "ups:U1", "step": 1000, "unit": "W", "wanted": 108.0,
+        "placed_before": 100.0, "placed_after": 101.0, "least": 0.5, "most": None,
+    }  # fmt: skip
+    return {"cells": cells, "fits": fitting(cells, study.risks), "worths": [worth], "costs": []}
+
+
+def test_the_headline_says_how_many_servers_each_policy_carries(answer):
+    assert study_headline(answer) == "a & b, risk “usual”, servers that fit: baseline 100; tapas 120."
+
+
+def test_the_page_names_what_binds_and_what_a_step_is_worth(answer, study, tmp_path):
+    write_study_report(answer, study, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<td>ups:U1</td><td>UPSs that tripped</td><td>1</td><td>0</td><td>1 of 1</td>" in page
+    assert "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td>" in page
+    assert "a &amp; b" in page
+    assert "all that were tried are safe" in page
+
+
+def test_pictures_have_a_bar_and_a_line_for_each_policy(answer):
+    bars, lines = fitting_figure(answer["fits"]), slowed_figure(answer["cells"])
+    assert [(trace.name, list(trace.y)) for trace in bars.data] == [("baseline", [100]), ("tapas", [120])]
+    assert [trace.name for trace in lines.data] == ["baseline", "tapas"]
+    assert list(lines.data[0].x) == [0.0, 20.0]
+    assert list(lines.data[0].y) == pytest.approx([0.5, 0.5])
+
+
+def test_a_room_into_which_nothing_fits_is_said_to(answer):
+    fits = fitting(answer["cells"], {"none": Risk(power_cap_time_frac=0.0)})
+    assert "none safely" in study_headline({"fits": fits})
