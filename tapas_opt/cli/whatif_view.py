@@ -32,10 +32,13 @@ def show(answer: Mapping[str, Any]) -> None:
             worths.add_row(row["site"], f"+{row['oversubscription']:.0%}", step, _interval(row), found)
         out.print(worths)
     if answer["costs"]:
-        money = Table("site", "filled", "policy", "cost / server-hour", "cost / million tokens", "margin / hour")
+        money = Table(
+            "site", "filled", "failure", "policy", "cost / server-hour", "cost / million tokens", "margin / hour"
+        )
         for row in answer["costs"]:
             figures = (row["cost_per_server_h"], row["cost_per_million_tokens"], row["margin_per_h"])
-            money.add_row(row["site"], f"+{row['oversubscription']:.0%}", row["policy"], *map(_levels, figures))
+            filling = f"+{row['oversubscription']:.0%}"
+            money.add_row(row["site"], filling, row["failure"], row["policy"], *map(_levels, figures))
         out.print(money)
 
 
@@ -44,8 +47,8 @@ def _binding(row: Mapping[str, Any]) -> str:
         return "nothing that was tried"
     worst = row["binding"][0]
     value = "undefined" if worst["worst"] is None else f"{worst['worst']:.4g}"
-    failing = f"{worst['which']} lost: " if worst["which"] else ""
-    return f"+{row['next_oversubscription']:.0%}: {failing}{worst['metric']} {value} > {worst['limit']:g}"
+    cause = f"+{row['next_oversubscription']:.0%}, {worst['which'] or worst['scenario']}"
+    return f"{cause}: {worst['metric']} {value} > {worst['limit']:g}"
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 import tapas_opt
 from tapas_opt.domain.failure import FailureKind
 from tapas_opt.domain.site import Site
-from tapas_opt.domain.site_file import site_text
 from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.planning.rooms import built
@@ -175,7 +174,7 @@ def _steps(study: Study, name: str, added_frac: float, site: Site, known: str) -
 
 def _layout(site: Site) -> str:
     """A hash over a site; its name changes nothing."""
-    return hashlib.sha256(site_text(replace(site, name="site")).encode()).hexdigest()
+    return hashlib.sha256(repr(replace(site, name="site")).encode()).hexdigest()
 
 
 def _key(what: str, case: Case, layout: str, known: str, policy: str) -> str:

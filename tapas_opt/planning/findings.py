@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -13,6 +14,9 @@ __all__ = ["breaches", "fitting"]
 
 ROOM = ("site", "saas_share", "policy")
 """What a room is filled for: each such room is judged over all scenarios, failures and seeds."""
+
+CAUSE = ("scenario", "failure", "which")
+"""What may break a risk: a scenario, and what fails besides."""
 
 
 def fitting(outcomes: Sequence[Outcome], risks: Mapping[str, Risk]) -> list[dict[str, Any]]:
@@ -26,15 +30,14 @@ def fitting(outcomes: Sequence[Outcome], risks: Mapping[str, Risk]) -> list[dict
         ``next_oversubscription``, the first that is not safe, None where all are; and ``binding``, what breaks most
         there: how often, and the worst run of each.
     """
-    rows = sorted(outcomes, key=lambda row: (*(row[name] for name in ROOM), row["oversubscription"]))
-    found = []
-    for room, own in groupby(rows, key=lambda row: tuple(row[name] for name in ROOM)):
-        fillings = [list(same) for _, same in groupby(own, key=lambda row: row["oversubscription"])]
-        found += [
-            {**dict(zip(ROOM, room, strict=True)), "risk": name, **_fitting(fillings, risk)}
-            for name, risk in risks.items()
-        ]
-    return found
+    rooms: dict[tuple[Any, ...], list[Outcome]] = {}
+    for row in outcomes:
+        rooms.setdefault(tuple(row[name] for name in ROOM), []).append(row)
+    return [
+        {**dict(zip(ROOM, room, strict=True)), "risk": name, **_fitting(_fillings(own), risk)}
+        for room, own in rooms.items()
+        for name, risk in risks.items()
+    ]
 
 
 def breaches(outcome: Outcome, risk: Risk) -> dict[str, float]:
@@ -50,6 +53,15 @@ def breaches(outcome: Outcome, risk: Risk) -> dict[str, float]:
         elif value > limit:
             found[name] = (value - limit) / limit if limit > 0.0 else float("inf")
     return found
+
+
+def _fillings(rows: Sequence[Outcome]) -> list[list[Outcome]]:
+    """Runs of a room by its filling, which rises."""
+
+    def filling(row: Outcome) -> float:
+        return float(row["oversubscription"])
+
+    return [list(same) for _, same in groupby(sorted(rows, key=filling), key=filling)]
 
 
 def _fitting(fillings: Sequence[Sequence[Outcome]], risk: Risk) -> dict[str, Any]:
@@ -71,21 +83,23 @@ def _filled(filling: Sequence[Outcome] | None) -> dict[str, Any]:
 
 
 def _binding(filling: Sequence[Outcome], risk: Risk) -> Iterator[dict[str, Any]]:
-    """What breaks the risk, by failure and metric, most often first; of those alike the worst value first."""
-    broken: dict[tuple[str, str, str], list[Outcome]] = {}
+    """What breaks the risk, by scenario, failure and metric, most often first; of those alike the worst value first."""
+    runs = Counter(_cause(row) for row in filling)
+    broken: dict[tuple[tuple[str, ...], str], list[Outcome]] = {}
     for row in filling:
         for name in breaches(row, risk):
-            broken.setdefault((row["failure"], row["which"], name), []).append(row)
-    of_failure: dict[tuple[str, str], int] = {}
-    for row in filling:
-        of_failure[row["failure"], row["which"]] = of_failure.get((row["failure"], row["which"]), 0) + 1
+            broken.setdefault((_cause(row), name), []).append(row)
     by_weight: list[tuple[float, float, dict[str, Any]]] = []
-    for (failure, which, name), rows in broken.items():
-        runs, worst, limit = of_failure[failure, which], _worst(rows, name), risk.limits()[name]
-        told = {"failure": failure, "which": which, "metric": name, "limit": limit, "worst": worst}
-        told |= {"runs_broken": len(rows), "runs": runs}
-        by_weight.append((len(rows) / runs, worst or 0.0, told))
+    for (cause, name), rows in broken.items():
+        worst = _worst(rows, name)
+        told = {**dict(zip(CAUSE, cause, strict=True)), "metric": name, "limit": risk.limits()[name], "worst": worst}
+        told |= {"runs_broken": len(rows), "runs": runs[cause]}
+        by_weight.append((len(rows) / runs[cause], worst or 0.0, told))
     yield from (told for _, _, told in sorted(by_weight, key=lambda item: (-item[0], -item[1])))
+
+
+def _cause(row: Outcome) -> tuple[str, ...]:
+    return tuple(row[name] for name in CAUSE)
 
 
 def _worst(rows: Sequence[Outcome], name: str) -> float | None:

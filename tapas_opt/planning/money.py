@@ -16,11 +16,11 @@ LEVELS: tuple[Level, ...] = ("low", "base", "high")
 Told = dict[str, dict[str, float | None]]
 """By figure and level."""
 
-GROUP = ("site", "oversubscription", "saas_share", "policy")
+GROUP = ("site", "oversubscription", "saas_share", "failure", "policy")
 
 
 def costs(outcomes: Sequence[Outcome], money: Money) -> list[dict[str, Any]]:
-    """For each room, filling and policy the mean over its runs: each figure as ``{"low", "base", "high"}``.
+    """For each room, filling, failure and policy the mean over its runs: each figure as ``{"low", "base", "high"}``.
 
     A figure that no run can say, such as cost per token where none is served, is None.
     """

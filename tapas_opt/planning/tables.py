@@ -46,7 +46,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 def _sentence(binding: Mapping[str, Any]) -> str:
     """What breaks a risk, in one cell."""
     worst = "undefined" if binding["worst"] is None else f"{binding['worst']:.4g}"
-    told = f"{binding['which'] or 'nothing fails'}: {binding['metric']} {worst} > {binding['limit']:g}"
+    told = f"{binding['which'] or binding['scenario']}: {binding['metric']} {worst} > {binding['limit']:g}"
     return f"{told} in {binding['runs_broken']} of {binding['runs']}"
 
 

@@ -148,7 +148,7 @@ def _binding_table(fits: Sequence[Row]) -> str:
     rows = [
         [
             row["site"], row["policy"], row["risk"], f"+{row['next_oversubscription']:.0%}",
-            item["which"] or "nothing fails", _words(item["metric"]),
+            item["scenario"], item["which"] or "none", _words(item["metric"]),
             _value(item["metric"], item["worst"]), _value(item["metric"], item["limit"]),
             f"{item['runs_broken']} of {item['runs']}",
         ]
@@ -157,7 +157,7 @@ def _binding_table(fits: Sequence[Row]) -> str:
     ]  # fmt: skip
     if not rows:
         return "<p class='none'>Every filling that was tried is safe.</p>"
-    return _table(("site", "policy", "risk", "at", "failure", "limit of", "worst", "allowed", "runs"), rows)
+    return _table(("site", "policy", "risk", "at", "scenario", "failure", "limit of", "worst", "allowed", "runs"), rows)
 
 
 def _worths(worths: Sequence[Row]) -> list[Section]:
@@ -198,11 +198,24 @@ def _money(costs: Sequence[Row], money: Money | None) -> list[Section]:
         "margin_per_h",
     )
     rows = [
-        [row["site"], f"+{row['oversubscription']:.0%}", row["policy"], *(_levels(row[name]) for name in figures)]
+        [
+            row["site"],
+            f"+{row['oversubscription']:.0%}",
+            row["failure"],
+            row["policy"],
+            *(_levels(row[name]) for name in figures),
+        ]
         for row in costs
     ]
-    heads = ("site", "filling", "policy", *(name.replace("_per_", " / ").replace("_", " ") for name in figures))
-    words = f"<p>In {html.escape(money.currency)}, base (low to high); the mean over scenarios, failures and seeds.</p>"
+    heads = (
+        "site",
+        "filling",
+        "failure",
+        "policy",
+        *(name.replace("_per_", " / ").replace("_", " ") for name in figures),
+    )
+    what = "base (low to high); the mean over scenarios, elements that fail, and seeds"
+    words = f"<p>In {html.escape(money.currency)}, {what}.</p>"
     return [
         Section("What it costs and brings", words, below=_table(heads, rows)),
         Section("What was assumed", below=_table(("assumption", "low", "base", "high"), assumed)),

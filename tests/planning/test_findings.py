@@ -35,7 +35,7 @@ def test_what_breaks_most_often_is_told_first(outcome):
     ]
     found = fitting(rows, {"usual": Risk()})[0]
     assert found["servers"] is None
-    assert [item["which"] for item in found["binding"]] == ["ahu:A1", "ups:U1"]
+    assert [(item["scenario"], item["which"]) for item in found["binding"]] == [("week", "ahu:A1"), ("week", "ups:U1")]
     assert found["binding"][0]["worst"] == 0.02
 
 

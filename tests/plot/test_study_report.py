@@ -46,7 +46,7 @@ def test_the_headline_says_how_many_servers_each_policy_carries(answer):
 def test_the_page_names_what_binds_and_what_a_step_is_worth(answer, study, tmp_path):
     write_study_report(answer, study, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text("utf-8")
-    assert "<td>ups:U1</td><td>UPSs that tripped</td><td>1</td><td>0</td><td>1 of 1</td>" in page
+    assert "<td>week</td><td>ups:U1</td><td>UPSs that tripped</td><td>1</td><td>0</td><td>1 of 1</td>" in page
     assert "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td>" in page
     assert "a &amp; b" in page
     assert "all that were tried are safe" in page
