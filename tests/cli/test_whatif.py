@@ -21,9 +21,9 @@ name: a small <room>
 sites: [{name: small, servers: 16}]
 policies: [baseline, polca]
 seeds: [1]
-days: 0.01
+days: 0.005
 oversubscription: [0.0, 0.5]
-failures: {none: [], one UPS: ["ups:U2@2m+1m"]}
+failures: {none: [], one UPS: ["ups:U2@7m+5s"]}
 money:
   currency: EUR
   built_kw: {low: 8000, base: 11000, high: 14000}
@@ -75,7 +75,7 @@ def test_finished_cells_are_not_run_again_and_a_person_gets_tables(write, tmp_pa
 
 def test_a_study_that_was_killed_goes_on(write, tmp_path, tapas):
     """SIGKILL once a cell is there; what was finished by then is not run again."""
-    study, folder = write(STUDY.replace("days: 0.01", "days: 0.2")), tmp_path / "o"
+    study, folder = write(STUDY.replace("days: 0.005", "days: 0.05")), tmp_path / "o"
     command = [sys.executable, "-m", "tapas_opt", "whatif", str(study), "--out", str(folder), "--jobs", "1", "--json"]
     package = str(Path(__file__).parents[2])
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": package}) as running:
@@ -92,7 +92,7 @@ def test_a_study_that_was_killed_goes_on(write, tmp_path, tapas):
 
 
 def test_all_that_is_wrong_is_one_error_before_anything_runs(write, tmp_path, tapas):
-    wrong = STUDY.replace("[baseline, polca]", "[basline]").replace("days: 0.01", "days: -1")
+    wrong = STUDY.replace("[baseline, polca]", "[basline]").replace("days: 0.005", "days: -1")
     code, out, err = tapas("whatif", write(wrong), "--out", tmp_path / "o", "--json")
     assert (code, out) == (2, "")
     assert "policies[0]" in err
@@ -112,8 +112,8 @@ def test_files_that_a_study_names_are_judged_with_it(write, tmp_path, tapas):
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        (("ups:U2@2m+1m", "ups:U9@2m+1m"), "failures.one UPS"),
-        (("ups:U2@2m+1m", "ups:U2@2h+1m"), "failures.one UPS"),
+        (("ups:U2@7m+5s", "ups:U9@7m+5s"), "failures.one UPS"),
+        (("ups:U2@7m+5s", "ups:U2@2h+1m"), "failures.one UPS"),
         (("servers: 16", "servers: 4"), "sites[0].servers"),
         (("base: 11000", "base: 1"), "money.built_kw"),
     ],

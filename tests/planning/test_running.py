@@ -51,7 +51,7 @@ def test_a_file_that_is_no_outcome_is_as_none(study, learned, tmp_path):
 
 
 def test_processes_come_to_the_same_as_this_one(study, learned):
-    cells, _ = cells_of(study(seeds=(1, 2), failures={"UPS": ("ups:U2@5m+1m",)}), {}, learned)
+    cells, _ = cells_of(study(seeds=(1, 2), failures={"UPS": ("ups:U2@14m+5s",)}), {}, learned)
     alone, together = (without_clock(on_cores(cells, learned, jobs=jobs)) for jobs in (1, 2))
     assert alone == together
     assert len(alone) == len(cells)
@@ -95,7 +95,7 @@ def test_a_killed_worker_of_a_cluster_loses_nothing_and_changes_no_number(study,
     from distributed import Client  # noqa: PLC0415  skipped where it is not there
 
     address, workers = cluster
-    asked = study(sites=(SiteAsked("small", servers=32),), seeds=tuple(range(8)), days=0.1)
+    asked = study(sites=(SiteAsked("small", servers=16),), seeds=tuple(range(8)), days=0.1)
     cells, _ = cells_of(asked, {}, learned)
     with Client(address, timeout=BEGUN_WITHIN_S) as client:
         client.wait_for_workers(2, timeout=BEGUN_WITHIN_S)
