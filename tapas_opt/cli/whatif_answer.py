@@ -88,6 +88,8 @@ def studied(asked: Asked, as_json: bool) -> dict[str, Any]:
 
 
 def _outcomes(asked: Asked, missing: Sequence[Cell | Step], learned: Learned) -> Iterator[Outcome]:
+    if not missing:
+        return iter(())
     if asked.cluster is not None:
         return on_cluster(missing, learned, asked.cluster)
     return on_cores(missing, learned, asked.jobs or cores())

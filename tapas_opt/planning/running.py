@@ -5,11 +5,13 @@ Each cell is a pure function of its inputs, so that where it runs, and how often
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
@@ -64,7 +66,7 @@ def on_cluster(cells: Sequence[Cell | Step], learned: Learned, address: str) -> 
     InvalidInput
         `distributed` is not installed here, or a worker runs another version of tapas-opt.
     ServerUnreachable
-        No scheduler answers at the address.
+        No scheduler answers at the address, or any more.
     WorkerFailed
         A cell's workers died again and again.
     """
@@ -88,8 +90,11 @@ def on_cluster(cells: Sequence[Cell | Step], learned: Learned, address: str) -> 
             raise WorkerFailed(
                 f"workers died under one cell again and again; finished cells are kept: {error}"
             ) from error
+        except (asyncio.CancelledError, CancelledError, OSError) as error:
+            raise ServerUnreachable(f"the Dask scheduler at {address!r} went away; finished cells are kept") from error
         finally:
-            client.cancel(futures)
+            with suppress(asyncio.CancelledError, CancelledError, OSError):
+                client.cancel(futures)
 
 
 def _handed_over(client: Client, cells: Sequence[Cell | Step], learned: Learned) -> list[Any]:

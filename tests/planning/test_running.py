@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -65,36 +66,40 @@ def test_nobody_at_the_address_is_said(study, learned):
 
 
 @pytest.fixture
-def cluster(tmp_path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Address of a scheduler on a free port, and two workers, each a process of its own."""
+def begun(tmp_path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Begin a Dask scheduler or worker as a process of its own, on a free port of this machine."""
     pytest.importorskip("distributed")
-    file = tmp_path / "scheduler.json"
-    package = Path(__file__).parents[2]
-    paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
-    alone = ["--no-dashboard", "--scheduler-file", str(file)]
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    here = ["--no-dashboard", "--scheduler-file", str(tmp_path / "scheduler.json"), "--host", "127.0.0.1"]
     with ExitStack() as running, (tmp_path / "log").open("wb") as log:
 
-        def begun(what: str, *options: str) -> subprocess.Popen[bytes]:
-            command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *alone, *options]
+        def begin(what: str, *options: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *here, *options]
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
             running.callback(process.wait)
             running.callback(process.kill)
             return process
 
-        begun("scheduler", "--host", "127.0.0.1", "--port", "0")
-        until = time.monotonic() + BEGUN_WITHIN_S
-        while not file.exists() and time.monotonic() < until:
-            time.sleep(0.05)
-        workers = [begun("worker", "--no-nanny", "--nthreads", "1", "--host", "127.0.0.1") for _ in range(2)]
-        yield json.loads(file.read_text())["address"], workers
+        yield begin
 
 
-def test_a_killed_worker_of_a_cluster_loses_nothing_and_changes_no_number(study, learned, cluster):
+@pytest.fixture
+def scheduler(begun, tmp_path) -> tuple[str, subprocess.Popen[bytes]]:
+    """Its address and its process."""
+    process, file = begun("scheduler", "--port", "0"), tmp_path / "scheduler.json"
+    until = time.monotonic() + BEGUN_WITHIN_S
+    while not file.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    return json.loads(file.read_text())["address"], process
+
+
+def test_a_killed_worker_of_a_cluster_loses_nothing_and_changes_no_number(study, learned, scheduler, begun):
     """It dies once the first cell is there, with cells begun, finished and waiting on it."""
     from distributed import Client  # noqa: PLC0415  skipped where it is not there
 
-    address, workers = cluster
+    address, _ = scheduler
+    workers = [begun("worker", "--no-nanny", "--nthreads", "1") for _ in range(2)]
     asked = study(sites=(SiteAsked("small", servers=16),), seeds=tuple(range(8)), days=0.1)
     cells, _ = cells_of(asked, {}, learned)
     with Client(address, timeout=BEGUN_WITHIN_S) as client:
@@ -108,3 +113,14 @@ def test_a_killed_worker_of_a_cluster_loses_nothing_and_changes_no_number(study,
     assert workers[1].poll() is None
     assert without_clock(found) == without_clock(on_cores(cells, learned, jobs=1))
     assert len(found) == len(cells)
+
+
+def test_a_scheduler_that_goes_away_is_said(study, learned, scheduler):
+    """It has no workers, so that the cell still waits when it is killed."""
+    address, process = scheduler
+    cells, _ = cells_of(study(), {}, learned)
+    killing = threading.Timer(3.0, process.kill)
+    killing.start()
+    with pytest.raises(ServerUnreachable, match=r"went away; finished cells are kept|no Dask scheduler"):
+        next(on_cluster(cells, learned, address))
+    killing.join()
