@@ -21,7 +21,7 @@ from tapas_opt.mip.machine import cores
 from tapas_opt.planning.cells import Cell, Step, cells_of
 from tapas_opt.planning.findings import fitting
 from tapas_opt.planning.kept import Kept
-from tapas_opt.planning.money import costs
+from tapas_opt.planning.money import costs, worth_per_h
 from tapas_opt.planning.outcome import Outcome
 from tapas_opt.planning.running import on_cluster, on_cores
 from tapas_opt.planning.study import Study, read_study
@@ -101,10 +101,13 @@ def _answer(
     """In the order of the study, whoever finished first; under the names that this study gives."""
     rows = [{**found[cell.key], **cell.coordinates()} for cell in cells]
     placed = [{**found[step.key], **step.coordinates()} for step in steps]
+    worths = intervals(placed)
+    if study.money is not None:
+        worths = [{**row, "revenue_per_h": worth_per_h(row, study.money)} for row in worths]
     return {
         "cells": rows,
         "fits": fitting(rows, study.risks),
-        "worths": intervals(placed),
+        "worths": worths,
         "costs": [] if study.money is None else costs(rows, study.money),
     }
 

@@ -25,11 +25,18 @@ def show(answer: Mapping[str, Any]) -> None:
         fits.add_row(row["site"], f"{row['saas_share']:.0%}", row["policy"], row["risk"], at, vms, _binding(row))
     out.print(fits)
     if answer["worths"]:
-        worths = Table("site", "filled", "one limit raised", "VMs more, proven", "by the two plans")
+        worths = Table("site", "filled", "one limit raised", "VMs more, proven", "by the two plans", "revenue / hour")
         for row in answer["worths"]:
             step = f"{row['element']} +{row['step']:,} {row['unit']}"
             found = f"{row['placed_before']:.0f} → {row['placed_after']:.0f}"
-            worths.add_row(row["site"], f"+{row['oversubscription']:.0%}", step, _interval(row), found)
+            worths.add_row(
+                row["site"],
+                f"+{row['oversubscription']:.0%}",
+                step,
+                _interval(row),
+                found,
+                _levels(row.get("revenue_per_h", {})),
+            )
         out.print(worths)
     if answer["costs"]:
         money = Table(
@@ -58,5 +65,7 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _levels(levels: Mapping[str, float | None]) -> str:
+    if not levels:
+        return "–"
     told = ["?" if levels[name] is None else f"{levels[name]:,.4g}" for name in ("base", "low", "high")]
     return f"{told[0]} ({told[1]} to {told[2]})"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from tapas_opt.planning.outcome import Outcome
 from tapas_opt.planning.study import Assumed, Money
 
-__all__ = ["costs", "money_of"]
+__all__ = ["costs", "money_of", "worth_per_h"]
 
 YEAR_H = 8766.0
 Level = Literal["low", "base", "high"]
@@ -48,6 +48,22 @@ def money_of(outcome: Outcome, money: Money) -> Told:
     revenue, cost = told["revenue_per_h"], told["cost_per_h"]
     told["margin_per_h"] = {level: _less(revenue[level], cost[contrary[level]]) for level in LEVELS}
     return told
+
+
+def worth_per_h(worth: Mapping[str, Any], money: Money) -> dict[str, float | None]:
+    """What a step of a limit brings in an hour by the VMs that it lets in, from the least to the most that is proven.
+
+    ``low`` and ``high`` are over both the interval and the assumed revenues; ``base`` is of the VMs that the two plans
+    differ by.
+    """
+    ends, revenue = (worth["least"], worth["most"]), money.revenue_server_h
+    reached = [vms * price for vms in ends if vms is not None for price in (revenue.low, revenue.high)]
+    proven = None not in ends
+    return {
+        "low": min(reached) if proven else None,
+        "base": (worth["placed_after"] - worth["placed_before"]) * revenue.base,
+        "high": max(reached) if proven else None,
+    }
 
 
 def _at(outcome: Outcome, money: Money, level: Level) -> dict[str, float | None]:

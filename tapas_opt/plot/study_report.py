@@ -173,10 +173,11 @@ def _worths(worths: Sequence[Row]) -> list[Section]:
             row["site"], f"+{row['oversubscription']:.0%}", f"{row['element']} +{row['step']:,} {row['unit']}",
             f"{row['placed_before']:.0f} of {row['wanted']:.0f}", f"{row['placed_after']:.0f}",
             _number(row["least"]), _number(row["most"]),
+            _levels(row["revenue_per_h"]) if "revenue_per_h" in row else "–",
         ]
         for row in worths
     ]  # fmt: skip
-    heads = ("site", "filling", "raised", "VMs placed before", "after", "worth at least", "at most")
+    heads = ("site", "filling", "raised", "VMs placed before", "after", "worth at least", "at most", "revenue / h")
     return [Section("What one more kW or 1,000 CFM is worth, and where", words, below=_table(heads, rows))]
 
 

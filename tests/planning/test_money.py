@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tapas_opt.planning.money import costs, money_of
+from tapas_opt.planning.money import costs, money_of, worth_per_h
 from tapas_opt.planning.study import Assumed, Money
 
 YEAR_H = 8766.0
@@ -60,3 +60,10 @@ def test_runs_of_a_room_are_averaged_and_what_serves_nothing_has_no_price_of_a_t
     assert [(row["policy"], row["runs"]) for row in found] == [("baseline", 2), ("tapas", 1)]
     assert found[0]["energy_per_h"]["base"] == pytest.approx(75.0)
     assert found[1]["cost_per_million_tokens"] == {"low": None, "base": None, "high": None}
+
+
+def test_a_step_is_worth_what_the_vms_bring_that_it_lets_in(money):
+    """At most 2 VMs at 6, at least half a VM fewer at 6; the plans differ by one at 5."""
+    step = {"least": -0.5, "most": 2.0, "placed_before": 7.0, "placed_after": 8.0}
+    assert worth_per_h(step, money) == {"low": -3.0, "base": 5.0, "high": 12.0}
+    assert worth_per_h(step | {"least": None}, money)["high"] is None

@@ -35,6 +35,7 @@ def answer(study):
     worth = {
         "site": "a & b", "oversubscription": 0.2, "element": "ups:U1", "step": 1000, "unit": "W", "wanted": 108.0,
         "placed_before": 100.0, "placed_after": 101.0, "least": 0.5, "most": None,
+        "revenue_per_h": {"low": None, "base": 12.0, "high": None},
     }  # fmt: skip
     return {"cells": cells, "fits": fitting(cells, study.risks), "worths": [worth], "costs": []}
 
@@ -47,7 +48,7 @@ def test_the_page_names_what_binds_and_what_a_step_is_worth(answer, study, tmp_p
     write_study_report(answer, study, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "<td>week</td><td>ups:U1</td><td>UPSs that tripped</td><td>1</td><td>0</td><td>1 of 1</td>" in page
-    assert "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td>" in page
+    assert "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td><td>12 (– to –)</td>" in page
     assert "a &amp; b" in page
     assert "all that were tried are safe" in page
 
