@@ -17,9 +17,9 @@ from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.planning.rooms import built
-from tapas_opt.planning.study import Study
+from tapas_opt.planning.study import SiteAsked, Study
 from tapas_opt.planning.worths import AS_IS, raised, scarcest
-from tapas_opt.simulation.case import Case, Learned
+from tapas_opt.simulation.case import Case, Learned, world_of
 from tapas_opt.simulation.failing import read_failures
 from tapas_opt.simulation.story import DAY_S
 
@@ -115,12 +115,10 @@ def cells_of(study: Study, sites: Mapping[str, Site], learned: Learned) -> tuple
     known = learned_fingerprint(learned)
     cells: list[Cell] = []
     steps: list[Step] = []
-    for asked, added_frac in product(study.sites, study.oversubscription):
+    for (n, asked), added_frac in product(enumerate(study.sites), study.oversubscription):
         try:
-            site = built(asked, sites.get(asked.name), added_frac)
-            topology = topology_of(site)
-            learned.models.check_covers(topology)
-            failing = _failing(study, asked.name, topology)
+            site = _ready(study, asked, sites.get(asked.name), added_frac, f"sites[{n}]", learned)
+            failing = _failing(study, asked.name, topology_of(site))
         except InvalidInput as error:
             faults += error.faults
             continue
@@ -147,6 +145,29 @@ def learned_fingerprint(learned: Learned) -> str:
     return hashlib.sha256(f"{learned.models.fingerprint} {profiles}".encode()).hexdigest()[:16]
 
 
+def _ready(study: Study, asked: SiteAsked, read: Site | None, added_frac: float, where: str, learned: Learned) -> Site:
+    """The site as it is built and filled; InvalidInput says what keeps it from being simulated."""
+    try:
+        site = built(asked, read, added_frac)
+        world_of(_case(study, site, study.scenarios[0], study.saas_share[0], study.seeds[0], ()), learned)
+    except InvalidInput as error:
+        raise InvalidInput("study", [Fault(where, str(fault)) for fault in error.faults]) from error
+    return site
+
+
+def _case(study: Study, site: Site, scenario: str, saas_share: float, seed: int, failures: tuple[str, ...]) -> Case:
+    """What is simulated; servers are added already."""
+    return Case(
+        scenario=scenario,
+        days=study.days,
+        seed=seed,
+        oversubscription=0.0,
+        saas_share=saas_share,
+        failures=failures,
+        site=site,
+    )
+
+
 def _of_site(
     study: Study, name: str, added_frac: float, site: Site, failing: Sequence[tuple[str, tuple[str, ...]]], known: str
 ) -> Iterator[Cell]:
@@ -155,7 +176,7 @@ def _of_site(
     for scenario, saas_share, (failure, events), policy, seed in product(
         study.scenarios, study.saas_share, failing, study.policies, study.seeds
     ):
-        case = Case(scenario, 0, study.days, seed, 0.0, saas_share, events, site)
+        case = _case(study, site, scenario, saas_share, seed, events)
         which = " + ".join(event.partition("@")[0] for event in events)
         yield Cell(name, added_frac, failure, which, policy, case, _key("run", case, layout, known, policy))
 
@@ -166,7 +187,7 @@ def _steps(study: Study, name: str, added_frac: float, site: Site, known: str) -
         return
     for saas_share, element in product(study.saas_share, (AS_IS, *scarcest(site, study.worth.places))):
         there = raised(site, element, study.worth)
-        case = Case(study.scenarios[0], 0, study.days, study.seeds[0], 0.0, saas_share, (), there)
+        case = _case(study, there, study.scenarios[0], saas_share, study.seeds[0], ())
         step, unit = (study.worth.airflow_cfm, "CFM") if element.startswith("ahu:") else (study.worth.power_w, "W")
         key = _key("placed", case, _layout(there), known, "")
         yield Step(name, added_frac, element, step if element else 0, unit if element else "", case, key)

@@ -55,3 +55,13 @@ def test_a_step_is_asked_for_the_site_as_it_is_and_for_each_kind_of_limit(study,
         ("ups:U1", 2_000, "W"),
         ("ahu:AHU1", 1_000, "CFM"),
     ]
+
+
+def test_sites_that_cannot_be_simulated_are_named_before_anything_runs(study, learned, two_rows):
+    """Six servers are too few, and a hundred thousand have no room for half as many again."""
+    asked = study(sites=(SiteAsked("six", file="six.yaml"), SiteAsked("all", servers=100_000)), oversubscription=(0.5,))
+    with pytest.raises(InvalidInput) as caught:
+        cells_of(asked, {"six": two_rows}, learned)
+    assert [fault.where for fault in caught.value.faults] == ["sites[0]", "sites[1]"]
+    assert "too small" in caught.value.faults[0].what
+    assert "150000" in caught.value.faults[1].what
