@@ -60,7 +60,7 @@ def _binding(row: Mapping[str, Any]) -> str:
 
 def _interval(row: Mapping[str, Any]) -> str:
     """A worth between nothing and much is told as it is."""
-    least, most = ("?" if row[name] is None else f"{row[name]:.2f}" for name in ("least", "most"))
+    least, most = ("?" if row[name] is None else f"{round(row[name], 2) + 0.0:.2f}" for name in ("least", "most"))
     return f"{least} to {most}"
 
 

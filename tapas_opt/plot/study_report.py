@@ -110,6 +110,9 @@ def slowed_figure(cells: Sequence[Row]) -> Any:
     return dressed(figure, 380)
 
 
+_TURNED_AWAY = "VMs turned away"
+"""The only limit that is no metric of a run by itself."""
+
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -227,7 +230,7 @@ def _cells_table(cells: Sequence[Row], study: Study) -> str:
     risk = next(iter(study.risks.values()))
     names = ("ups_trips", "breaker_trips", "thermal_throttle_time_frac", "power_cap_time_frac", "max_gpu_temperature_c",
              "peak_row_power_frac", "saas_performance_loss_frac", "iaas_performance_loss_frac")  # fmt: skip
-    heads = ("site", "filling", "scenario", "failure", "policy", "seed", "VMs turned away", *map(_words, names))
+    heads = ("site", "filling", "scenario", "failure", "policy", "seed", _TURNED_AWAY, *map(_words, names))
     rows = [
         [
             row["site"], f"+{row['oversubscription']:.0%}", row["scenario"], row["which"] or row["failure"],
@@ -250,7 +253,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], shaded: Sequence
 
 
 def _words(name: str) -> str:
-    return METRICS[name].words if name in METRICS else name.removesuffix("_frac").replace("_", " ")
+    return METRICS[name].words if name in METRICS else _TURNED_AWAY
 
 
 def _value(name: str, value: float | None) -> str:
@@ -260,7 +263,7 @@ def _value(name: str, value: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.2f}"
+    return "–" if value is None else f"{round(value, 2) + 0.0:,.2f}"  # no −0.00
 
 
 def _levels(levels: Mapping[str, float | None]) -> str:
