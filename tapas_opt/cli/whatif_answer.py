@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tapas_opt.cli.output import writing
 from tapas_opt.cli.progress import bar
 from tapas_opt.control.forecast import Profiles
-from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.durable import replace_text
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.mip.machine import cores
-from tapas_opt.planning.cells import Cell, Step, cells_of
+from tapas_opt.planning.cells import Cell, Named, Step, cells_of
 from tapas_opt.planning.findings import fitting
 from tapas_opt.planning.kept import Kept
 from tapas_opt.planning.money import costs, worth_per_h
@@ -27,8 +27,10 @@ from tapas_opt.planning.running import on_cluster, on_cores
 from tapas_opt.planning.study import Study, read_study
 from tapas_opt.planning.tables import write_tables
 from tapas_opt.planning.worths import intervals
+from tapas_opt.plant.weather_file import HourlyWeather, read_weather
 from tapas_opt.plot.study_report import write_study_report
 from tapas_opt.simulation.case import Learned
+from tapas_opt.telemetry.profiles.read import read_profiles
 
 __all__ = ["Asked", "studied"]
 
@@ -129,13 +131,20 @@ def _everything(asked: Asked, study: Study) -> tuple[tuple[Cell, ...], tuple[Ste
             site = _tried(faults, f"sites[{n}].file", read_site, beside / item.file)
             if site is not None:
                 sites[item.name] = site
+    weather: dict[str, HourlyWeather] = {}
+    for n, asked_for in enumerate(study.weather):
+        if asked_for.file is not None:
+            read = partial(read_weather, place=asked_for.place)
+            hourly = _tried(faults, f"weather[{n}].file", read, beside / asked_for.file)
+            if hourly is not None:
+                weather[asked_for.name] = hourly
     models = _tried(faults, "models", LearnedModels.load, beside / study.models if study.models else asked.models)
     profiles_file = beside / study.profiles if study.profiles else asked.profiles
     profiles = _tried(faults, "profiles", read_profiles, profiles_file)
     if faults or models is None or profiles is None:
         raise InvalidInput(str(asked.study), faults)
-    learned = Learned(Profiles(profiles), models)
-    cells, steps = cells_of(study, sites, learned)
+    learned = Learned(Profiles(profiles), models, study.profiles is not None)
+    cells, steps = cells_of(study, Named(sites, weather), learned)
     return cells, steps, learned
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -17,20 +17,29 @@ from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.planning.rooms import built
-from tapas_opt.planning.study import SiteAsked, Study
+from tapas_opt.planning.study import Study, WeatherAsked
 from tapas_opt.planning.worths import AS_IS, raised, scarcest
+from tapas_opt.plant.weather_file import HourlyWeather
 from tapas_opt.simulation.case import Case, Learned, world_of
 from tapas_opt.simulation.failing import read_failures
 from tapas_opt.simulation.story import DAY_S
 
-__all__ = ["COORDINATES", "Cell", "Step", "cells_of", "learned_fingerprint", "program"]
+__all__ = ["COORDINATES", "Cell", "Named", "Step", "cells_of", "learned_fingerprint", "program"]
 
 ANY = "*"
-DECIDING = ("scenario", "days", "seed", "saas_share", "failures")
-"""What of a case decides what comes out, besides its site."""
+DECIDING = ("scenario", "days", "seed", "saas_share", "failures", "weather_day")
+"""What of a case decides what comes out, besides its site and its weather."""
 
-COORDINATES = ("site", "scenario", "oversubscription", "saas_share", "failure", "which", "policy", "seed")
+COORDINATES = ("site", "scenario", "weather", "oversubscription", "saas_share", "failure", "which", "policy", "seed")
 """What tells the cells of a study apart, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a study names by files: sites and weather by the study's names of them."""
+
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    weather: Mapping[str, HourlyWeather] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,8 @@ class Cell:
 
     Attributes
     ----------
-    site
-        The study's name of it; the site itself is in ``case``.
+    site, weather
+        The study's names of them; they themselves are in ``case``.
     failure, which
         The study's name of what fails, and the elements that fail.
     key
@@ -48,6 +57,7 @@ class Cell:
     """
 
     site: str
+    weather: str
     oversubscription: float
     failure: str
     which: str
@@ -58,7 +68,7 @@ class Cell:
     def coordinates(self) -> dict[str, Any]:
         """Where in the study it stands, by :data:`COORDINATES`."""
         case = self.case
-        values = (self.site, case.scenario, self.oversubscription, case.saas_share)
+        values = (self.site, case.scenario, self.weather, self.oversubscription, case.saas_share)
         return dict(zip(COORDINATES, (*values, self.failure, self.which, self.policy, case.seed), strict=True))
 
     @property
@@ -98,13 +108,13 @@ class Step:
         return f"{self.site} +{self.oversubscription:.0%}, {raised}: placing"
 
 
-def cells_of(study: Study, sites: Mapping[str, Site], learned: Learned) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
+def cells_of(study: Study, named: Named, learned: Learned) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
     """All cells of a study, the most alike one after the other, and the steps whose worth is asked for.
 
     Parameters
     ----------
-    sites
-        By the study's name, those that have a file.
+    named
+        What the study's files hold.
 
     Raises
     ------
@@ -117,13 +127,19 @@ def cells_of(study: Study, sites: Mapping[str, Site], learned: Learned) -> tuple
     steps: list[Step] = []
     for (n, asked), added_frac in product(enumerate(study.sites), study.oversubscription):
         try:
-            site = _ready(study, asked, sites.get(asked.name), added_frac, f"sites[{n}]", learned)
+            site = built(asked, named.sites.get(asked.name), added_frac)
+        except InvalidInput as error:
+            faults += [Fault(f"sites[{n}]", str(fault)) for fault in error.faults]
+            continue
+        base = Case(days=study.days, oversubscription=0.0, site=site)
+        faults += _unready(study, base, named, n, learned)
+        try:
             failing = _failing(study, asked.name, topology_of(site))
         except InvalidInput as error:
             faults += error.faults
             continue
-        cells += _of_site(study, asked.name, added_frac, site, failing, known)
-        steps += _steps(study, asked.name, added_frac, site, known)
+        cells += _of_site(study, named, base, asked.name, added_frac, failing, known)
+        steps += _steps(study, named, base, asked.name, added_frac, known)
     if faults:
         raise InvalidInput("study", list(dict.fromkeys(faults)))
     return tuple(cells), tuple(steps)
@@ -140,66 +156,68 @@ def program() -> str:
 
 
 def learned_fingerprint(learned: Learned) -> str:
-    """A hash over models and profiles."""
+    """A hash over models and profiles, and whether these are true."""
     profiles = repr(sorted(learned.profiles.all, key=repr))
-    return hashlib.sha256(f"{learned.models.fingerprint} {profiles}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{learned.models.fingerprint} {learned.measured} {profiles}".encode()).hexdigest()[:16]
 
 
-def _ready(study: Study, asked: SiteAsked, read: Site | None, added_frac: float, where: str, learned: Learned) -> Site:
-    """The site as it is built and filled; InvalidInput says what keeps it from being simulated."""
-    try:
-        site = built(asked, read, added_frac)
-        world_of(_case(study, site, study.scenarios[0], study.saas_share[0], study.seeds[0], ()), learned)
-    except InvalidInput as error:
-        raise InvalidInput("study", [Fault(where, str(fault)) for fault in error.faults]) from error
-    return site
+def _unready(study: Study, base: Case, named: Named, site: int, learned: Learned) -> Iterator[Fault]:
+    """What keeps a site, or weather, from being simulated."""
+    for n, weather in enumerate(study.weather):
+        try:
+            world_of(_under(base, weather, named), learned)
+        except InvalidInput as error:
+            for fault in error.faults:
+                of_weather = fault.where.startswith("--weather")
+                yield Fault(f"weather[{n}]", fault.what) if of_weather else Fault(f"sites[{site}]", str(fault))
 
 
-def _case(study: Study, site: Site, scenario: str, saas_share: float, seed: int, failures: tuple[str, ...]) -> Case:
-    """What is simulated; servers are added already."""
-    return Case(
-        scenario=scenario,
-        days=study.days,
-        seed=seed,
-        oversubscription=0.0,
-        saas_share=saas_share,
-        failures=failures,
-        site=site,
-    )
+def _under(case: Case, weather: WeatherAsked, named: Named) -> Case:
+    return replace(case, weather=named.weather.get(weather.name), weather_day=weather.day)
 
 
 def _of_site(
-    study: Study, name: str, added_frac: float, site: Site, failing: Sequence[tuple[str, tuple[str, ...]]], known: str
+    study: Study,
+    named: Named,
+    base: Case,
+    name: str,
+    added_frac: float,
+    failing: Sequence[tuple[str, tuple[str, ...]]],
+    known: str,
 ) -> Iterator[Cell]:
     """Cells of a site as it was built and filled."""
-    layout = _layout(site)
-    for scenario, saas_share, (failure, events), policy, seed in product(
-        study.scenarios, study.saas_share, failing, study.policies, study.seeds
+    layout = _layout(base)
+    for scenario, weather, saas_share, (failure, events), policy, seed in product(
+        study.scenarios, study.weather, study.saas_share, failing, study.policies, study.seeds
     ):
-        case = _case(study, site, scenario, saas_share, seed, events)
+        case = _under(base, weather, named)
+        case = replace(case, scenario=scenario, saas_share=saas_share, failures=events, seed=seed)
         which = " + ".join(event.partition("@")[0] for event in events)
-        yield Cell(name, added_frac, failure, which, policy, case, _key("run", case, layout, known, policy))
+        key = _key("run", case, layout, known, policy)
+        yield Cell(name, weather.name, added_frac, failure, which, policy, case, key)
 
 
-def _steps(study: Study, name: str, added_frac: float, site: Site, known: str) -> Iterator[Step]:
+def _steps(study: Study, named: Named, base: Case, name: str, added_frac: float, known: str) -> Iterator[Step]:
     """A site as it is, and with each of its scarcest limits raised."""
-    if study.worth is None:
+    if study.worth is None or base.site is None:
         return
-    for saas_share, element in product(study.saas_share, (AS_IS, *scarcest(site, study.worth.places))):
-        there = raised(site, element, study.worth)
-        case = _case(study, there, study.scenarios[0], saas_share, study.seeds[0], ())
+    first = replace(_under(base, study.weather[0], named), scenario=study.scenarios[0], seed=study.seeds[0])
+    for saas_share, element in product(study.saas_share, (AS_IS, *scarcest(base.site, study.worth.places))):
+        case = replace(first, saas_share=saas_share, site=raised(base.site, element, study.worth))
         step, unit = (study.worth.airflow_cfm, "CFM") if element.startswith("ahu:") else (study.worth.power_w, "W")
-        key = _key("placed", case, _layout(there), known, "")
+        key = _key("placed", case, _layout(case), known, "")
         yield Step(name, added_frac, element, step if element else 0, unit if element else "", case, key)
 
 
-def _layout(site: Site) -> str:
-    """A hash over a site; its name changes nothing."""
-    return hashlib.sha256(repr(replace(site, name="site")).encode()).hexdigest()
+def _layout(case: Case) -> str:
+    """A hash over a case's site; its name changes nothing."""
+    assert case.site is not None
+    return hashlib.sha256(repr(replace(case.site, name="site")).encode()).hexdigest()
 
 
 def _key(what: str, case: Case, layout: str, known: str, policy: str) -> str:
-    decides = (program(), what, layout, known, policy, *(getattr(case, name) for name in DECIDING))
+    outdoor = "" if case.weather is None else hashlib.sha256(case.weather.hourly_c.tobytes()).hexdigest()
+    decides = (program(), what, layout, outdoor, known, policy, *(getattr(case, name) for name in DECIDING))
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
 
 

@@ -15,8 +15,8 @@ __all__ = ["breaches", "fitting"]
 ROOM = ("site", "saas_share", "policy")
 """What a room is filled for: each such room is judged over all scenarios, failures and seeds."""
 
-CAUSE = ("scenario", "failure", "which")
-"""What may break a risk: a scenario, and what fails besides."""
+CAUSE = ("scenario", "weather", "failure", "which")
+"""What may break a risk: a scenario, the weather, and what fails besides."""
 
 
 def fitting(outcomes: Sequence[Outcome], risks: Mapping[str, Risk]) -> list[dict[str, Any]]:

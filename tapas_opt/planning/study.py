@@ -20,7 +20,7 @@ from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.simulation.policies.table import POLICIES
 from tapas_opt.simulation.scenarios import SCENARIOS
 
-__all__ = ["Assumed", "Money", "Risk", "SiteAsked", "Steps", "Study", "read_study"]
+__all__ = ["Assumed", "Money", "Risk", "SiteAsked", "Steps", "Study", "WeatherAsked", "read_study"]
 
 FORMAT = "tapas-opt/study/1"
 LONGEST_DAYS = 366.0
@@ -65,6 +65,24 @@ class SiteAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class WeatherAsked:
+    """Weather of the study: each seed's own, or real temperatures by the hour.
+
+    Attributes
+    ----------
+    file, place, day
+        A table of hourly temperatures beside the study, which of its places, and the day (from 0) to begin with: the
+        first of its hottest so many if not given.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    name: Name
+    file: Text | None = None
+    place: Text | None = None
+    day: Annotated[int, Field(ge=0)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Risk:
     """At which metrics a run is still safe: the highest value of each, null for what is not looked at.
 
@@ -85,6 +103,8 @@ class Risk:
     saas_performance_loss_frac: Limit = None
     iaas_performance_loss_frac: Limit = None
     quality_loss_frac: Limit = None
+    p99_ttft_s: Limit = None
+    p99_tbt_s: Limit = None
 
     def limits(self) -> dict[str, float]:
         """By metric, those that are looked at."""
@@ -158,7 +178,8 @@ class Study:
     worth
         By how much limits are raised to see what that would be worth; null for not asked.
     models, profiles
-        Folder and file, relative to the study's; the demo's if not given.
+        Folder of learned models; table or folder of measured profiles, which instances then keep to. Relative to the
+        study's; the demo's if not given.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -169,6 +190,7 @@ class Study:
     days: Annotated[Positive, Field(le=LONGEST_DAYS)] = 1.0
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (1, 2, 3)
     scenarios: Annotated[tuple[ScenarioName, ...], Field(min_length=1)] = ("week",)
+    weather: Annotated[tuple[WeatherAsked, ...], Field(min_length=1)] = (WeatherAsked("own"),)
     oversubscription: Annotated[tuple[Annotated[float, Field(ge=0, le=10)], ...], Field(min_length=1)] = (0.0,)
     saas_share: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.5,)
     failures: Annotated[dict[Text, tuple[Text, ...]], Field(min_length=1)] = field(default_factory=lambda: {"none": ()})
@@ -210,6 +232,9 @@ def _faults(study: Study) -> Iterator[Fault]:
             yield Fault(
                 f"sites[{n}].shape.oversubscription", "is what the study varies; state it in oversubscription, above"
             )
+    for n, weather in enumerate(study.weather):
+        if weather.file is None and (weather.place is not None or weather.day is not None):
+            yield Fault(f"weather[{n}]", "place and day are of a file; name it, or remove them")
     if study.money is not None:
         yield from _prices(study.money)
 
@@ -221,6 +246,7 @@ def _names(study: Study) -> Iterator[Fault]:
         "policies": study.policies,
         "seeds": study.seeds,
         "scenarios": study.scenarios,
+        "weather": tuple(item.name for item in study.weather),
         "oversubscription": study.oversubscription,
         "saas_share": study.saas_share,
     }

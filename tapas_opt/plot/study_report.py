@@ -151,7 +151,7 @@ def _binding_table(fits: Sequence[Row]) -> str:
     rows = [
         [
             row["site"], row["policy"], row["risk"], f"+{row['next_oversubscription']:.0%}",
-            item["scenario"], item["which"] or "none", _words(item["metric"]),
+            item["scenario"], item["weather"], item["which"] or "none", _words(item["metric"]),
             _value(item["metric"], item["worst"]), _value(item["metric"], item["limit"]),
             f"{item['runs_broken']} of {item['runs']}",
         ]
@@ -160,7 +160,8 @@ def _binding_table(fits: Sequence[Row]) -> str:
     ]  # fmt: skip
     if not rows:
         return "<p class='none'>Every filling that was tried is safe.</p>"
-    return _table(("site", "policy", "risk", "at", "scenario", "failure", "limit of", "worst", "allowed", "runs"), rows)
+    where = ("site", "policy", "risk", "at", "scenario", "weather", "failure")
+    return _table((*where, "limit of", "worst", "allowed", "runs"), rows)
 
 
 def _worths(worths: Sequence[Row]) -> list[Section]:
@@ -230,11 +231,12 @@ def _cells_table(cells: Sequence[Row], study: Study) -> str:
     risk = next(iter(study.risks.values()))
     names = ("ups_trips", "breaker_trips", "thermal_throttle_time_frac", "power_cap_time_frac", "max_gpu_temperature_c",
              "peak_row_power_frac", "saas_performance_loss_frac", "iaas_performance_loss_frac")  # fmt: skip
-    heads = ("site", "filling", "scenario", "failure", "policy", "seed", _TURNED_AWAY, *map(_words, names))
+    where = ("site", "filling", "scenario", "weather", "failure", "policy", "seed")
+    heads = (*where, _TURNED_AWAY, *map(_words, names))
     rows = [
         [
-            row["site"], f"+{row['oversubscription']:.0%}", row["scenario"], row["which"] or row["failure"],
-            row["policy"], str(row["seed"]), f"{row['vms_rejected_frac']:.1%}",
+            row["site"], f"+{row['oversubscription']:.0%}", row["scenario"], row["weather"],
+            row["which"] or row["failure"], row["policy"], str(row["seed"]), f"{row['vms_rejected_frac']:.1%}",
             *(_value(name, row["metrics"][name]) for name in names),
         ]
         for row in cells

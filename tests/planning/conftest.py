@@ -45,10 +45,10 @@ def outcome() -> Callable[..., dict[str, Any]]:
 
     def make(**other: Any) -> dict[str, Any]:
         row: dict[str, Any] = {
-            "site": "small", "scenario": "week", "oversubscription": 0.0, "saas_share": 0.5, "failure": "none",
-            "which": "", "policy": "baseline", "seed": 1, "servers": 100, "hours": 10.0, "built_kw": 500.0,
-            "peak_kw": 400.0, "asked_tokens": 2e9, "served_tokens": 2e9, "saas_vm_h": 500.0, "iaas_vm_h": 500.0,
-            "vms_rejected_frac": 0.0,
+            "site": "small", "scenario": "week", "weather": "own", "oversubscription": 0.0, "saas_share": 0.5,
+            "failure": "none", "which": "", "policy": "baseline", "seed": 1, "servers": 100, "hours": 10.0,
+            "built_kw": 500.0, "peak_kw": 400.0, "asked_tokens": 2e9, "served_tokens": 2e9, "saas_vm_h": 500.0,
+            "iaas_vm_h": 500.0, "vms_rejected_frac": 0.0,
         }  # fmt: skip
         metrics: dict[str, Any] = {
             "ups_trips": 0, "breaker_trips": 0, "thermal_throttle_time_frac": 0.0, "power_cap_time_frac": 0.0,

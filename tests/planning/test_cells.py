@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tapas_opt.errors import InvalidInput
-from tapas_opt.planning.cells import cells_of
-from tapas_opt.planning.study import SiteAsked, Steps
+from tapas_opt.planning.cells import Named, cells_of
+from tapas_opt.planning.study import SiteAsked, Steps, WeatherAsked
+from tapas_opt.plant.weather_file import HourlyWeather
 
 
 def test_a_study_is_the_product_of_its_lists(study, learned):
@@ -17,7 +19,7 @@ def test_a_study_is_the_product_of_its_lists(study, learned):
         policies=("baseline", "polca"),
         seeds=(1, 2, 3),
     )
-    cells, steps = cells_of(asked, {}, learned)
+    cells, steps = cells_of(asked, Named(), learned)
     assert len(cells) == 2 * 5 * 2 * 3
     assert len({cell.key for cell in cells}) == len(cells)
     assert {cell.which for cell in cells} == {"", "ups:U1", "ups:U2", "ups:U3", "ups:U4"}
@@ -26,7 +28,7 @@ def test_a_study_is_the_product_of_its_lists(study, learned):
 
 def test_the_key_is_of_what_decides_and_of_nothing_else(study, learned):
     def key(**other):
-        return cells_of(study(**other), {}, learned)[0][0].key
+        return cells_of(study(**other), Named(), learned)[0][0].key
 
     plain = key()
     assert key(name="another", sites=(SiteAsked("elsewhere", servers=16),)) == plain
@@ -42,13 +44,13 @@ def test_the_key_is_of_what_decides_and_of_nothing_else(study, learned):
 def test_failures_that_a_site_does_not_know_are_all_named(study, learned):
     asked = study(failures={"a": ("ups:U9@5m+5m",), "b": ("fan:*@5m+5m", "ups:U1@2h+5m")})
     with pytest.raises(InvalidInput) as caught:
-        cells_of(asked, {}, learned)
+        cells_of(asked, Named(), learned)
     assert [fault.where for fault in caught.value.faults] == ["failures.a", "failures.b", "failures.b"]
     assert "on site small" in caught.value.faults[0].what
 
 
 def test_a_step_is_asked_for_the_site_as_it_is_and_for_each_kind_of_limit(study, learned):
-    _, steps = cells_of(study(worth=Steps(power_w=2_000)), {}, learned)
+    _, steps = cells_of(study(worth=Steps(power_w=2_000)), Named(), learned)
     assert [(step.element, step.step, step.unit) for step in steps] == [
         ("", 0, ""),
         ("row:R1", 2_000, "W"),
@@ -61,7 +63,23 @@ def test_sites_that_cannot_be_simulated_are_named_before_anything_runs(study, le
     """Six servers are too few, and a hundred thousand have no room for half as many again."""
     asked = study(sites=(SiteAsked("six", file="six.yaml"), SiteAsked("all", servers=100_000)), oversubscription=(0.5,))
     with pytest.raises(InvalidInput) as caught:
-        cells_of(asked, {"six": two_rows}, learned)
+        cells_of(asked, Named({"six": two_rows}), learned)
     assert [fault.where for fault in caught.value.faults] == ["sites[0]", "sites[1]"]
     assert "too small" in caught.value.faults[0].what
     assert "150000" in caught.value.faults[1].what
+
+
+def test_weather_is_an_axis_of_its_own_that_changes_what_comes_out(study, learned):
+    hot, cold = (HourlyWeather(np.full(25, temperature_c), name="year") for temperature_c in (35.0, 5.0))
+    asked = study(weather=(WeatherAsked("own"), WeatherAsked("hot", file="a.csv"), WeatherAsked("cold", file="b.csv")))
+    cells, _ = cells_of(asked, Named(weather={"hot": hot, "cold": cold}), learned)
+    assert [cell.weather for cell in cells] == ["own", "hot", "cold"]
+    assert len({cell.key for cell in cells}) == 3
+    assert cells[1].case.weather is hot
+
+
+def test_weather_that_is_shorter_than_the_study_is_named(study, learned):
+    asked = study(weather=(WeatherAsked("hot", file="a.csv"),), days=2.0)
+    with pytest.raises(InvalidInput) as caught:
+        cells_of(asked, Named(weather={"hot": HourlyWeather(np.full(25, 35.0))}), learned)
+    assert [fault.where for fault in caught.value.faults] == ["weather[0]"]

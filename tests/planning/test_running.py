@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tapas_opt.errors import InvalidInput, ServerUnreachable
-from tapas_opt.planning.cells import cells_of
+from tapas_opt.planning.cells import Named, cells_of
 from tapas_opt.planning.kept import Kept
 from tapas_opt.planning.outcome import MEASURED
 from tapas_opt.planning.running import on_cluster, on_cores
@@ -34,7 +34,7 @@ def without_clock(outcomes):
 
 
 def test_finished_cells_are_kept_and_read_again(study, learned, tmp_path):
-    cells, _ = cells_of(study(seeds=(1, 2)), {}, learned)
+    cells, _ = cells_of(study(seeds=(1, 2)), Named(), learned)
     kept = Kept(tmp_path / "cells")
     assert kept.finished(cells) == {}
     (first,) = on_cores(cells[:1], learned, jobs=1)
@@ -44,7 +44,7 @@ def test_finished_cells_are_kept_and_read_again(study, learned, tmp_path):
 
 def test_a_file_that_is_no_outcome_is_as_none(study, learned, tmp_path):
     """Half a file, one of another cell, and one that is no object."""
-    cells, _ = cells_of(study(seeds=(1, 2, 3)), {}, learned)
+    cells, _ = cells_of(study(seeds=(1, 2, 3)), Named(), learned)
     kept = Kept(tmp_path)
     for cell, text in zip(cells, ('{"key": ', json.dumps({"key": "another"}), "[]"), strict=True):
         (tmp_path / f"{cell.key}.json").write_text(text, encoding="utf-8")
@@ -52,7 +52,7 @@ def test_a_file_that_is_no_outcome_is_as_none(study, learned, tmp_path):
 
 
 def test_processes_come_to_the_same_as_this_one(study, learned):
-    cells, _ = cells_of(study(seeds=(1, 2), failures={"UPS": ("ups:U2@14m+5s",)}), {}, learned)
+    cells, _ = cells_of(study(seeds=(1, 2), failures={"UPS": ("ups:U2@14m+5s",)}), Named(), learned)
     alone, together = (without_clock(on_cores(cells, learned, jobs=jobs)) for jobs in (1, 2))
     assert alone == together
     assert len(alone) == len(cells)
@@ -60,7 +60,7 @@ def test_processes_come_to_the_same_as_this_one(study, learned):
 
 def test_nobody_at_the_address_is_said(study, learned):
     pytest.importorskip("distributed")
-    cells, _ = cells_of(study(), {}, learned)
+    cells, _ = cells_of(study(), Named(), learned)
     with pytest.raises((InvalidInput, ServerUnreachable), match="no Dask scheduler"):
         next(on_cluster(cells, learned, "nonsense://127.0.0.1:1"))
 
@@ -101,7 +101,7 @@ def test_a_killed_worker_of_a_cluster_loses_nothing_and_changes_no_number(study,
     address, _ = scheduler
     workers = [begun("worker", "--no-nanny", "--nthreads", "1") for _ in range(2)]
     asked = study(sites=(SiteAsked("small", servers=16),), seeds=tuple(range(8)), days=0.1)
-    cells, _ = cells_of(asked, {}, learned)
+    cells, _ = cells_of(asked, Named(), learned)
     with Client(address, timeout=BEGUN_WITHIN_S) as client:
         client.wait_for_workers(2, timeout=BEGUN_WITHIN_S)
     found = []
@@ -118,7 +118,7 @@ def test_a_killed_worker_of_a_cluster_loses_nothing_and_changes_no_number(study,
 def test_a_scheduler_that_goes_away_is_said(study, learned, scheduler):
     """It has no workers, so that the cell still waits when it is killed."""
     address, process = scheduler
-    cells, _ = cells_of(study(), {}, learned)
+    cells, _ = cells_of(study(), Named(), learned)
     killing = threading.Timer(3.0, process.kill)
     killing.start()
     with pytest.raises(ServerUnreachable, match=r"went away; finished cells are kept|no Dask scheduler"):

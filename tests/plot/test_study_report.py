@@ -26,8 +26,9 @@ def answer(study):
             "iaas_performance_loss_frac": None, "vms_placed": 90,
         }  # fmt: skip
         return {
-            "site": "a & b", "scenario": "week", "oversubscription": added, "saas_share": 0.5, "failure": "any",
-            "which": which, "policy": policy, "seed": 1, "servers": round(100 * (1 + added)), "vms_rejected_frac": 0.0,
+            "site": "a & b", "scenario": "week", "weather": "own", "oversubscription": added, "saas_share": 0.5,
+            "failure": "any", "which": which, "policy": policy, "seed": 1,
+            "servers": round(100 * (1 + added)), "vms_rejected_frac": 0.0,
             "metrics": metrics,
         }  # fmt: skip
 
@@ -47,7 +48,9 @@ def test_the_headline_says_how_many_servers_each_policy_carries(answer):
 def test_the_page_names_what_binds_and_what_a_step_is_worth(answer, study, tmp_path):
     write_study_report(answer, study, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text("utf-8")
-    assert "<td>week</td><td>ups:U1</td><td>UPSs that tripped</td><td>1</td><td>0</td><td>1 of 1</td>" in page
+    assert (
+        "<td>week</td><td>own</td><td>ups:U1</td><td>UPSs that tripped</td><td>1</td><td>0</td><td>1 of 1</td>" in page
+    )
     assert "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td><td>12 (– to –)</td>" in page
     assert "a &amp; b" in page
     assert "all that were tried are safe" in page
