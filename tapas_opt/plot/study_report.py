@@ -11,10 +11,11 @@ from typing import Any
 from tapas_opt.planning.findings import breaches
 from tapas_opt.planning.study import Assumed, Money, Study
 from tapas_opt.plot.page import Section, page
+from tapas_opt.plot.studies import throttling_against
 from tapas_opt.plot.style import dressed, plain, policy_colours
 from tapas_opt.plot.tables import METRICS
 
-__all__ = ["fitting_figure", "slowed_figure", "study_headline", "write_study_report"]
+__all__ = ["fitting_figure", "study_headline", "write_study_report"]
 
 Row = Mapping[str, Any]
 
@@ -60,9 +61,8 @@ def _sections(answer: Mapping[str, Any], study: Study) -> list[Section]:
                 _fits_table(answer["fits"])),
         Section("What binds beyond", "<p>At the first filling that is not safe: which failure breaks which limit, and "
                 "in how many of its runs.</p>", below=_binding_table(answer["fits"])),
-        Section("Slowed against oversubscription", "<p>Server time slowed for heat, or VM time under a power cap, "
-                "whichever is more; the mean over all cells of a filling, and the worst of them as whiskers.</p>",
-                slowed_figure(cells)),
+        Section("Slowed against oversubscription", "<p>The mean over all cells of a filling, and their range.</p>",
+                throttling_against([{**row, **row["metrics"]} for row in cells], over="oversubscription")),
         *_worths(answer["worths"]),
         *_money(answer["costs"], study.money),
         Section("Every cell", "<p>Shaded: not safe at the first risk.</p>", below=_cells_table(cells, study)),
@@ -84,41 +84,8 @@ def fitting_figure(fits: Sequence[Row]) -> Any:
     return dressed(figure, 360)
 
 
-def slowed_figure(cells: Sequence[Row]) -> Any:
-    """Throttling or capping, whichever is more, against oversubscription: a line for each site and policy."""
-    import plotly.graph_objects as go  # noqa: PLC0415  slow to import
-
-    figure = go.Figure()
-    colours = policy_colours(row["policy"] for row in cells)
-    sites = list(dict.fromkeys(row["site"] for row in cells))
-    for site, policy in dict.fromkeys((row["site"], row["policy"]) for row in cells):
-        by_filling: dict[float, list[float]] = {}
-        for row in cells:
-            if (row["site"], row["policy"]) == (site, policy):
-                by_filling.setdefault(row["oversubscription"], []).append(_slowed(row))
-        x = sorted(by_filling)
-        mean = [100 * sum(by_filling[at]) / len(by_filling[at]) for at in x]
-        above = [100 * max(by_filling[at]) - middle for at, middle in zip(x, mean, strict=True)]
-        figure.add_scatter(
-            x=[100 * at for at in x], y=mean, mode="lines+markers",
-            name=plain(policy if len(sites) == 1 else f"{policy}, {site}"),
-            line={"color": colours[policy], "dash": _DASHES[sites.index(site) % len(_DASHES)]},
-            error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": [0.0] * len(x)},
-        )  # fmt: skip
-    figure.update_xaxes(title_text="servers added, %")
-    figure.update_yaxes(title_text="slowed, % of the time", rangemode="tozero")
-    return dressed(figure, 380)
-
-
 _TURNED_AWAY = "VMs turned away"
 """The only limit that is no metric of a run by itself."""
-
-_DASHES = ("solid", "dash", "dot", "dashdot")
-
-
-def _slowed(row: Row) -> float:
-    metrics = row["metrics"]
-    return max(float(metrics["thermal_throttle_time_frac"]), float(metrics["power_cap_time_frac"]))
 
 
 def _risks(study: Study) -> str:

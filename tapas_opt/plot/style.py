@@ -8,7 +8,7 @@ from typing import Any
 
 from tapas_opt.domain.result import Mode
 
-__all__ = ["BAND", "INK", "LIMIT", "MODE_COLOURS", "dressed", "plain", "policy_colours", "usual_colours"]
+__all__ = ["BAND", "INK", "LIMIT", "MODE_COLOURS", "dressed", "plain", "policy_colours"]
 
 INK = "#1f2933"
 LIMIT = "#444444"
