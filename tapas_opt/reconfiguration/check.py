@@ -115,7 +115,8 @@ def _terms(judge: Judge, plan: ReconfigurationPlan, chosen: list[int]) -> dict[s
     quality = prices.quality_permille_token_per_s * int(lost @ np.array(served, dtype=np.int64))
     energy = prices.energy_w * int(np.maximum(0, drawn - judge.least_powers_w()).sum())
     slowed = prices.iaas_permille * (0 if slower is None else int(slower[choice].sum()))
-    changes = prices.change * judge.changes(chosen) + prices.reload * sum(judge.reloads(i, chosen[i]) for i in changed)
+    loading = sum(judge.pays_for_loading(i, chosen[i]) for i in changed)
+    changes = prices.change * judge.changes(chosen) + prices.reload * loading
     unserved = prices.unserved_token_per_s * sum(judge.short(served))
     terms = {"unserved": unserved, "quality": quality, "energy": energy, "changes": changes}
     if slower is not None:

@@ -121,6 +121,8 @@ def _costed(problem: ReconfigurationProblem, kinds: Classes, eligible: BoolArray
     hardware, current = problem.instance_hardware[kinds.first], problem.current[kinds.first]
     each = np.arange(kinds.count)
     changed = np.arange(len(choices.names)) != current[:, None]
+    loads = problem.reload[current].copy()
+    loads[:, choices.parked] = True  # what parks has to load them once it comes back
     counts = changed & eligible[each, current, None]
     goodput = choices.goodput_tokens_per_s[hardware]
     lost = problem.quality_loss_permille()[problem.instance_endpoint[kinds.first]]
@@ -139,7 +141,7 @@ def _costed(problem: ReconfigurationProblem, kinds: Classes, eligible: BoolArray
         airflow_cfm=airflow,
         quality=prices.quality_permille_token_per_s * lost * goodput,
         energy=prices.energy_w * np.where(eligible, power - least[:, None], 0),
-        changes=prices.change * counts + prices.reload * (changed & problem.reload[current]),
+        changes=prices.change * counts + prices.reload * (changed & loads),
         iaas_performance=np.broadcast_to(prices.iaas_permille * slower, counts.shape),
         counts_as_change=counts,
     )

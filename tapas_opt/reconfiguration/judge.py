@@ -51,6 +51,11 @@ class Judge:
         """Whether the change loads weights anew."""
         return bool(c != self.problem.current[i] and self.problem.reload[self.problem.current[i], c])
 
+    def pays_for_loading(self, i: int, c: int) -> bool:
+        """Whether weights are loaded anew, now or when an instance that parks comes back."""
+        parks = self.problem.choices.configuration[c] is None and c != self.problem.current[i]
+        return parks or self.reloads(i, c)
+
     def late_s(self, i: int, c: int) -> float:
         """Seconds by which the change comes too late to count as relief."""
         p = self.problem

@@ -103,7 +103,8 @@ class ReconfigurationPrices:
     energy_w
         Of each watt above the least that the instance could draw.
     change, reload
-        Of each instance that changes, and in addition of each that loads weights anew: half a minute without its
+        Of each instance that changes, and in addition of each that loads weights anew, now or when it comes back from
+        being parked: half a minute without its
         4,000 tokens/s would cost 10,000 × 4,000 / 120 ≈ 330,000 where no other instance has room, and 0 where one has.
     iaas_permille
         Of each thousandth of its speed that an opaque VM loses: its whole server as much as 10,000 tokens/s not served,

@@ -405,7 +405,8 @@ def test_a_plan_is_outdated_by_what_it_stands_on(busy, iaas):
         proposal = busy.plan_reconfiguration(Stage.SETTLED, now_s=0.0, deadline_s=1.0)
         busy.apply(change())
         stale_for(busy, proposal)
-    proposal = busy.plan_reconfiguration(Stage.SETTLED, now_s=0.0, deadline_s=1.0)
+    busy.observe(Readings(60.0, outdoor_c={"room1": 25.0}, endpoint_tokens_per_s={"conv": 90_000.0}))
+    proposal = busy.plan_reconfiguration(Stage.SETTLED, now_s=60.0, deadline_s=1.0)
     assert proposal.changes
     busy.apply(busy.apply_plan(proposal.plan_id, None, "alice"))
     stale_for(busy, proposal)

@@ -214,3 +214,10 @@ def test_binding_names_the_tight_budgets(one_ups_failed):
 def test_an_empty_plan_of_an_empty_room_is_accepted(room):
     """No instances, nothing to judge."""
     assert check(room(current=[], demand=0, limit_w=0), ReconfigurationPlan({})).ok
+
+
+def test_what_parks_pays_for_the_loading_that_brings_it_back(one_ups_failed):
+    """One of four: a change, and weights that will have to be loaded."""
+    plan, prices = one_ups_failed.plan([PARKED, SLOW, SLOW, SLOW]), one_ups_failed.prices
+    slow = one_ups_failed.plan([SLOW] * 4)
+    assert check(one_ups_failed, plan).terms["changes"] == check(one_ups_failed, slow).terms["changes"] + prices.reload

@@ -137,7 +137,7 @@ def test_a_hopeless_emergency_declares_the_least_excess(hopeless_room, solve):
     """13,000 − 12,000 = 1,000 W remain with both instances parked, and 1,000 tokens/s at 10,000 go unserved."""
     excess, cost, plan = settled(hopeless_room, solve)
     assert excess == 1_000.0
-    assert cost == 1_000 * 10_000 + 2 * 200
+    assert cost == 1_000 * 10_000 + 2 * (200 + 2_000)
     assert plan.excess == {(Constraint.UPS_POWER_CAPACITY, "U1"): 1_000.0}
     assert set(plan.choice_of.values()) == {"parked"}
 
@@ -253,16 +253,16 @@ def test_no_instances_is_a_problem_too(room, solve, aim):
 
 
 def test_without_demand_everything_rests(room, solve):
-    """Settled and nothing asked: parking saves 4,000 W an instance for a change at 200."""
+    """Settled and nothing asked: parking saves 4,000 W an instance for a change at 200 and weights at 2,000."""
     excess, cost, plan = settled(room(current=[0, 1], demand=0, limit_w=9_000, stage=Stage.SETTLED), solve)
-    assert (excess, cost) == (0.0, 400.0)
+    assert (excess, cost) == (0.0, 4_400.0)
     assert set(plan.choice_of.values()) == {"parked"}
 
 
 def test_without_any_budget_nothing_but_parking_is_possible(room, solve):
     """0 W: two instances parked, 1,000 tokens/s unserved, no excess."""
     excess, cost, _ = settled(room(current=[0, 0], demand=1000, limit_w=0), solve)
-    assert (excess, cost) == (0.0, 10_000_000 + 400)
+    assert (excess, cost) == (0.0, 10_000_000 + 4_400)
 
 
 def test_what_is_parked_stays_parked_without_demand(room, solve):

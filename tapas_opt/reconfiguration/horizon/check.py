@@ -112,7 +112,7 @@ def _terms(story: Story) -> dict[str, float]:
         ends[LOADING] = max(ends.values(), key=sum)
         for t in range(len(problem.slots)):
             running += ends[story.state(i, t)]
-        changes += prices.change * judge.counts_as_change(i, c) + prices.reload * judge.reloads(i, c)
+        changes += prices.change * judge.counts_as_change(i, c) + prices.reload * judge.pays_for_loading(i, c)
     for t in range(len(problem.slots)):
         unserved += int(story.short(t).sum())
     terms = dict(zip(("quality", "energy", "iaas_performance"), running.tolist(), strict=True))
