@@ -178,7 +178,20 @@ class Forecast:
         learned = self.models.inlet_upper_c(
             self.fleet.topology, self.outdoor_c, self.room_load_frac, self.effect.supply_rise_c
         )
-        return learned + self.tracked.inlet_c
+        return learned + self._inlet_more_c
+
+    @property
+    def _inlet_more_c(self) -> FloatArray:
+        """``[server]`` on top of what was learned: what was tracked of it, less what that makes known.
+
+        The margin is wider in weather that history has not seen. Where it is so hot now, and the inlet is read, what
+        the model misses is in the tracked bias: only what is hotter than now is still unknown.
+        """
+        measured_c = self.latest.outdoor_c(self.fleet.topology, self.now_s)
+        if measured_c is None:
+            return self.tracked.inlet_c
+        known_c = self.models.inlet_hotter_c(min(measured_c, self.outdoor_c))
+        return np.asarray(self.tracked.inlet_c - np.where(self.tracked.inlet_read, known_c, 0.0))
 
     @cached_property
     def ceiling_w(self) -> IntArray:
@@ -193,7 +206,7 @@ class Forecast:
             self.outdoor_c,
             self.room_load_frac,
             self.effect.supply_rise_c,
-            inlet_more_c=self.tracked.inlet_c,
+            inlet_more_c=self._inlet_more_c,
             gpu_more_c=self.tracked.gpu_c,
             gpu_memory_more_c=self.tracked.gpu_memory_c,
         )
@@ -477,15 +490,17 @@ class Forecast:
         load = self.models.load_central_frac(endpoint)[self.next_hour()].max()
         return float(load) * self._starting_goodput_of(endpoint)
 
-    def coming_demand_tokens_per_s(self, endpoint: str) -> float:
-        """Tokens per second that the endpoint may be asked for within this hour and the next.
+    def coming_demand_tokens_per_s(self, endpoint: str) -> tuple[float, float]:
+        """Tokens per second that the endpoint will be asked for within this hour and the next, and may be asked for.
 
-        What is asked now grows as its template does from its centre now to its upper bound then.
+        What is asked now grows as its template does from its centre now to its centre, and to its upper bound, then.
         """
-        central = float(self.models.load_central_frac(endpoint)[self.hour])
+        central = self.models.load_central_frac(endpoint)
+        now, then = float(central[self.hour]), float(central[self.next_hour()].max())
         upper = float(self.models.load_upper_frac(endpoint)[self.next_hour()].max())
-        growth = max(1.0, upper / central) if central > 0 else 1.0
-        return self.demand_tokens_per_s(endpoint) * min(growth, MOST_GROWTH)
+        asked = self.demand_tokens_per_s(endpoint)
+        will, may = (asked * min(max(1.0, frac / now) if now > 0 else 1.0, MOST_GROWTH) for frac in (then, upper))
+        return will, may
 
     def _starting_goodput_of(self, endpoint: str) -> float:
         return sum(self._starting_goodput(placed) for placed in self.fleet.saas() if placed.vm.endpoint == endpoint)

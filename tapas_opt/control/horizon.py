@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.numbers import BudgetNumbers, budget_numbers, joined
 from tapas_opt.control.actuation import Actuation
 from tapas_opt.control.forecast import HOUR_S, HOURS, MOST_GROWTH, Forecast
-from tapas_opt.control.reconfiguring import reconfiguration_problem
-from tapas_opt.control.routes import FILL_FRAC
+from tapas_opt.control.reconfiguring import FILL_FRAC, reconfiguration_problem
 from tapas_opt.errors import InvalidInput
 from tapas_opt.reconfiguration.horizon.problem import HorizonProblem
 from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage

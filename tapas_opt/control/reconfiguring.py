@@ -15,14 +15,14 @@ from tapas_opt.control.capping import Capped, cappable, capped
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast, Profiles, choice_name
 from tapas_opt.control.promise import in_time
-from tapas_opt.control.routes import FILL_FRAC, is_loading
+from tapas_opt.control.routes import is_loading
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site import ToleranceCurve
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationProblem, Stage
 
-__all__ = ["PARKED", "options_of", "protection_curves", "reconfiguration_problem"]
+__all__ = ["FILL_FRAC", "PARKED", "options_of", "protection_curves", "reconfiguration_problem"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -33,6 +33,9 @@ SLOWED = "slowed-by-agreement"
 """Endpoint that opaque VMs which may be slowed count as; it asks for nothing."""
 
 GRID_TOLERANCE = 1e-6
+
+FILL_FRAC = 0.95
+"""Part of their goodput that instances are to be needed for; the rest absorbs what comes until the next plan."""
 
 AISLE_TOLERANCE_S = 60.0
 """How long an aisle short of air is borne: the thermal time constant of a GPU is seconds to a minute (facts)."""
@@ -71,14 +74,13 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
         reload=reload,
         instance_tolerance_s=tolerance_s[on_server],
         server_ceiling_w=forecast.ceiling_w,
-        demand_tokens_per_s=np.array(
-            [int(np.ceil(forecast.coming_demand_tokens_per_s(name) / FILL_FRAC)) for name in endpoints], dtype=np.int64
-        ),
+        demand_tokens_per_s=np.zeros(len(endpoints), dtype=np.int64),
         preferred_loss_permille=_preferred_loss(forecast, endpoints),
         budgets=budget_numbers(topology, forecast.effect, ("now",), *draw, forecast.present_margins),
         reload_limit=max(0, max(1, int(RELOADS_AT_ONCE_FRAC * len(instances))) - _loading(forecast, instances)),
         opaque=frozenset(name for name, placed in fleet.vms.items() if not placed.vm.may_be_slowed),
     )
+    problem = replace(problem, demand_tokens_per_s=_demand(forecast, problem))
     if not slowed:
         return problem
     on_server = np.array([fleet.server_number(placed.server) for placed in slowed], dtype=np.int64)
@@ -86,6 +88,23 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
     own = _own_draw(whole, draw, on_server)
     added = capped(forecast, slowed, own, actuation, (choices, delay, reload))
     return _with_slowed(problem, slowed, on_server, added, tolerance_s[on_server])
+
+
+def _demand(forecast: Forecast, problem: ReconfigurationProblem) -> IntArray:
+    """``[endpoint]`` tokens/s to be ready for: what may be asked for, as far as instances carry it as they are.
+
+    Beyond what they carry in full quality with the weights that they have loaded, what will be asked for counts:
+    answers get no worse, and nothing is loaded anew, for the sake of what nobody may ask.
+    """
+    coming = np.array([forecast.coming_demand_tokens_per_s(name) for name in problem.endpoints]).reshape(-1, 2)
+    will, may = coming.T
+    parked = problem.current == problem.choices.parked
+    ready = problem.eligible() & (parked[:, None] | ~problem.reload[problem.current])
+    ready &= (problem.quality_loss_permille() == 0)[problem.instance_endpoint]
+    goodput = problem.choices.goodput_tokens_per_s[problem.instance_hardware]
+    best = np.where(ready, goodput, 0).max(axis=1, initial=0)
+    carried = np.bincount(problem.instance_endpoint, best, len(problem.endpoints))
+    return np.asarray(np.ceil(np.maximum(will, np.minimum(may / FILL_FRAC, carried))).astype(np.int64))
 
 
 def _with_slowed(

@@ -15,21 +15,20 @@ from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.learn.curve import convex_majorant
 from tapas_opt.routing.problem import RoutingProblem, whole_segments
 
-__all__ = ["FILL_FRAC", "Mix", "is_loading", "routing_problem"]
+__all__ = ["Mix", "is_loading", "routing_problem"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 BREAKPOINTS_PERMILLE = np.array([0, 500, 700, 850, 950, 1000], dtype=np.int64)
 
-FILL_FRAC = 0.95
-"""Part of an instance's goodput that routing plans on; the rest absorbs what the next seconds bring."""
-
-LATENCY_PRICE = 0.1
-"""Cost units per hour of a token/s at unit waiting; small beside demand not served."""
+LATENCY_PRICE = 0.02
+"""Cost units per hour of a token/s at unit waiting. The last token/s that an instance takes costs 220 times that, which
+is still less than half of one not served: nothing is refused while anybody has room."""
 
 KNEE = 1.05
-"""Waiting grows as u² / (KNEE − u): a queue's shape, kept finite at full load."""
+"""Waiting grows as u² / (KNEE − u): a queue's shape, kept finite at full load. What it costs above 95 % keeps an
+instance free for what the next seconds bring, while another has room."""
 
 Mix = Mapping[str, Mapping[str, float]]
 """For each endpoint the fraction of its tokens that each request class brings."""
@@ -39,8 +38,8 @@ Mix = Mapping[str, Mapping[str, float]]
 class _Curves:
     """Segments of one kind of instance (configuration, level, hardware), and what it draws beyond idle unloaded.
 
-    The segments rise along convex majorants of the learned curves; by how much those are lifted above the curves is
-    part of the unloaded draw.
+    The segments rise along convex curves above the profile's, which are true at full load; by how much they are above
+    it unloaded is part of the unloaded draw.
     """
 
     goodput: int
@@ -133,12 +132,12 @@ def _open(forecast: Forecast, profile: Profile, level: float) -> _Curves:
     topology = forecast.fleet.topology
     on = topology.server_hardware == topology.hardware.index(profile.hardware)
     warmest_c = float(forecast.inlet_c[on].max())
-    load = FILL_FRAC * level * BREAKPOINTS_PERMILLE / 1000
-    mean_w = convex_majorant(load, *_knots(load, profile.gpu_power_w)).values
-    hottest_w = convex_majorant(load, *_knots(load, profile.hottest_gpu_power_w)).values
+    load = level * BREAKPOINTS_PERMILLE / 1000
+    mean_w = _true_when_full(load, profile.gpu_power_w)
+    hottest_w = _true_when_full(load, profile.hottest_gpu_power_w)
     power = forecast.models.server_power_majorant_w(profile.hardware, mean_w, warmest_c)
     airflow = forecast.models.airflow_majorant_cfm(profile.hardware, mean_w, warmest_c)
-    goodput = int(profile.goodput_tokens_per_s * level * FILL_FRAC)
+    goodput = int(profile.goodput_tokens_per_s * level)
     fill = BREAKPOINTS_PERMILLE / 1000
     waiting = LATENCY_PRICE * goodput * fill**2 / (KNEE - fill)
     models = forecast.models
@@ -158,7 +157,16 @@ def _segments(values: FloatArray) -> IntArray:
     return np.asarray(whole_segments(values[None, :], BREAKPOINTS_PERMILLE)[0])
 
 
-def _knots(load: FloatArray, watts: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
-    """The profile's curve with every load level and every breakpoint among its knots."""
+def _true_when_full(load: FloatArray, watts: tuple[float, ...]) -> FloatArray:
+    """``[breakpoint]`` a convex curve nowhere below the profile's, and equal to it at the last breakpoint.
+
+    Where limits bind, instances are full. A profile that is not convex gets the steepest line down from there.
+    """
     knots = np.unique(np.concatenate([LOAD_LEVELS, load]))
-    return knots, np.interp(knots, LOAD_LEVELS, watts)
+    curve = np.interp(knots, LOAD_LEVELS, watts)
+    full, lifted = float(curve[knots == load[-1]][0]), convex_majorant(load, knots, curve).values
+    if lifted[-1] <= full:
+        return lifted
+    before = knots < load[-1]
+    slope = float(((full - curve[before]) / (load[-1] - knots[before])).min())
+    return np.asarray(full - slope * (load[-1] - load))

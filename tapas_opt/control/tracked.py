@@ -25,6 +25,8 @@ class Tracked:
     ----------
     inlet_c, server_power_w, airflow_cfm
         ``[server]`` on top of the upper inlet temperature, and of central power and airflow.
+    inlet_read
+        ``[server]`` whether its inlet was read and believed lately, so that the bias is one of this weather.
     gpu_c, gpu_memory_c
         ``[server, gpu]`` on top of upper temperatures.
     power_disbelieved, airflow_disbelieved
@@ -40,6 +42,7 @@ class Tracked:
     airflow_cfm: FloatArray
     power_disbelieved: BoolArray
     airflow_disbelieved: BoolArray
+    inlet_read: BoolArray
     rise_frac: Mapping[Constraint, FloatArray] = field(default_factory=dict)
 
 
@@ -48,4 +51,4 @@ def untracked(topology: Topology) -> Tracked:
     servers = len(topology.servers)
     width = max(topology.site.hardware[name].gpus for name in topology.hardware)
     none, gpus, good = np.zeros(servers), np.zeros((servers, width)), np.zeros(servers, dtype=bool)
-    return Tracked(none, gpus, gpus, none, none, good, good)
+    return Tracked(none, gpus, gpus, none, none, good, good, good)

@@ -134,6 +134,13 @@ class _Sensors:
         """Whose readings are of no use now."""
         return np.asarray(self.stuck | self.absurd)
 
+    def believed(self, t_s: float) -> BoolArray:
+        """Whose readings are recent, and enough of them believed that its bias is known."""
+        read = (t_s - self.tracker.read_at_s <= STALE_S) & ~self.tracker.is_widened(t_s)
+        laid_out = np.zeros(self.there.shape, dtype=bool)
+        laid_out[self.there] = read
+        return laid_out & ~self.disbelieved
+
     def _each(self, of_server: NDArray[Any]) -> NDArray[Any]:
         return of_server if self.there.ndim == 1 else of_server[:, None]
 
@@ -235,6 +242,7 @@ class Tracking:
             airflow_cfm=more("airflow"),
             power_disbelieved=self._of["server_power"].disbelieved,
             airflow_disbelieved=self._of["airflow"].disbelieved,
+            inlet_read=self._of["inlet_temperature"].believed(t_s),
             rise_frac=self._rises.margins(),
         )
 

@@ -90,8 +90,13 @@ class InletModel:
         number = entry_numbers(topology, self.artefact.entries, self.artefact.pooled)
         inputs = (np.asarray(value, dtype=np.float64) for value in (outdoor_c, room_load_frac, supply_rise_c))
         outdoor, load, rise = (value[..., topology.server_room] for value in np.broadcast_arrays(*inputs))
-        hotter = np.maximum(0.0, outdoor - self.artefact.feature("outdoor_c").highest)
+        hotter = self.hotter_c(outdoor)
         fuller = np.maximum(0.0, load - self.artefact.feature("room_load_frac").highest)
-        widening = OUTDOOR_WIDENING * hotter + EXTRAPOLATION * self._load_c[number] * fuller
+        widening = hotter + EXTRAPOLATION * self._load_c[number] * fuller
         central = self.central_c(number, outdoor, load)
         return np.asarray(central + self._margin_c[number] + widening + rise)
+
+    def hotter_c(self, outdoor_c: ArrayLike) -> FloatArray:
+        """How much of the margin is there because it is hotter outside than it ever was in the fitting days."""
+        hotter = np.asarray(outdoor_c, dtype=np.float64) - self.artefact.feature("outdoor_c").highest
+        return np.asarray(OUTDOOR_WIDENING * np.maximum(0.0, hotter))

@@ -168,6 +168,10 @@ class LearnedModels:
         """
         return self._inlet.upper_c(topology, outdoor_c, room_load_frac, supply_rise_c)
 
+    def inlet_hotter_c(self, outdoor_c: float) -> float:
+        """How much of :meth:`inlet_upper_c` is there because it is hotter outside than in any of the fitting days."""
+        return float(self._inlet.hotter_c(outdoor_c))
+
     def inlet_central_c(
         self, topology: Topology, outdoor_c: ArrayLike, room_load_frac: ArrayLike, supply_rise_c: ArrayLike
     ) -> FloatArray:

@@ -227,7 +227,8 @@ def test_tracked_biases_move_inlets_ceilings_power_and_air(fleet, forecast_of):
     gpu = np.zeros_like(tracked.gpu_c)
     gpu[1, 5] = 30.0
     moved = Tracked(
-        inlet, gpu, tracked.gpu_memory_c, watts, cfm, tracked.power_disbelieved, tracked.airflow_disbelieved
+        *(inlet, gpu, tracked.gpu_memory_c, watts, cfm),
+        *(tracked.power_disbelieved, tracked.airflow_disbelieved, tracked.inlet_read),
     )
     forecast = replace(usual, tracked=moved)
     assert (forecast.inlet_c - usual.inlet_c)[:2] == pytest.approx([2.0, 0.0])
@@ -271,7 +272,7 @@ def test_demand_grows_within_the_hour_by_what_the_template_knows_and_at_most_dou
     """A quiet night's template would say a hundredfold."""
     readings = Readings(hour * 3600.0, endpoint_tokens_per_s={"conv": 1_000.0})
     coming = forecast_of(fleet, readings=readings, now_s=hour * 3600.0).coming_demand_tokens_per_s("conv")
-    assert 1_000.0 <= coming <= 1_000.0 * MOST_GROWTH
+    assert 1_000.0 <= coming[0] <= coming[1] <= 1_000.0 * MOST_GROWTH
 
 
 def test_a_chilled_water_failure_warms_inlets_and_lowers_ceilings(fleet, forecast_of):
@@ -296,3 +297,16 @@ def test_forecasts_of_one_moment_share_what_heat_they_can(controller):
     assert outlook.next_hour(6.0).ceiling_w is not ceilings
     controller.observe(Readings(6.0, outdoor_c={"room1": 35.0}))
     assert (outlook.next_hour(6.0).ceiling_w < ceilings).any()
+
+
+def test_a_hot_hour_whose_inlets_are_read_needs_no_wider_margin(fleet, forecast_of, models):
+    """4 °C hotter than in any hour of history, of which 3 °C are measured: what is not read stays 4 °C wider."""
+    hottest_c = models.inlet_temperature.feature("outdoor_c").highest
+    readings = Readings(0.0, outdoor_c={"room1": hottest_c + 3.0})
+    usual = forecast_of(fleet, outdoor_c=hottest_c)
+    hot = forecast_of(fleet, readings=readings, outdoor_c=hottest_c + 4.0)
+    read = np.arange(80) < 40
+    seen = replace(hot, tracked=replace(hot.tracked, inlet_read=read))
+    assert seen.inlet_c - usual.inlet_c == pytest.approx(np.where(read, 1.0, 4.0))
+    assert (seen.ceiling_w[read] >= hot.ceiling_w[read]).all()
+    assert (seen.ceiling_w[~read] == hot.ceiling_w[~read]).all()

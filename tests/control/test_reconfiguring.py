@@ -184,3 +184,42 @@ def test_noise_within_the_headroom_moves_nothing(controller, saas, run):
     for step in range(1, 7):
         observed(60.0 * step, more=0.0, wavers=0.02)
         assert not controller.plan_reconfiguration(Stage.SETTLED, now_s=60.0 * step, deadline_s=1.0).needed
+
+
+def demand_of(problem):
+    return dict(zip(problem.endpoints, problem.demand_tokens_per_s.tolist(), strict=True))["conv"]
+
+
+def asked(forecast_of, controller, tokens_per_s):
+    """What will and may be asked for within the hour, tokens/s, and readings that say what is asked now."""
+    readings = Readings(0.0, endpoint_tokens_per_s={"conv": tokens_per_s})
+    return forecast_of(controller.fleet, readings=readings).coming_demand_tokens_per_s("conv"), readings
+
+
+def test_plans_are_ready_for_what_may_be_asked_while_it_is_calm(controller, problem_of, forecast_of, saas, run):
+    """A quarter of what ten instances carry: the upper bound, and a twentieth besides."""
+    run(saas(10))
+    (will, may), readings = asked(forecast_of, controller, 5_000.0)
+    assert will < may
+    assert demand_of(problem_of(stage=Stage.SETTLED, readings=readings)) == int(np.ceil(may / 0.95))
+
+
+def test_nothing_is_loaded_for_the_sake_of_what_nobody_may_ask(
+    controller, problem_of, forecast_of, profiles, chat, saas, run
+):
+    """Nearly all that ten instances carry with the weights they have: no more than that."""
+    run(saas(10))
+    carried = 10 * int(profiles.get(chat.configuration, "dgx-a100").goodput_tokens_per_s)
+    central = forecast_of(controller.fleet).models.load_central_frac("conv")
+    growth = max(1.0, central[[0, 1]].max() / central[0])
+    (will, may), readings = asked(forecast_of, controller, 0.99 * carried / growth)
+    assert will < carried < may / 0.95
+    assert demand_of(problem_of(stage=Stage.SETTLED, readings=readings)) == carried
+
+
+def test_what_will_be_asked_counts_in_full(controller, problem_of, forecast_of, profiles, chat, saas, run):
+    """Twice what ten instances carry: there is reason to load something smaller."""
+    run(saas(10))
+    carried = 10 * profiles.get(chat.configuration, "dgx-a100").goodput_tokens_per_s
+    (will, _), readings = asked(forecast_of, controller, 2 * carried)
+    assert demand_of(problem_of(stage=Stage.SETTLED, readings=readings)) == int(np.ceil(will))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tapas_opt.control import events as happened
-from tapas_opt.control.routes import FILL_FRAC, routing_problem
+from tapas_opt.control.routes import routing_problem
 from tapas_opt.control.telemetry import Readings
-from tapas_opt.domain.configuration import LOAD_LEVELS
 from tapas_opt.domain.failure import Failure, FailureKind
+from tapas_opt.solve import solve
 
 EVEN = {"conv": {"conv/short": 0.75, "conv/long": 0.25}}
 SMALL = "llama2-7b-fp16-tp2-b64-f1410@1"
@@ -28,7 +28,7 @@ def goodput_of(problem):
 @pytest.fixture
 def full(profiles, chat):
     """What routing plans on of one instance of ``conv``, tokens/s."""
-    return int(profiles.get(chat.configuration, "dgx-a100").goodput_tokens_per_s * FILL_FRAC)
+    return int(profiles.get(chat.configuration, "dgx-a100").goodput_tokens_per_s)
 
 
 def test_demand_is_split_by_the_mix_and_rounded_up(problem_of, saas, run):
@@ -47,10 +47,8 @@ def test_an_endpoint_without_instances_or_mix_is_no_error(problem_of):
     assert (problem.instances, problem.classes, problem.endpoints) == ((), (), ("conv",))
 
 
-def test_an_instance_carries_a_little_less_than_its_goodput_and_what_its_level_allows(
-    controller, problem_of, chat, saas, run, full
-):
-    """95 % of it; half of that at level 0.5; nothing when parked or steered away from."""
+def test_an_instance_carries_its_goodput_as_far_as_its_level_allows(controller, problem_of, chat, saas, run, full):
+    """Half of it at level 0.5; nothing when parked or steered away from."""
     run(saas(4))
     name = chat.configuration
     controller.apply([happened.PlanApplied("p", "now", {"c1": f"{name}@0.5", "c2": "parked", "c3": f"{name}@0"})])
@@ -86,7 +84,7 @@ def test_dark_servers_take_nothing(controller, problem_of, saas, run):
 def test_segments_grow_costlier_and_reach_what_the_profile_draws(
     controller, problem_of, forecast_of, profiles, chat, saas, run
 ):
-    """Convex, as filling in order needs; unloaded and at 95 % no less than the hottest GPU draws there."""
+    """Convex, as filling in order needs; unloaded no less than the hottest GPU draws there, and the same when full."""
     run(saas(1))
     problem = problem_of()
     for segments in (problem.latency_cost, problem.power_w, problem.gpu_power_w):
@@ -94,5 +92,13 @@ def test_segments_grow_costlier_and_reach_what_the_profile_draws(
     profile = profiles.get(chat.configuration, "dgx-a100")
     unloaded_w = forecast_of(controller.fleet).ceiling_w[0] - problem.gpu_headroom_w[0]
     assert unloaded_w >= profile.hottest_gpu_power_w[0]
-    at_fill_w = np.interp(FILL_FRAC, LOAD_LEVELS, profile.hottest_gpu_power_w)
-    assert unloaded_w + problem.gpu_power_w[0].sum() >= at_fill_w
+    rounded_up_w = 2 * len(problem.breakpoints_permille)
+    assert 0.0 <= unloaded_w + problem.gpu_power_w[0].sum() - profile.hottest_gpu_power_w[-1] <= rounded_up_w
+
+
+def test_nothing_is_refused_while_an_instance_has_room(problem_of, saas, run, full):
+    """Two instances asked for 99 % of what they carry: the last percents are dear, and yet cheaper than a refusal."""
+    run(saas(2))
+    problem = problem_of(readings=Readings(0.0, endpoint_tokens_per_s={"conv": 0.99 * 2 * full}))
+    answer = solve(problem, deadline_s=5.0)
+    assert max(answer.plan.unserved_frac.values()) == pytest.approx(0.0, abs=1e-9)

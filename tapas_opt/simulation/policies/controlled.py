@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from tapas_opt.control import events as happened
 from tapas_opt.control.controller import Controller
+from tapas_opt.control.reconfiguring import FILL_FRAC
 from tapas_opt.control.settings import Settings
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.workload import Group, Vm
@@ -172,14 +173,14 @@ class Controlled:
         return short
 
     def _is_short(self, demand_tokens_per_s: Mapping[str, float]) -> bool:
-        """Whether an endpoint is asked for more than its instances carry as they are."""
+        """Whether an endpoint is asked for nearly as much as its instances carry as they are, or for more."""
         table = self._controller.router.table
         if table is None:
             return False
         carried = dict.fromkeys(table.members, 0.0)
         for endpoint, most in zip(table.endpoint_of, table.carries, strict=True):
             carried[endpoint] += most
-        return any(asked > carried.get(name, 0.0) for name, asked in demand_tokens_per_s.items())
+        return any(asked > FILL_FRAC * carried.get(name, 0.0) for name, asked in demand_tokens_per_s.items())
 
     def _orders(self, why: str) -> Orders:
         """What VMs should run now and were not told before."""
