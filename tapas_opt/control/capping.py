@@ -117,11 +117,10 @@ def _kinds(
 
 def _curve(forecast: Forecast, hardware: str, watts: int, cfm: int) -> IntArray:
     """``[2, clock]`` watts and CFM: power above idle falls as the clock does, air as the learned curve says of that."""
-    site, h = forecast.fleet.topology, forecast.fleet.topology.hardware.index(hardware)
-    warmest_c = float(forecast.inlet_c[site.server_hardware == h].max(initial=0.0))
+    site = forecast.fleet.topology
     idle_w, most_w = forecast.idle_gpu_power_w(hardware), site.site.hardware[hardware].gpu_max_power_w
     grid = np.linspace(idle_w, most_w, POINTS)
-    power, airflow = forecast.further_draw(hardware, grid, warmest_c)
+    power, airflow = forecast.further_draw(hardware, grid, forecast.mean_inlet_c(hardware))
     full_w = float(np.interp(watts, power, grid))
     at_clock = np.interp(idle_w + np.array(CLOCKS) * (full_w - idle_w), grid, airflow)
     air_frac = at_clock / max(1.0, float(at_clock[0]))

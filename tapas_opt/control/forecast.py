@@ -180,6 +180,20 @@ class Forecast:
         )
         return learned + self._inlet_more_c
 
+    @cached_property
+    def draw_inlet_c(self) -> FloatArray:
+        """``[server]`` inlet temperature that power and airflow are predicted at: without a single server's margin.
+
+        Budgets hold for sums of central predictions, whose margin is the domain's.
+        """
+        return np.asarray(self.inlet_c - self.models.inlet_margin_c(self.fleet.topology))
+
+    def mean_inlet_c(self, hardware: str) -> float:
+        """What an average server of a hardware draws at, wherever it is."""
+        topology = self.fleet.topology
+        on = topology.server_hardware == topology.hardware.index(hardware)
+        return float(self.draw_inlet_c[on].mean()) if on.any() else 0.0
+
     @property
     def _inlet_more_c(self) -> FloatArray:
         """``[server]`` on top of what was learned: what was tracked of it, less what that makes known.
@@ -385,13 +399,13 @@ class Forecast:
     def _server_power_w(self, gpu_power_w: FloatArray, kind: IntArray) -> FloatArray:
         power = np.empty((len(kind), gpu_power_w.shape[1]))
         for hardware, on in self.servers_by_hardware():
-            power[on] = self.models.servers_power_w(hardware, gpu_power_w, kind[on], self.inlet_c[on])
+            power[on] = self.models.servers_power_w(hardware, gpu_power_w, kind[on], self.draw_inlet_c[on])
         return np.asarray(np.maximum(0.0, power + self.tracked.server_power_w[:, None]))
 
     def _airflow_cfm(self, gpu_power_w: FloatArray, kind: IntArray) -> FloatArray:
         airflow = np.empty((len(kind), gpu_power_w.shape[1]))
         for hardware, on in self.servers_by_hardware():
-            airflow[on] = self.models.servers_airflow_cfm(hardware, gpu_power_w, kind[on], self.inlet_c[on])
+            airflow[on] = self.models.servers_airflow_cfm(hardware, gpu_power_w, kind[on], self.draw_inlet_c[on])
         return np.asarray(np.maximum(0.0, airflow + self.tracked.airflow_cfm[:, None]))
 
     def servers_by_hardware(self) -> list[tuple[str, IntArray]]:

@@ -40,10 +40,7 @@ class Knobs:
     def __init__(self, forecast: Forecast, actuation: Actuation, hours: IntArray, within_s: Sequence[float]) -> None:
         self._forecast, self._actuation, self._hours, self._within_s = forecast, actuation, hours, tuple(within_s)
         topology = forecast.fleet.topology
-        self._warmest_c = [
-            float(forecast.inlet_c[topology.server_hardware == h].max(initial=0.0))
-            for h in range(len(topology.hardware))
-        ]
+        self._inlet_c = [forecast.mean_inlet_c(name) for name in topology.hardware]
         self._caps: dict[tuple[str, str], float] = {}
 
     @property
@@ -102,7 +99,7 @@ class Knobs:
             levels.append(np.minimum(levels[-1], self._cap_w(placed, name, tier, within_s)))
         idle_w, part = self._forecast.idle_gpu_power_w(name), self._forecast.gpus_frac(placed.vm, name)
         mean_w = idle_w + part * (np.concatenate(levels) - idle_w)  # over all GPUs of the server
-        draws = self._forecast.further_draw(name, mean_w, self._warmest_c[hardware])
+        draws = self._forecast.further_draw(name, mean_w, self._inlet_c[hardware])
         return np.stack([draw.reshape(len(levels), -1) for draw in draws])
 
     def _cap_w(self, placed: FleetVm, hardware: str, tier: str, within_s: float) -> float:

@@ -201,16 +201,16 @@ def _type_arrays(
     power, airflow = (np.zeros((*shape, len(hours)), dtype=np.int64) for _ in range(2))
     gpu_power, fits = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
     for h, hardware in enumerate(topology.hardware):
-        warmest_c = float(forecast.inlet_c[topology.server_hardware == h].max(initial=0.0))
+        inlet_c = forecast.mean_inlet_c(hardware)
         for w, vm in enumerate(examples):
             fits[w, h] = _fits(forecast, vm, hardware)
             if fits[w, h]:
                 gpu_w = forecast.gpu_power_w(FleetVm(vm, "", VmState.RESERVED), hardware, hours)
                 if vm.gpus is None:
-                    power[w, h], airflow[w, h] = forecast.further_draw(hardware, gpu_w, warmest_c)
+                    power[w, h], airflow[w, h] = forecast.further_draw(hardware, gpu_w, inlet_c)
                 else:
                     part = forecast.gpus_frac(vm, hardware)
-                    power[w, h], airflow[w, h] = forecast.further_draw_of_part(hardware, gpu_w, warmest_c, part)
+                    power[w, h], airflow[w, h] = forecast.further_draw_of_part(hardware, gpu_w, inlet_c, part)
                 gpu_power[w, h] = int(np.ceil(forecast.peak_gpu_power_w(vm, hardware)))
     return power, airflow, gpu_power, fits
 

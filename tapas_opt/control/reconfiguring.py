@@ -170,7 +170,7 @@ def _choices(forecast: Forecast, options: Sequence[Option]) -> Choices:
     runs_on = np.zeros(shape, dtype=bool)
     goodput, power, airflow, gpu_power = (np.zeros(shape, dtype=np.int64) for _ in range(4))
     for h, hardware in enumerate(topology.hardware):
-        warmest_c = float(forecast.inlet_c[topology.server_hardware == h].max(initial=0.0))
+        inlet_c = forecast.mean_inlet_c(hardware)
         mean_w = np.full(len(options), forecast.idle_gpu_power_w(hardware))
         for c, option in enumerate(options):
             profile = (
@@ -184,7 +184,7 @@ def _choices(forecast: Forecast, options: Sequence[Option]) -> Choices:
             goodput[h, c] = int(profile.goodput_tokens_per_s * option.level)
             gpu_power[h, c] = int(np.ceil(profile.hottest_gpu_power_w[level]))
             mean_w[c] = profile.gpu_power_w[level]
-        power[h], airflow[h] = forecast.further_draw(hardware, mean_w, warmest_c)
+        power[h], airflow[h] = forecast.further_draw(hardware, mean_w, inlet_c)
     return Choices(
         names=tuple(option.name for option in options),
         configuration=tuple(option.configuration.name if option.configuration else None for option in options),

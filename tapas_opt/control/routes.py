@@ -129,14 +129,12 @@ def _closed(forecast: Forecast, hardware: str) -> _Curves:
 
 
 def _open(forecast: Forecast, profile: Profile, level: float) -> _Curves:
-    topology = forecast.fleet.topology
-    on = topology.server_hardware == topology.hardware.index(profile.hardware)
-    warmest_c = float(forecast.inlet_c[on].max())
+    inlet_c = forecast.mean_inlet_c(profile.hardware)
     load = level * BREAKPOINTS_PERMILLE / 1000
     mean_w = _true_when_full(load, profile.gpu_power_w)
     hottest_w = _true_when_full(load, profile.hottest_gpu_power_w)
-    power = forecast.models.server_power_majorant_w(profile.hardware, mean_w, warmest_c)
-    airflow = forecast.models.airflow_majorant_cfm(profile.hardware, mean_w, warmest_c)
+    power = forecast.models.server_power_majorant_w(profile.hardware, mean_w, inlet_c)
+    airflow = forecast.models.airflow_majorant_cfm(profile.hardware, mean_w, inlet_c)
     goodput = int(profile.goodput_tokens_per_s * level)
     fill = BREAKPOINTS_PERMILLE / 1000
     waiting = LATENCY_PRICE * goodput * fill**2 / (KNEE - fill)
@@ -148,8 +146,8 @@ def _open(forecast: Forecast, profile: Profile, level: float) -> _Curves:
         airflow_cfm=_segments(airflow),
         gpu_power_w=_segments(hottest_w),
         unloaded_gpu_w=int(np.ceil(hottest_w[0])),
-        unloaded_power_w=max(0.0, float(power[0] - models.idle_server_power_w(profile.hardware, warmest_c))),
-        unloaded_airflow_cfm=max(0.0, float(airflow[0] - models.idle_airflow_cfm(profile.hardware, warmest_c))),
+        unloaded_power_w=max(0.0, float(power[0] - models.idle_server_power_w(profile.hardware, inlet_c))),
+        unloaded_airflow_cfm=max(0.0, float(airflow[0] - models.idle_airflow_cfm(profile.hardware, inlet_c))),
     )
 
 

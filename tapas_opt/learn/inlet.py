@@ -100,3 +100,7 @@ class InletModel:
         """How much of the margin is there because it is hotter outside than it ever was in the fitting days."""
         hotter = np.asarray(outdoor_c, dtype=np.float64) - self.artefact.feature("outdoor_c").highest
         return np.asarray(OUTDOOR_WIDENING * np.maximum(0.0, hotter))
+
+    def margin_c(self, topology: Topology) -> FloatArray:
+        """``[server]`` its margin, as calibrated."""
+        return np.asarray(self._margin_c[entry_numbers(topology, self.artefact.entries, self.artefact.pooled)])

@@ -172,6 +172,10 @@ class LearnedModels:
         """How much of :meth:`inlet_upper_c` is there because it is hotter outside than in any of the fitting days."""
         return float(self._inlet.hotter_c(outdoor_c))
 
+    def inlet_margin_c(self, topology: Topology) -> FloatArray:
+        """``[server]`` how much of :meth:`inlet_upper_c` is there for what a single server may be off by."""
+        return self._inlet.margin_c(topology)
+
     def inlet_central_c(
         self, topology: Topology, outdoor_c: ArrayLike, room_load_frac: ArrayLike, supply_rise_c: ArrayLike
     ) -> FloatArray:

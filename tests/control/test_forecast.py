@@ -81,10 +81,10 @@ def test_an_endpoint_prefers_what_was_profiled(profiles, chat):
 def test_an_empty_server_draws_idle_and_its_part_of_the_rows_overhead(fleet, forecast_of, models):
     """R2's 40 servers share what its meter shows above their sum; parked and left-out VMs count as idle."""
     forecast = forecast_of(fleet)
-    idle_w = models.idle_server_power_w(A100, forecast.inlet_c[79])
+    idle_w = models.idle_server_power_w(A100, forecast.draw_inlet_c[79])
     power, airflow = forecast.server_draw(forecast.next_hour())
     assert power[79, 0] == pytest.approx(idle_w + models.row_overhead_w("R2") / 40)
-    assert airflow[79, 0] == pytest.approx(models.idle_airflow_cfm(A100, forecast.inlet_c[79]))
+    assert airflow[79, 0] == pytest.approx(models.idle_airflow_cfm(A100, forecast.draw_inlet_c[79]))
     left_out, _ = forecast.server_draw(forecast.next_hour(), frozenset({"c0"}))
     assert left_out[0, 0] < power[0, 0]
     assert (left_out[1:] == power[1:]).all()
@@ -310,3 +310,12 @@ def test_a_hot_hour_whose_inlets_are_read_needs_no_wider_margin(fleet, forecast_
     assert seen.inlet_c - usual.inlet_c == pytest.approx(np.where(read, 1.0, 4.0))
     assert (seen.ceiling_w[read] >= hot.ceiling_w[read]).all()
     assert (seen.ceiling_w[~read] == hot.ceiling_w[~read]).all()
+
+
+def test_sums_are_predicted_without_a_single_server_s_margin(fleet, forecast_of, models):
+    """The bound of one inlet is above what its server's draw is predicted at, by its margin and nothing else."""
+    forecast = forecast_of(fleet)
+    central_c = models.inlet_central_c(fleet.topology, 25.0, forecast.room_load_frac, [0.0])
+    assert (forecast.inlet_c > forecast.draw_inlet_c).all()
+    assert (forecast.draw_inlet_c >= central_c - 1e-9).all()
+    assert forecast.mean_inlet_c(A100) == pytest.approx(forecast.draw_inlet_c.mean())
