@@ -45,7 +45,8 @@ def test_a_failure_and_the_routes_are_solved_while_a_placement_is(
 ):
     """Two instances of one endpoint, and a UPS that fails: greedy alone would be the answer of a busy solver."""
     models = LearnedModels.load(repository / "models" / "demo")
-    patient = Settings(emergency_s=10.0)  # the machine may be busy too, but not for a minute
+    # the machine may be busy too, but not for a minute; and greedy's answer shall not be near enough
+    patient = Settings(emergency_s=10.0, emergency_gap_frac=0.0)
     controller = Controller(
         demo_site, models, profiles, workers=busy_workers, urgent_workers=urgent_workers, settings=patient
     )
