@@ -31,8 +31,8 @@ __all__ = ["Prices", "Segments", "climbed", "segments_of"]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-SOFTNESSES = ((1.0, 20), (0.3, 25), (0.1, 30), (0.03, 40), (0.01, 40), (0.01, 40), (0.003, 40))
-"""Softness of each climb in typical costs of a token/s, and its steps."""
+SOFTNESSES = ((5.0, 30), (1.5, 60), (0.5, 80), (0.15, 100), (0.05, 100), (0.05, 100), (0.015, 100), (0.003, 60))
+"""Softness of each climb in typical costs of a token/s, and its steps; not serving it costs some two dozen of these."""
 
 
 @dataclass(frozen=True, slots=True)
