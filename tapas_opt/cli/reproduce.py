@@ -27,6 +27,9 @@ def reproduce(
         list[float] | None,
         typer.Option(metavar="FRACTION", help="Also with so many servers added, for the picture of throttling; again."),
     ] = None,
+    models: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Learned models; learned from 14 days of each site if not given.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write reproduction.json and reproduction.html there.")
     ] = None,
@@ -46,6 +49,7 @@ def reproduce(
         days=days,
         saas_share=saas_share,
         oversubscriptions=tuple(oversubscribe or ()),
+        models=models,
         out=out,
     )
     print_result(reproduced(asked, as_json), as_json, _show)

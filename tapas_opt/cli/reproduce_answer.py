@@ -14,10 +14,12 @@ from tapas_opt.cli.paths import demo_data, demo_models
 from tapas_opt.cli.progress import bar
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.configuration import read_profiles
+from tapas_opt.domain.site import Site
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plot.reproduction_report import write_reproduction
-from tapas_opt.simulation.case import Case, Learned, World, judge, world_of
+from tapas_opt.simulation.case import Case, Learned, World, judge, site_of, world_of
+from tapas_opt.simulation.learning import asks_models, learned_of
 from tapas_opt.simulation.record import Record, Run, thinned
 from tapas_opt.simulation.reproduction import HEADLINES, MORE, Outcome
 
@@ -33,7 +35,15 @@ PICTURED_EVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The command's options; with ``oversubscriptions`` more servers are added besides what the figures need."""
+    """The command's options.
+
+    Attributes
+    ----------
+    oversubscriptions
+        Servers are added also by these shares, besides what the figures need.
+    models
+        Of all sites; each site's own if None.
+    """
 
     policies: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -41,6 +51,7 @@ class Asked:
     days: float
     saas_share: float
     oversubscriptions: tuple[float, ...] = ()
+    models: Path | None = None
     out: Path | None = None
 
     @property
@@ -58,6 +69,25 @@ class Asked:
             for frac in dict.fromkeys(self.oversubscriptions)
             if frac not in done
         ]
+
+
+class _Knowledge:
+    """Profiles and models: what is learned of a site is learned once."""
+
+    def __init__(self, given: LearnedModels | None) -> None:
+        self._profiles = Profiles(read_profiles(demo_data() / "profiles.csv"))
+        self._given = given
+        self._own: dict[str, LearnedModels] = {}
+
+    def of(self, case: Case) -> Learned:
+        """What is known of a case's site."""
+        return Learned(self._profiles, self._given or self._learned(site_of(case)))
+
+    def _learned(self, site: Site) -> LearnedModels:
+        room = repr(site)
+        if room not in self._own:
+            self._own[room] = learned_of(site)
+        return self._own[room]
 
 
 @dataclass
@@ -80,17 +110,19 @@ def reproduced(asked: Asked, as_json: bool) -> dict[str, Any]:
         Listing everything that is wrong, before anything runs.
     """
     faults = list(_faults(asked))
+    models = _models(asked, faults)
     if faults:
         raise InvalidInput("reproduce", faults)
     if asked.out is not None:
         with writing("reproduce", "--out", asked.out):
             asked.out.mkdir(parents=True, exist_ok=True)
-    learned = Learned(Profiles(read_profiles(demo_data() / "profiles.csv")), LearnedModels.load(demo_models()))
+    knowledge = _Knowledge(models)
     cases = [case for seed in asked.seeds for case in asked.cases(seed)]
     found = _Found()
     with bar("simulating", len(cases) * len(asked.names), as_json) as show:
         for case in cases:
-            world = world_of(case, learned)
+            show(description=f"{case.scenario}, learning")
+            world = world_of(case, knowledge.of(case))
             records: dict[str, Record] = {}
             for name in asked.names:
                 show(description=f"{case.scenario}, {name}")
@@ -110,6 +142,16 @@ def _faults(asked: Asked) -> Iterator[Fault]:
     yield from told
     yield from dict.fromkeys(fault for case in others for fault in judge(case, ()) if fault not in told)
     yield from (Fault("--seed", f"{seed}: must be 0 or more") for seed in asked.seeds if seed < 0)
+
+
+def _models(asked: Asked, faults: list[Fault]) -> LearnedModels | None:
+    """Those that were given, or any where no policy goes by them; what is wrong with them is added to the faults."""
+    folder = asked.models or (None if asks_models(asked.names) else demo_models())
+    try:
+        return None if folder is None else LearnedModels.load(folder)
+    except InvalidInput as error:
+        faults += [Fault(f"--models {error.subject}, {fault.where}", fault.what) for fault in error.faults]
+        return None
 
 
 def _note(found: _Found, world: World, records: Mapping[str, Record], pictured: bool) -> None:

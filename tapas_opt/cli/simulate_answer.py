@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.cli.output import writing
+from tapas_opt.cli.paths import demo_models
 from tapas_opt.cli.progress import bar
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.site_file import read_site
@@ -19,7 +20,8 @@ from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plant.weather_file import HourlyWeather, read_weather
 from tapas_opt.plot.report import write_report
-from tapas_opt.simulation.case import Case, Learned, World, judge, world_of
+from tapas_opt.simulation.case import Case, Learned, World, judge, site_of, world_of
+from tapas_opt.simulation.learning import DAYS, asks_models, learned_of
 from tapas_opt.simulation.metrics import json_safe
 from tapas_opt.simulation.record import Record, Run, thinned
 from tapas_opt.simulation.series import write_series
@@ -52,7 +54,7 @@ class Asked:
     weather: Path | None
     place: str | None
     weather_day: int | None
-    models: Path
+    models: Path | None
     profiles: Path
     measured: bool
     out: Path | None
@@ -66,10 +68,13 @@ def simulated(asked: Asked, as_json: bool) -> dict[str, Any]:
     InvalidInput
         Listing everything that is wrong with options and files, before anything runs.
     """
-    world = _world(asked)
+    case, profiles, models = _judged(asked)
     if asked.out is not None:
         with writing("simulate", "--out", asked.out):
             asked.out.mkdir(parents=True, exist_ok=True)
+    if models is None:
+        models = _own(case, asked, as_json)
+    world = world_of(case, Learned(profiles, models, asked.measured))
     records = list(_runs(world, asked.policies, as_json))
     answer = {
         "scenario": asked.scenario,
@@ -83,19 +88,33 @@ def simulated(asked: Asked, as_json: bool) -> dict[str, Any]:
     return answer
 
 
-def _world(asked: Asked) -> World:
+def _judged(asked: Asked) -> tuple[Case, Profiles, LearnedModels | None]:
     """Everything is read and judged, so that one message tells all that is wrong."""
     faults: list[Fault] = []
     site = None if asked.site is None else _tried(faults, "--site", lambda: read_site(_path(asked.site)))
     shape = {} if asked.trace is None else _tried(faults, "--trace", lambda: _shape(_path(asked.trace)))
     weather = _tried(faults, "--weather", lambda: _weather(asked))
     profiles = _tried(faults, "--profiles", lambda: Profiles(read_profiles(asked.profiles)))
-    models = _tried(faults, "--models", lambda: LearnedModels.load(asked.models))
+    models = (
+        None if asked.models is None else _tried(faults, "--models", lambda: LearnedModels.load(_path(asked.models)))
+    )
     case = replace(_case(asked), site=site, demand_shape=shape or {}, weather=weather)
     faults += judge(case, asked.policies)
-    if faults or profiles is None or models is None:
+    if faults or profiles is None:
         raise InvalidInput("simulate", faults)
-    return world_of(case, Learned(profiles, models, asked.measured))
+    return case, profiles, models
+
+
+def _own(case: Case, asked: Asked, as_json: bool) -> LearnedModels:
+    """Models of this very site, kept beside what else is written; any, where no policy goes by them."""
+    if not asks_models(asked.policies):
+        return LearnedModels.load(demo_models())
+    with bar(f"{DAYS:g} days to learn from", 1.0, as_json) as show:
+        models = learned_of(site_of(case), lambda share: show(completed=share))
+    if asked.out is not None:
+        with writing("simulate", "--out", asked.out):
+            models.save(asked.out / "models")
+    return models
 
 
 def _case(asked: Asked) -> Case:

@@ -34,7 +34,7 @@ from tapas_opt.simulation.record import Record
 from tapas_opt.simulation.scenarios import OVERSUBSCRIPTION, SCENARIOS, SHAPES, Frame
 from tapas_opt.simulation.story import DAY_S, Story
 
-__all__ = ["Case", "Learned", "World", "judge", "world_of"]
+__all__ = ["Case", "Learned", "World", "judge", "site_of", "world_of"]
 
 FloatArray = NDArray[np.float64]
 
@@ -156,7 +156,7 @@ def judge(case: Case, policies: Sequence[str]) -> list[Fault]:
             faults += [Fault("--weather", f"{error.subject}: {fault.what}") for fault in error.faults]
     if not faults and case.failures:
         try:
-            read_failures(case.failures, topology_of(_site(case)), case.days * DAY_S)
+            read_failures(case.failures, topology_of(site_of(case)), case.days * DAY_S)
         except InvalidInput as error:
             faults += error.faults
     return [*faults, *judge_names(policies)]
@@ -173,7 +173,7 @@ def world_of(case: Case, learned: Learned) -> World:
     faults = judge(case, ())
     if faults:
         raise InvalidInput("simulate", faults)
-    site = _site(case)
+    site = site_of(case)
     topology = topology_of(site)
     learned.models.check_covers(topology)
     started = _started(learned, topology)
@@ -208,7 +208,7 @@ def _faults(case: Case) -> Iterator[Fault]:
     )
 
 
-def _site(case: Case) -> Site:
+def site_of(case: Case) -> Site:
     """The one given, or a generated one with more servers under the budgets of ``servers``."""
     if case.site is not None:
         return case.site

@@ -134,7 +134,9 @@ def test_the_papers_figures_are_printed_beside_ours_and_what_nobody_knows_is_unk
 
 
 def test_what_cannot_be_reproduced_is_said_before_anything_runs(tapas):
-    code, out, err = tapas("reproduce", "--policy", "nobody", "--days", "0", "--oversubscribe", "-1", "--json")
+    wrong = ["--policy", "nobody", "--days", "0", "--oversubscribe", "-1", "--models", "nowhere"]
+    code, out, err = tapas("reproduce", *wrong, "--json")
     assert (code, out) == (2, "")
     for option in ("--policy", "--days", "--oversubscribe"):
         assert err.count(option) == 1, option
+    assert "--models nowhere" in err

@@ -25,7 +25,7 @@ from tapas_opt.simulation.policies.tapas_place import TapasPlacer
 from tapas_opt.simulation.policies.tapas_route import TapasRouter
 from tapas_opt.simulation.policy import Policy
 
-__all__ = ["HEURISTIC", "POLICIES", "Known", "judge_names", "policy_of"]
+__all__ = ["BLIND", "HEURISTIC", "POLICIES", "Known", "judge_names", "policy_of"]
 
 
 HEURISTIC = Settings(secure=False, solver="greedy", arm_every_s=0.0, settle_after_s=0.0)
@@ -91,6 +91,9 @@ POLICIES: Mapping[str, Callable[[Known], Policy]] = {
     "tapas-opt": _tapas_opt,
 }
 """How each policy is made."""
+
+BLIND = ("baseline", "polca")
+"""Policies that know nothing that was learned."""
 
 
 def judge_names(names: Sequence[str]) -> list[Fault]:

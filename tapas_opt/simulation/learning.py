@@ -1,0 +1,56 @@
+"""What is known of a simulated site before its story begins: models of two weeks of its own sensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tapas_opt.domain.site import Site
+from tapas_opt.domain.topology import topology_of
+from tapas_opt.learn.models import LearnedModels
+from tapas_opt.plant.history import generate_history
+from tapas_opt.simulation.policies.table import BLIND
+
+__all__ = ["DAYS", "asks_models", "learned_of"]
+
+DAYS = 14.0
+"""Two of each weekday: with fewer, margins of servers are those of their hardware."""
+
+SEED = 0
+"""Of the weather, the VMs and the sensors' noise of the days that are learned from."""
+
+SAMPLE_S = 900.0
+"""Between samples: models that are learned are of settled temperatures, which four an hour tell."""
+
+
+def asks_models(policies: Sequence[str]) -> bool:
+    """Whether any of the policies goes by learned models."""
+    return any(name not in BLIND for name in policies)
+
+
+def learned_of(
+    site: Site, on_progress: Callable[[float], None] = lambda share: None, days: float = DAYS
+) -> LearnedModels:
+    """Let a site run for some days, full of other VMs, and learn from what its sensors said.
+
+    A site's plant is the same room whatever the seed: the same GPUs run a little warmer than others, the same places
+    get warmer air. Weather and VMs of these days are no story's.
+
+    Parameters
+    ----------
+    on_progress
+        Told the share that is done.
+
+    Raises
+    ------
+    InvalidInput
+        If the site has hardware that the demo's LLMs do not run on.
+    """
+    from tapas_opt.learn.fit import fit  # noqa: PLC0415  scikit-learn takes long to import
+    from tapas_opt.telemetry.history import read_panel  # noqa: PLC0415  pandas likewise
+
+    with TemporaryDirectory(prefix="tapas-opt-") as folder:
+        history = Path(folder) / "history"
+        generate_history(site, out=history, days=days, step_s=SAMPLE_S, seed=SEED, progress=on_progress)
+        return fit(read_panel(history, topology_of(site)).panel)
