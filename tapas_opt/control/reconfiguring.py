@@ -20,6 +20,7 @@ from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site import ToleranceCurve
 from tapas_opt.domain.topology import NONE, Topology
+from tapas_opt.reconfiguration.classes import looks_of, of_instances
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationProblem, Stage
 
 __all__ = ["FILL_FRAC", "PARKED", "options_of", "protection_curves", "reconfiguration_problem"]
@@ -98,12 +99,14 @@ def _demand(forecast: Forecast, problem: ReconfigurationProblem) -> IntArray:
     """
     coming = np.array([forecast.coming_demand_tokens_per_s(name) for name in problem.endpoints]).reshape(-1, 2)
     will, may = coming.T
-    parked = problem.current == problem.choices.parked
-    ready = problem.eligible() & (parked[:, None] | ~problem.reload[problem.current])
-    ready &= (problem.quality_loss_permille() == 0)[problem.instance_endpoint]
-    goodput = problem.choices.goodput_tokens_per_s[problem.instance_hardware]
+    looks = looks_of(problem)
+    asked = of_instances(problem, looks.first)
+    parked = asked.current == asked.choices.parked
+    ready = asked.eligible() & (parked[:, None] | ~asked.reload[asked.current])
+    ready &= (asked.quality_loss_permille() == 0)[asked.instance_endpoint]
+    goodput = asked.choices.goodput_tokens_per_s[asked.instance_hardware]
     best = np.where(ready, goodput, 0).max(axis=1, initial=0)
-    carried = np.bincount(problem.instance_endpoint, best, len(problem.endpoints))
+    carried = np.bincount(problem.instance_endpoint, best[looks.of], len(problem.endpoints))
     return np.asarray(np.ceil(np.maximum(will, np.minimum(may / FILL_FRAC, carried))).astype(np.int64))
 
 

@@ -13,7 +13,7 @@ from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.reconfiguration.dominance import undominated
 from tapas_opt.reconfiguration.problem import Aim, ReconfigurationProblem
 
-__all__ = ["Options", "ReconfigurationClasses", "of_instances", "options_of", "reconfiguration_classes"]
+__all__ = ["Options", "ReconfigurationClasses", "looks_of", "of_instances", "options_of", "reconfiguration_classes"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -87,13 +87,7 @@ def _kinds(problem: ReconfigurationProblem) -> tuple[Classes, BoolArray, BoolArr
 
     Of those that look alike only the first is asked what it may become: sites have many instances, and few looks.
     """
-    looks = alike(
-        problem.instance_endpoint,
-        problem.current,
-        problem.instance_hardware,
-        problem.instance_tolerance_s,
-        problem.server_ceiling_w[problem.instance_server],
-    )
+    looks = looks_of(problem)
     asked = of_instances(problem, looks.first)
     eligible, late = asked.eligible(), asked.late()
     bits = [np.packbits(what, axis=1) for what in (eligible, late & eligible)]
@@ -101,6 +95,17 @@ def _kinds(problem: ReconfigurationProblem) -> tuple[Classes, BoolArray, BoolArr
     of = kinds.of[looks.of]
     whole = Classes(of, looks.first[kinds.first], np.bincount(of, minlength=kinds.count))
     return whole, eligible[kinds.first], late[kinds.first]
+
+
+def looks_of(problem: ReconfigurationProblem) -> Classes:
+    """Instances of which whatever one may become the others may as well."""
+    return alike(
+        problem.instance_endpoint,
+        problem.current,
+        problem.instance_hardware,
+        problem.instance_tolerance_s,
+        problem.server_ceiling_w[problem.instance_server],
+    )
 
 
 def of_instances(problem: ReconfigurationProblem, some: IntArray) -> ReconfigurationProblem:
