@@ -31,7 +31,8 @@ def bounded(problem: ReconfigurationProblem) -> tuple[ReconfigurationPlan, float
 def warm_up() -> None:
     """Load what the greedy path needs, and compile it, or load what was compiled before."""
     # compiled loops take long to import
-    from tapas_opt.reconfiguration import kernels, search, search_kernels, tables  # noqa: F401, PLC0415
+    from tapas_opt.reconfiguration import kernels, load_kernels, search, search_kernels, tables  # noqa: F401, PLC0415
 
     kernels.warm_up()
+    load_kernels.warm_up()
     search_kernels.warm_up()

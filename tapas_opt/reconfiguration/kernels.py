@@ -175,7 +175,8 @@ def packed(
 
     Depth first over undominated options, cheapest first (branch and bound). ``at`` of these instances is changed.
     Returned is by how much more they then cost than if each chose for itself and paid the price of a thousandth: what
-    the relaxation of a small domain leaves out. 0, and nothing changed, where nothing fits or the search is too long.
+    the relaxation of a small domain leaves out. Infinite where nothing fits, and 0 where the search is too long; then
+    nothing is changed.
     """
     count = len(here)
     value, weight = np.empty((count, option.shape[2])), np.empty((count, option.shape[2]), np.int64)
@@ -213,7 +214,7 @@ def packed(
             best = cost[count]
             chosen[:] = tried
     if best == np.inf:
-        return 0.0
+        return best
     for n in range(count):
         at[here[n]] = number[n, chosen[n]]
     return max(0.0, best - alone)

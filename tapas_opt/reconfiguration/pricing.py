@@ -20,6 +20,7 @@ from tapas_opt.domain.failure import PERMILLE
 from tapas_opt.mip.ascent import climb
 from tapas_opt.reconfiguration import kernels
 from tapas_opt.reconfiguration.kernels import AIRFLOW, COST, FIELDS, GOODPUT, POWER
+from tapas_opt.reconfiguration.packs import packs_of
 from tapas_opt.reconfiguration.tables import State, Tables
 
 __all__ = ["Prices", "Pricing"]
@@ -30,9 +31,6 @@ IntArray = NDArray[np.int64]
 DEAREST = 10.0
 """Highest price of a unit, in dearest options a unit: beyond, a higher price changes nothing."""
 
-FEW = 10
-"""Instances of a domain that can choose together."""
-
 FIRST_STEP = 1.0
 """The first step of a climb, in typical prices."""
 
@@ -41,14 +39,14 @@ FIRST_STEP = 1.0
 class Prices:
     """Worth of a token/s at each endpoint, of a unit on each domain, and of a change; in cost units per hour.
 
-    ``bound`` is L at these prices, with what small domains add to it.
+    ``bound`` is L at these prices, with what whole choices in small domains, and whole loads, add to it.
     """
 
     token: FloatArray
     domain: FloatArray
     change: float = 0.0
     bound: float = -np.inf
-    of_small_domains: float = 0.0
+    of_wholes: float = 0.0
 
 
 class Pricing:
@@ -59,6 +57,8 @@ class Pricing:
 
     Attributes
     ----------
+    packs
+        The small domains, whose instances choose together.
     typical_cost
         Median over instances of what the second cheapest option costs more than the cheapest: the scale of softness.
     """
@@ -71,7 +71,7 @@ class Pricing:
         self._limits = np.concatenate(
             [tables.problem.demand_tokens_per_s, -self._room, [-float(tables.problem.change_budget or 0)]]
         )
-        self._small = _small(tables)
+        self.packs = packs_of(tables, self._all, np.rint(PERMILLE * self._room).astype(np.int64))
         self.typical_cost = _typical_cost(tables)
         self._scale = _scale(tables, self.typical_cost)
         self._high = _highest(tables) / self._scale
@@ -97,19 +97,14 @@ class Pricing:
     def chosen(self, prices: Prices) -> tuple[IntArray, Prices]:
         """``[instance]`` the option that each takes at some prices, and the prices with their bound.
 
-        The instances of a small domain choose together, within its room: a rack of four has no room for parts of a
-        choice, which prices alone would let it take. This makes the bound better by what they then cost more.
+        The instances of a small domain choose together. This makes the bound better by what they then cost more.
         """
         t, rate = self._tables, self.rates(prices)
         at = np.empty(len(t.kind), dtype=np.int64)
         value = kernels.cheapest(t.kind, t.width, self._all, rate, at)
-        more = 0.0
-        for d in self._small:
-            here, price = t.instance_of[t.first_of[d] : t.first_of[d + 1]], float(prices.domain[d]) / PERMILLE
-            room = round(self._room[d] * PERMILLE)
-            more += kernels.packed(t.kind, t.width, self._all, t.place, rate, here, d, room, price, at)
+        more = self.packs.added(self.packs.small, prices.domain, rate, at)
         bound = value + float(self._joined(prices) @ self._limits) + more
-        return at, replace(prices, bound=bound, of_small_domains=more)
+        return at, replace(prices, bound=bound, of_wholes=more)
 
     def raised(self, prices: Prices, token: FloatArray, permille: FloatArray) -> Prices:
         """Prices with those of tokens and of domains raised, the latter by so much for each thousandth of a unit."""
@@ -122,7 +117,7 @@ class Pricing:
         t = self._tables
         allowed = t.room / PERMILLE + t.excess(state)
         more = np.maximum(0.0, allowed - self._room)[:-1]
-        alone = prices.bound - prices.of_small_domains if (more > 0).any() else prices.bound
+        alone = prices.bound - prices.of_wholes if (more > 0).any() else prices.bound
         return max(0.0, alone - float(prices.domain[:-1] @ more))
 
     def flat(self, token: float) -> Prices:
@@ -174,19 +169,6 @@ def _attainable(tables: Tables) -> FloatArray:
     attainable = np.maximum(tables.room, in_all) / PERMILLE
     attainable[-1] = 0.0
     return attainable
-
-
-def _small(tables: Tables) -> list[int]:
-    """Domains of at most :data:`FEW` instances, no two of which share one."""
-    size = np.diff(tables.first_of)[:-1]
-    taken = np.zeros(len(tables.kind), dtype=bool)
-    found = []
-    for d in np.flatnonzero((size > 0) & (size <= FEW)).tolist():
-        here = tables.instance_of[tables.first_of[d] : tables.first_of[d + 1]]
-        if not taken[here].any():
-            taken[here] = True
-            found.append(d)
-    return found
 
 
 def _typical_cost(tables: Tables) -> float:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.reconfiguration import search_kernels as kernels
 from tapas_opt.reconfiguration.kernels import COUNTS
+from tapas_opt.reconfiguration.loads import with_whole_loads
 from tapas_opt.reconfiguration.pricing import Prices, Pricing
 from tapas_opt.reconfiguration.problem import Aim, ReconfigurationPlan
 from tapas_opt.reconfiguration.tables import State, Tables
@@ -55,6 +56,8 @@ class Search:
             if self._gap_frac() <= CLOSE:
                 break
             self.pricing.narrow(self.prices, NEAR * softness * self.pricing.typical_cost)
+        if CLOSE < self._gap_frac() < np.inf:
+            self.prices = with_whole_loads(t, self.pricing, self.prices, self._loading())
         if self._gap_frac() > FAR:
             for prices in self._guesses():
                 self._offer(self._put_right(t.started(), prices)[0])
@@ -71,6 +74,12 @@ class Search:
         self._offer(state)
         higher = [self.pricing.raised(prices, more_token, permille) for more_token in (np.zeros_like(token), token)]
         self.prices = max(self.prices, prices, *higher, key=lambda each: each.bound)
+
+    def _loading(self) -> list[int]:
+        """Endpoints whose instances load weights in the best plan."""
+        t = self.tables
+        loading = np.unique(t.endpoint[t.loads[t.kind, self.best.at]])
+        return [int(e) for e in loading]
 
     def _guesses(self) -> Iterator[Prices]:
         yield self.prices

@@ -30,6 +30,8 @@ class Tables:
         ``[kind, option]`` which choice each option is.
     present
         ``[kind]`` option of the present choice; :data:`NONE` where that is not eligible.
+    loads
+        ``[kind, option]`` whether an option loads weights.
     instance_of, first_of
         The instances of domain d are ``instance_of[first_of[d]:first_of[d + 1]]``. Only domains that can fill up have a
         number; the last one stands for absent places.
@@ -43,6 +45,7 @@ class Tables:
     choice: IntArray
     option: IntArray
     present: IntArray
+    loads: BoolArray
     place: IntArray
     room: IntArray
     instance_of: IntArray
@@ -124,6 +127,7 @@ def tables_of(problem: ReconfigurationProblem) -> Tables:
         choice=choice,
         option=option,
         present=np.where(is_present.any(axis=1), is_present.argmax(axis=1), NONE),
+        loads=problem.reload[current[:, None], choice] & ~is_present,
         place=place,
         room=room,
         instance_of=instance_of,
