@@ -22,7 +22,7 @@ def address(tmp_path_factory):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     yield json.loads(process.stdout.readline())["address"]
     process.terminate()
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -32,7 +32,7 @@ def client(address):
 
     def run(*arguments):
         command = [COMMAND, "client", *arguments, "--address", address]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     return run
 
@@ -123,7 +123,7 @@ def test_plan_mode_and_endpoint_do_as_they_say(client):
 
 def test_without_a_server_it_says_how_to_start_one():
     command = [COMMAND, "client", "status", "--address", "127.0.0.1:1"]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode == 1
     assert refused.stderr == "tapas-opt: no tapas-opt server at 127.0.0.1:1; start one with `tapas-opt serve`\n"
 

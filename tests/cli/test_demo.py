@@ -143,7 +143,7 @@ def test_hold_leaves_the_server_up_until_ctrl_c_and_then_nothing(tmp_path, termi
             assert lines[-1], "".join(lines)
         (server,) = children(held.pid)
         tried = subprocess.run(
-            [COMMAND, *lines[-1].split()[1:]], capture_output=True, text=True, timeout=30, check=False
+            [COMMAND, *lines[-1].split()[1:]], capture_output=True, text=True, timeout=120, check=False
         )
         assert tried.returncode == 0, tried.stderr
         text = "".join(lines)
@@ -177,7 +177,7 @@ def test_a_signal_in_the_middle_leaves_no_server_behind(tmp_path, number, code):
         time.sleep(4.0)  # it has started, or is about to: either must be fine
         assert process.poll() is None
         process.send_signal(number)
-        printed, errors = process.communicate(timeout=30)
+        printed, errors = process.communicate(timeout=120)
     finally:
         process.kill()
         process.communicate()

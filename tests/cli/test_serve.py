@@ -13,7 +13,7 @@ COMMAND = str(Path(sys.executable).with_name("tapas-opt"))
 
 
 def run(*arguments):
-    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_it_says_where_it_listens_and_what_to_try_first(serving):
     assert (tried.returncode, tried.stderr) == (0, "")
     assert "80 of 80 free" in tried.stdout
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
 
 

@@ -148,7 +148,7 @@ def test_a_signal_that_interrupts_another_thread_stops_the_server_too(repository
         f"files = (data / 'site.yaml', models, data / 'profiles.csv', {str(tmp_path / 'state.sqlite')!r})",
         "run(Options(*files, port=0), ready)",
     )
-    stopped = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, timeout=20, check=False)
+    stopped = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, timeout=120, check=False)
     assert (stopped.returncode, stopped.stderr) == (0, b"")
 
 
