@@ -81,13 +81,6 @@ def _sums(of: IntArray, load: FloatArray, number: int) -> FloatArray:
     return np.bincount(of, weights=load, minlength=number).astype(np.float64)
 
 
-def _of_feeds(topology: Topology, rack: FloatArray) -> FloatArray:
-    """Load of each PDU when every feed is alive."""
-    fed = topology.rack_feeds != NONE
-    share = np.broadcast_to((rack / fed.sum(axis=1))[:, None], fed.shape)
-    return _sums(topology.rack_feeds[fed], share[fed], len(topology.pdus))
-
-
 @dataclass(frozen=True, slots=True)
 class _Level:
     """All elements of a kind: what hangs on each at nameplate, and what each may carry."""
@@ -125,14 +118,12 @@ def _levels(topology: Topology) -> list[_Level]:
     power, air = _of_server(t, "max_power_w"), _of_server(t, "max_airflow_cfm")
     rack = _sums(t.server_rack, power, len(t.racks))
     row = _sums(t.rack_row, rack, len(t.rows))
-    pdu = _of_feeds(t, rack)
-    ups = _sums(t.pdu_ups, pdu, len(t.upses))
     flow, heat = (_sums(t.server_aisle, load, len(t.aisles)) for load in (air, power))
     return [
         _Level("rack", "power_w", t.racks, rack, normal.rack_budget_w),
         _Level("row", "power_w", t.rows, row, normal.row_budget_w),
-        _Level("pdu", "power_w", t.pdus, pdu, normal.pdu_capacity_w),
-        _Level("ups", "power_w", t.upses, ups, normal.ups_capacity_w),
+        _Level("pdu", "power_w", t.pdus, t.on_pdus(rack), normal.pdu_capacity_w),
+        _Level("ups", "power_w", t.upses, t.on_upses(rack), normal.ups_capacity_w),
         _Level("aisle", "airflow_cfm", t.aisles, flow, normal.aisle_airflow_capacity_cfm),
         _Level("aisle", "heat_w", t.aisles, heat, normal.aisle_heat_capacity_w),
     ]

@@ -92,6 +92,16 @@ class Topology:
         names = tuple("+".join(self.upses[u] for u in row if u != NONE) for row in sets)
         return rack_set.ravel()[self.server_rack].astype(np.int64), names
 
+    def on_pdus(self, on_racks: FloatArray) -> FloatArray:
+        """``[PDU]`` what hangs on each while every feed is alive, each rack's load shared alike by its feeds."""
+        fed = self.rack_feeds != NONE
+        share = on_racks[:, None] * (fed / fed.sum(axis=1, keepdims=True))
+        return _summed(share.ravel(), np.maximum(self.rack_feeds, 0).ravel(), len(self.pdus))
+
+    def on_upses(self, on_racks: FloatArray) -> FloatArray:
+        """``[UPS]`` what hangs on each while every feed is alive."""
+        return _summed(self.on_pdus(on_racks), self.pdu_ups, len(self.upses))
+
 
 def topology_of(site: Site) -> Topology:
     """Index a valid site once; what uses it is vectorised."""
@@ -138,6 +148,10 @@ def topology_of(site: Site) -> Topology:
         ahu_airflow_cfm=_floats([ahu.max_airflow_cfm for _, ahu in ahus]),
         ahu_heat_w=_floats([ahu.coil_capacity_w for _, ahu in ahus]),
     )
+
+
+def _summed(values: FloatArray, of: IntArray, count: int) -> FloatArray:
+    return np.asarray(np.bincount(of, values, count), dtype=np.float64)
 
 
 def _ints(values: list[int]) -> IntArray:

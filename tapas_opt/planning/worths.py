@@ -73,8 +73,9 @@ def scarcest(site: Site, places: int) -> list[str]:
     hardware = [site.hardware[name] for name in topology.hardware]
     power_w = np.array([item.max_power_w for item in hardware])[topology.server_hardware]
     airflow_cfm = np.array([item.max_airflow_cfm for item in hardware])[topology.server_hardware]
-    row = np.bincount(topology.server_row, power_w, len(topology.rows)) / topology.row_budget_w
-    ups = _on_upses(site) / topology.ups_rating_w
+    rack_w = np.bincount(topology.server_rack, power_w, len(topology.racks)).astype(np.float64)
+    row = np.bincount(topology.rack_row, rack_w, len(topology.rows)) / topology.row_budget_w
+    ups = topology.on_upses(rack_w) / topology.ups_rating_w
     aisle_cfm = np.bincount(topology.server_aisle, airflow_cfm, len(topology.aisles))
     aisle = aisle_cfm / (topology.ahu_airflow_cfm @ topology.ahu_share)
     ahu = topology.ahu_share @ aisle / topology.ahu_share.sum(axis=1)
@@ -124,18 +125,6 @@ def _minus(one: float | None, other: float | None) -> float | None:
 
 def _first(names: Sequence[str], used: Any, places: int) -> list[str]:
     return [names[i] for i in np.argsort(-used, kind="stable")[:places].tolist()]
-
-
-def _on_upses(site: Site) -> Any:
-    """``[ups]`` nameplate watts, each rack's shared alike by its feeds."""
-    on: dict[str, float] = {ups.name: 0.0 for room in site.rooms for ups in room.upses}
-    for room in site.rooms:
-        ups_of = {pdu.name: pdu.ups for pdu in room.pdus}
-        for rack in (rack for aisle in room.aisles for row in aisle.rows for rack in row.racks):
-            watts = sum(site.hardware[server.hardware].max_power_w for server in rack.servers)
-            for feed in rack.feeds:
-                on[ups_of[feed]] += watts / len(rack.feeds)
-    return np.array(list(on.values()))
 
 
 def _raised_room(room: Room, element: str, steps: Steps) -> Room:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tapas_opt.domain.site_generator import SiteShape, generate_site
 from tapas_opt.domain.topology import NONE, topology_of
+
+LOADS = np.arange(1_000.0, 7_000.0, 1_000.0)
+"""Of the six racks of ``two_rows``."""
 
 
 def test_every_child_knows_its_parent(two_rows):
@@ -46,6 +50,14 @@ def test_a_rack_with_fewer_feeds_than_others_has_no_element_there(two_rows):
     assert topology.rack_feeds[0].tolist() == [2, NONE]
     of_server, names = topology.server_ups_pair()
     assert names[of_server[0]] == "U3"
+    assert topology.on_upses(LOADS).tolist() == [4_000.0, 5_000.0, 6_500.0, 5_500.0]
+
+
+def test_a_rack_hangs_alike_on_each_of_its_feeds(two_rows):
+    """1 to 6 kW; racks 1, 3 and 5 on U1, 1, 4 and 6 on U2, 2, 3 and 6 on U3, 2, 4 and 5 on U4: half of each."""
+    topology = topology_of(two_rows)
+    assert topology.on_pdus(LOADS).tolist() == [4_500.0, 5_500.0, 5_500.0, 5_500.0]
+    assert topology.on_upses(LOADS).tolist() == [4_500.0, 5_500.0, 5_500.0, 5_500.0]
 
 
 def test_servers_know_the_upses_that_feed_them(two_rows):

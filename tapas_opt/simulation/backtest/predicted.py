@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.domain.panel import mean_of_present
-from tapas_opt.domain.topology import NONE, Topology
+from tapas_opt.domain.topology import Topology
 from tapas_opt.learn.models import LearnedModels
 
 __all__ = ["Heat", "Room"]
@@ -57,8 +57,6 @@ class Room:
         self._room_w = np.bincount(topology.server_room, nameplate_w, len(topology.rooms))
         self._servers_of = [(name, np.flatnonzero(of == h)) for h, name in enumerate(topology.hardware)]
         self._racks = np.bincount(topology.rack_row, minlength=len(topology.rows))
-        self._feeds = np.where(topology.rack_feeds == NONE, 0.0, 1.0)
-        self._feeds /= self._feeds.sum(axis=1, keepdims=True)
 
     def inlet_c(self, outdoor_c: FloatArray, server_power_w: FloatArray) -> FloatArray:
         """``[server]`` from outdoor temperature ``[room]`` and how full the rooms are."""
@@ -98,9 +96,7 @@ class Room:
         """``[UPS]`` power; what a row draws beyond its servers is spread over its racks, and racks over their feeds."""
         t = self.topology
         rack_w = self._summed(server_power_w, t.server_rack, len(t.racks)) + (row_more_w / self._racks)[t.rack_row]
-        feed_w = (rack_w[:, None] * self._feeds).ravel()
-        pdu_w = self._summed(feed_w, np.maximum(t.rack_feeds, 0).ravel(), len(t.pdus))
-        return self._summed(pdu_w, t.pdu_ups, len(t.upses))
+        return t.on_upses(rack_w)
 
     def aisles_cfm(self, airflow_cfm: FloatArray) -> FloatArray:
         """``[aisle]`` what its servers' fans move."""
