@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from tapas_opt.planning.cells import Cell, Step, program
-from tapas_opt.planning.traffic import traffic_of
 from tapas_opt.planning.worths import placed_on
 from tapas_opt.simulation.case import Learned, World, world_of
 from tapas_opt.simulation.metrics import json_safe
@@ -29,7 +28,8 @@ def outcome_of(cell: Cell | Step, learned: Learned) -> Outcome:
     Outcome
         Its coordinates, ``key`` and ``program``. Of a step: what :func:`~tapas_opt.planning.worths.placed_on` says. Of
         a cell: ``servers``, ``hours``, ``built_kw`` (Σ ratings of UPSs), ``peak_kw`` (the most that all UPSs carried
-        together), tokens and VM hours (:mod:`~tapas_opt.planning.traffic`), ``vms_rejected_frac`` and ``metrics``.
+        together), tokens and VM hours (:class:`~tapas_opt.simulation.record.Traffic`), ``vms_rejected_frac`` and
+        ``metrics``.
     """
     world = world_of(cell.case, learned)
     found = placed_on(world) if isinstance(cell, Step) else _run(world, cell)
@@ -45,7 +45,7 @@ def _run(world: World, cell: Cell) -> dict[str, Any]:
         "hours": 24.0 * cell.case.days,
         "built_kw": sum(ups.rating_w for room in world.site.rooms for ups in room.upses) / 1e3,
         "peak_kw": float(record.ups_power_w.sum(axis=1).max()) / 1e3,
-        **asdict(traffic_of(world.story, record)),
+        **asdict(record.traffic),
         "vms_rejected_frac": metrics["vms_rejected"] / wanted if wanted else 0.0,
         "metrics": json_safe(metrics),
     }

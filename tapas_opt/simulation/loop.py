@@ -61,6 +61,7 @@ class _Course:
         self._started = started
         self._asked_for: dict[str, Vm] = {}
         self._planned: Mapping[str, float] = {}
+        self._wanted = 0, 0
         self._coming = self._timeline()
         self._observed_s = self._reviewed_s = -np.inf
         self._second_looks_s: list[float] = []
@@ -84,6 +85,7 @@ class _Course:
             record,
             metrics=metrics_of(record, self._steps_s, self._story.failures, self._tally),
             relief_s=tuple(relief_s(record, item) for item in self._story.failures),
+            traffic=self._tally.traffic,
             hottest_s=self._tally.hottest_s,
             hottest_gpus_c=self._tally.hottest_gpus_c,
         )
@@ -159,7 +161,14 @@ class _Course:
 
     def _note_asked(self, vms: Sequence[Vm]) -> None:
         self._asked_for |= {vm.name: vm for vm in vms}
-        self._planned = self._story.planned_tokens_per_s(self._asked_for.values())
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        """What is planned for, and how many instances and tenants' VMs are wanted, after either has changed."""
+        vms = self._asked_for.values()
+        self._planned = self._story.planned_tokens_per_s(vms)
+        instances = sum(vm.endpoint is not None for vm in vms)
+        self._wanted = instances, len(vms) - instances
 
     def _host(self, vm: Vm, server: str) -> None:
         self._room.host(vm, server, self._started.get(vm.endpoint or ""))
@@ -167,7 +176,7 @@ class _Course:
     def _leave(self, names: Sequence[str], now_s: float) -> None:
         for name in names:
             self._asked_for.pop(name, None)
-        self._planned = self._story.planned_tokens_per_s(self._asked_for.values())
+        self._sum_up()
         here = [name for name in names if name in self._room.running]
         if here:
             self._policy.release(here, now_s)
@@ -216,8 +225,11 @@ class _Course:
     # What happens to the room.
 
     def _step(self, now_s: float, length_s: float) -> None:
-        moment = self._room.step(length_s, self._demand(now_s), self._policy.shares(now_s))
+        demand = self._demand(now_s)
+        moment = self._room.step(length_s, demand, self._policy.shares(now_s))
         self._tally.count(self._room.answered)
+        instances, tenants = self._wanted
+        self._tally.ask(length_s, sum(demand.values()), moment.served_frac, instances, tenants)
         running, capped = len(self._room.running), self._room.capped
         self._tally.look_within(self._room.plant.truth, moment.row_budget_w)
         for name in self._tally.step(self._room.plant.truth, length_s, running, capped):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.domain.topology import Topology
 
-__all__ = ["Incident", "Moment", "Outage", "Record", "Run", "stacked", "thinned"]
+__all__ = ["Incident", "Moment", "Outage", "Record", "Run", "Traffic", "stacked", "thinned"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -68,6 +68,25 @@ class Moment:
     p99_ttft_s: float = float("nan")
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What was asked of a run, whatever its policy, and what of it was served; NaN where nobody counted.
+
+    Attributes
+    ----------
+    asked_tokens, served_tokens
+        Prompt and output tokens that users asked of the endpoints, and that they got:
+        ``Σ_steps demand(start of step) × served_frac × length``.
+    saas_vm_h, iaas_vm_h
+        Hours for which instances and tenants' VMs were wanted, placed or not.
+    """
+
+    asked_tokens: float = float("nan")
+    served_tokens: float = float("nan")
+    saas_vm_h: float = float("nan")
+    iaas_vm_h: float = float("nan")
+
+
 @dataclass(frozen=True)
 class Record:
     """All samples of one policy, stacked.
@@ -114,6 +133,7 @@ class Record:
     answered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     relief_s: tuple[float, ...] = ()
+    traffic: Traffic = Traffic()
     servers: tuple[str, ...] = ()
     server_row: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     hottest_s: float = float("nan")
@@ -172,6 +192,7 @@ def stacked(policy: str, topology: Topology, moments: Sequence[Moment], incident
         answered={},
         metrics={},
         relief_s=(),
+        traffic=Traffic(),
         servers=topology.servers,
         server_row=topology.server_row,
         hottest_s=float("nan"),

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from tapas_opt.plant.truth import Truth
 from tapas_opt.simulation.answering import Answered
+from tapas_opt.simulation.record import Traffic
 
 __all__ = ["Tally"]
 
 FloatArray = NDArray[np.float64]
+
+HOUR_S = 3600.0
 
 
 @dataclass
@@ -43,6 +46,10 @@ class Tally:
     vm_s: float = 0.0
     capped_vm_s: float = 0.0
     energy_j: float = 0.0
+    asked_tokens: float = 0.0
+    served_tokens: float = 0.0
+    saas_vm_s: float = 0.0
+    iaas_vm_s: float = 0.0
     tolerance_used_frac: float = 0.0
     rise_over_inlet_k: float = 0.0
     answered: Answered = field(default_factory=Answered.nobody, repr=False)
@@ -80,6 +87,19 @@ class Tally:
     def count(self, answered: Answered) -> None:
         """Count what became of the requests of a step."""
         self.answered = self.answered + answered if self.answered.endpoints else answered
+
+    def ask(self, dt_s: float, tokens_per_s: float, served_frac: float, instances: int, tenants: int) -> None:
+        """Count what users ask for in a step and get, and the VMs that are wanted."""
+        tokens = tokens_per_s * dt_s
+        self.asked_tokens += tokens
+        self.served_tokens += tokens * served_frac
+        self.saas_vm_s += instances * dt_s
+        self.iaas_vm_s += tenants * dt_s
+
+    @property
+    def traffic(self) -> Traffic:
+        """What was asked for so far."""
+        return Traffic(self.asked_tokens, self.served_tokens, self.saas_vm_s / HOUR_S, self.iaas_vm_s / HOUR_S)
 
     def _keep_hottest(self, truth: Truth) -> None:
         of_server = np.fmax.reduce(truth.gpu_temperature_c, axis=1)

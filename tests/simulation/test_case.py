@@ -148,3 +148,17 @@ def test_outages_by_plan_and_sensors_that_lie_are_borne(scenario, learned):
     record = world_of(Case(scenario, servers=24, days=HOUR / 30), learned).run("tapas-opt")
     assert record.metrics["ups_trips"] == record.metrics["breaker_trips"] == 0
     assert np.isfinite(record.hottest_gpu_c).all()
+
+
+def test_tokens_and_hours_of_a_run_are_those_of_the_story(learned):
+    """What is served of what is asked for agrees with the record's own loss, over time."""
+    world = world_of(Case("week", site=generate_site(16), days=0.05), learned)
+    record = world.run("baseline")
+    told = record.traffic
+    assert told.saas_vm_h + told.iaas_vm_h == pytest.approx(14 * 1.2)
+    instances = sum(1 for vm in world.story.running if vm.endpoint)
+    assert told.saas_vm_h == pytest.approx(instances * 1.2)
+    frac = record.served_frac
+    assert np.nanmin(frac) - 1e-9 <= told.served_tokens / told.asked_tokens <= np.nanmax(frac) + 1e-9
+    first = world.story.demand_tokens_per_s(world.story.start_s, world.story.planned_tokens_per_s(world.story.running))
+    assert told.asked_tokens == pytest.approx(sum(first.values()) * 0.05 * 86_400, rel=0.5)

@@ -90,6 +90,7 @@ def test_vms_without_a_server_are_rejected_and_their_demand_stays(make, site, th
     """20 VMs, 16 servers."""
     record, _ = through(make(hours=(0.0, 0.1), running=20), site)
     assert (record.metrics["vms_placed"], record.metrics["vms_rejected"]) == (16, 4)
+    assert record.traffic.saas_vm_h + record.traffic.iaas_vm_h == pytest.approx(20 * 0.1)
 
 
 def test_every_request_is_either_routed_or_refused(make, site, through, scripted):
@@ -105,9 +106,14 @@ def test_every_request_is_either_routed_or_refused(make, site, through, scripted
 def test_vms_that_leave_are_released_and_their_servers_idle(make, site, through):
     day = make(arriving=8)
     leaving = [name for batch in day.arrivals for name in batch.leaving]
-    _, policy = through(day, site)
+    record, policy = through(day, site)
     assert len(policy.times("release")) == sum(bool(batch.leaving) for batch in day.arrivals)
     assert not set(leaving) & set(policy.vms)
+    left_s = {name: batch.at_s for batch in day.arrivals for name in batch.leaving}
+    came_s = {vm.name: batch.at_s for batch in day.arrivals for vm in batch.vms}
+    vms = (*day.running, *(vm for batch in day.arrivals for vm in batch.vms))
+    hours = [(left_s.get(vm.name, day.end_s) - came_s.get(vm.name, day.start_s)) / 3600 for vm in vms]
+    assert record.traffic.saas_vm_h + record.traffic.iaas_vm_h == pytest.approx(sum(hours), abs=len(vms) / 60)
 
 
 def test_orders_take_effect_after_their_delay_and_are_reported_back(make, failing, site, through, scripted, clock):
