@@ -6,16 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-import tapas_opt
 from tapas_opt.domain.failure import FailureKind
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.planning.program import program
 from tapas_opt.planning.rooms import built
 from tapas_opt.planning.study import Study, WeatherAsked
 from tapas_opt.planning.worths import AS_IS, raised, scarcest
@@ -24,7 +22,7 @@ from tapas_opt.simulation.case import Case, Learned, world_of
 from tapas_opt.simulation.failing import read_failures
 from tapas_opt.simulation.story import DAY_S
 
-__all__ = ["COORDINATES", "Cell", "Named", "Step", "cells_of", "learned_fingerprint", "program"]
+__all__ = ["COORDINATES", "Cell", "Named", "Step", "cells_of", "learned_fingerprint"]
 
 ANY = "*"
 DECIDING = ("scenario", "days", "seed", "saas_share", "failures", "weather_day")
@@ -143,16 +141,6 @@ def cells_of(study: Study, named: Named, learned: Learned) -> tuple[tuple[Cell, 
     if faults:
         raise InvalidInput("study", list(dict.fromkeys(faults)))
     return tuple(cells), tuple(steps)
-
-
-@cache
-def program() -> str:
-    """A hash over the program's own sources: other code may come to other numbers."""
-    folder = Path(tapas_opt.__file__).parent
-    told = hashlib.sha256(tapas_opt.__version__.encode())
-    for path in sorted(folder.rglob("*.py")):
-        told.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    return told.hexdigest()[:16]
 
 
 def learned_fingerprint(learned: Learned) -> str:

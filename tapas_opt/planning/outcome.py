@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tapas_opt.planning.cells import Cell, Step, program
+from tapas_opt.planning.cells import Cell, Step
+from tapas_opt.planning.program import program
 from tapas_opt.planning.worths import placed_on
 from tapas_opt.simulation.case import Learned, World, world_of
 from tapas_opt.simulation.metrics import json_safe

@@ -18,8 +18,9 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from tapas_opt.errors import InvalidInput, ServerUnreachable, WorkerFailed
-from tapas_opt.planning.cells import Cell, Step, learned_fingerprint, program
+from tapas_opt.planning.cells import Cell, Step, learned_fingerprint
 from tapas_opt.planning.outcome import Outcome, outcome_of
+from tapas_opt.planning.program import program
 from tapas_opt.simulation.case import Learned
 
 if TYPE_CHECKING:

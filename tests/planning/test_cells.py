@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tapas_opt.errors import InvalidInput
 from tapas_opt.planning.cells import Named, cells_of
+from tapas_opt.planning.program import sources
 from tapas_opt.planning.study import SiteAsked, Steps, WeatherAsked
 from tapas_opt.plant.weather_file import HourlyWeather
 
@@ -83,3 +88,36 @@ def test_weather_that_is_shorter_than_the_study_is_named(study, learned):
     with pytest.raises(InvalidInput) as caught:
         cells_of(asked, Named(weather={"hot": HourlyWeather(np.full(25, 35.0))}), learned)
     assert [fault.where for fault in caught.value.faults] == ["weather[0]"]
+
+
+def test_no_source_that_a_cell_can_run_is_left_out_of_its_key(repository):
+    """Followed by imports, lazy ones and names in strings as well, from the function that runs a cell."""
+    reached: set[Path] = set()
+    left = {repository / "tapas_opt" / "planning" / "outcome.py"}
+    while left:
+        path = left.pop()
+        reached.add(path)
+        left |= {file for name in names_in(path) for file in files_of(repository, name)} - reached
+    package = repository / "tapas_opt"
+    assert {path.relative_to(package).parts[0] for path in reached} >= {"simulation", "control", "plant", "solve"}
+    assert reached <= set(sources(package))
+
+
+def names_in(path: Path) -> Iterator[str]:
+    """Dotted names that a module imports or has as text."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, path
+            yield from (f"{node.module}.{item.name}" for item in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (item.name for item in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def files_of(repository: Path, name: str) -> Iterator[Path]:
+    """The module of that name and the packages that it is in, of our own program."""
+    parts = name.split(".")
+    for k in range(len(parts), 0, -1) if parts[0] == "tapas_opt" else ():
+        stem = repository.joinpath(*parts[:k])
+        yield from (path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file())
