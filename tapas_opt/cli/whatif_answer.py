@@ -16,6 +16,7 @@ from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.durable import replace_text
 from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.learn.folder import in_use
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.mip.machine import cores
 from tapas_opt.planning.cells import Cell, Named, Step, cells_of
@@ -24,7 +25,7 @@ from tapas_opt.planning.kept import Kept
 from tapas_opt.planning.money import costs, worth_per_h
 from tapas_opt.planning.outcome import Outcome
 from tapas_opt.planning.running import on_cluster, on_cores
-from tapas_opt.planning.study import Study, read_study
+from tapas_opt.planning.study import Study, contradictions, read_study
 from tapas_opt.planning.tables import write_tables
 from tapas_opt.planning.worths import intervals
 from tapas_opt.plant.weather_file import HourlyWeather, read_weather
@@ -123,7 +124,7 @@ def _write(answer: dict[str, Any], study: Study, folder: Path) -> None:
 
 def _everything(asked: Asked, study: Study) -> tuple[tuple[Cell, ...], tuple[Step, ...], Learned]:
     """Everything that the study names is read and judged, so that one message tells all that is wrong."""
-    faults: list[Fault] = []
+    faults = list(contradictions(study))
     beside = asked.study.parent
     sites: dict[str, Site] = {}
     for n, item in enumerate(study.sites):
@@ -138,14 +139,26 @@ def _everything(asked: Asked, study: Study) -> tuple[tuple[Cell, ...], tuple[Ste
             hourly = _tried(faults, f"weather[{n}].file", read, beside / asked_for.file)
             if hourly is not None:
                 weather[asked_for.name] = hourly
-    models = _tried(faults, "models", LearnedModels.load, beside / study.models if study.models else asked.models)
+    models = _tried(faults, "models", _models, beside / study.models if study.models else asked.models)
     profiles_file = beside / study.profiles if study.profiles else asked.profiles
     profiles = _tried(faults, "profiles", read_profiles, profiles_file)
-    if faults or models is None or profiles is None:
-        raise InvalidInput(str(asked.study), faults)
-    learned = Learned(Profiles(profiles), models, study.profiles is not None)
-    cells, steps = cells_of(study, Named(sites, weather), learned)
+    learned = None
+    if models is not None and profiles is not None:
+        learned = Learned(Profiles(profiles), models, study.profiles is not None)
+    try:
+        cells, steps = cells_of(study, Named(sites, weather), learned)
+    except InvalidInput as error:
+        faults += error.faults
+    if faults or learned is None:
+        raise InvalidInput(str(asked.study), list(dict.fromkeys(faults)))
     return cells, steps, learned
+
+
+def _models(folder: Path) -> LearnedModels:
+    """A folder that is not there is one fault, not one for each model."""
+    if not in_use(folder).is_dir():
+        raise InvalidInput.one(str(folder), "file", "no such folder; run `tapas-opt fit`")
+    return LearnedModels.load(folder)
 
 
 def _tried(faults: list[Fault], where: str, read: Callable[[Path], _T], path: Path) -> _T | None:
@@ -153,5 +166,12 @@ def _tried(faults: list[Fault], where: str, read: Callable[[Path], _T], path: Pa
     try:
         return read(path)
     except InvalidInput as error:
-        faults += [Fault(f"{where} {fault.where}", fault.what) for fault in error.faults]
+        faults += [_within(where, path, fault) for fault in error.faults]
         return None
+
+
+def _within(where: str, path: Path, fault: Fault) -> Fault:
+    """A fault of a file that a study names, or of a field in it."""
+    if fault.where == "file":
+        return Fault(where, f"{path}: {fault.what}")
+    return Fault(f"{where} {fault.where}", fault.what)

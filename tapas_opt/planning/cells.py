@@ -106,13 +106,15 @@ class Step:
         return f"{self.site} +{self.oversubscription:.0%}, {raised}: placing"
 
 
-def cells_of(study: Study, named: Named, learned: Learned) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
+def cells_of(study: Study, named: Named, learned: Learned | None) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
     """All cells of a study, the most alike one after the other, and the steps whose worth is asked for.
 
     Parameters
     ----------
     named
-        What the study's files hold.
+        What the study's files hold; what is not among them though the study names a file is passed over.
+    learned
+        None where it cannot be read: then all that needs no models is judged, and nothing comes back.
 
     Raises
     ------
@@ -120,17 +122,20 @@ def cells_of(study: Study, named: Named, learned: Learned) -> tuple[tuple[Cell, 
         Listing every failure that does not exist on one of the sites, and what else is wrong with these.
     """
     faults: list[Fault] = []
-    known = learned_fingerprint(learned)
+    known = "" if learned is None else learned_fingerprint(learned)
     cells: list[Cell] = []
     steps: list[Step] = []
     for (n, asked), added_frac in product(enumerate(study.sites), study.oversubscription):
+        if asked.name not in named.sites and (asked.file is not None or asked.servers is None):
+            continue
         try:
             site = built(asked, named.sites.get(asked.name), added_frac)
         except InvalidInput as error:
             faults += [Fault(f"sites[{n}]", str(fault)) for fault in error.faults]
             continue
         base = Case(days=study.days, oversubscription=0.0, site=site)
-        faults += _unready(study, base, named, n, learned)
+        if learned is not None:
+            faults += _unready(study, base, named, n, learned)
         try:
             failing = _failing(study, asked.name, topology_of(site))
         except InvalidInput as error:
@@ -138,7 +143,7 @@ def cells_of(study: Study, named: Named, learned: Learned) -> tuple[tuple[Cell, 
             continue
         cells += _of_site(study, named, base, asked.name, added_frac, failing, known)
         steps += _steps(study, named, base, asked.name, added_frac, known)
-    if faults:
+    if faults or learned is None:
         raise InvalidInput("study", list(dict.fromkeys(faults)))
     return tuple(cells), tuple(steps)
 
@@ -161,7 +166,8 @@ def _unready(study: Study, base: Case, named: Named, site: int, learned: Learned
 
 
 def _under(case: Case, weather: WeatherAsked, named: Named) -> Case:
-    return replace(case, weather=named.weather.get(weather.name), weather_day=weather.day)
+    hourly = named.weather.get(weather.name)
+    return replace(case, weather=hourly, weather_day=None if hourly is None else weather.day)
 
 
 def _of_site(
@@ -219,6 +225,7 @@ def _failing(study: Study, site: str, topology: Topology) -> list[tuple[str, tup
                 read_failures(one, topology, study.days * DAY_S)
             except InvalidInput as error:
                 faults += [Fault(f"failures.{name}", f"on site {site}: {fault.what}") for fault in error.faults]
+                break  # the others that * stands for are as wrong
             found.append((name, one))
     if faults:
         raise InvalidInput("study", faults)

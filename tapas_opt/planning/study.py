@@ -20,7 +20,7 @@ from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.simulation.policies.table import POLICIES
 from tapas_opt.simulation.scenarios import SCENARIOS
 
-__all__ = ["Assumed", "Money", "Risk", "SiteAsked", "Steps", "Study", "WeatherAsked", "read_study"]
+__all__ = ["Assumed", "Money", "Risk", "SiteAsked", "Steps", "Study", "WeatherAsked", "contradictions", "read_study"]
 
 FORMAT = "tapas-opt/study/1"
 LONGEST_DAYS = 366.0
@@ -205,7 +205,7 @@ _READER: TypeAdapter[Study] = TypeAdapter(Study)
 
 
 def read_study(path: Path) -> Study:
-    """Read a study and judge what can be judged without its sites.
+    """Read a study, each field by itself.
 
     Raises
     ------
@@ -214,14 +214,13 @@ def read_study(path: Path) -> Study:
     """
     raw = read_yaml(path, "a study", "docs/studies.md shows one")
     study, faults = field_faults(_READER, raw)
-    if isinstance(study, Study):
-        faults += list(_faults(study))
-    if faults or not isinstance(study, Study):
+    if not isinstance(study, Study):
         raise InvalidInput(str(path), faults)
     return study
 
 
-def _faults(study: Study) -> Iterator[Fault]:
+def contradictions(study: Study) -> Iterator[Fault]:
+    """What is wrong with a study though each of its fields may be as it is."""
     yield from _names(study)
     for n, site in enumerate(study.sites):
         if (site.servers is None) == (site.file is None):

@@ -109,6 +109,18 @@ def test_files_that_a_study_names_are_judged_with_it(write, tmp_path, tapas):
         assert where in err, where
 
 
+def test_what_is_wrong_with_sites_files_and_failures_is_one_message(write, tmp_path, tapas):
+    """A seed twice; two files that are not there, of a site and of weather; and failures on the site that is."""
+    wrong = STUDY.replace("servers: 16}]", "servers: 16}, {name: mine, file: none.yaml}]").replace("[1]", "[1, 1]")
+    wrong = (
+        wrong.replace("ups:U2@7m+5s", "ups:*@3h+1m") + "weather: [{name: hot, file: no.csv, day: 3}]\nmodels: none\n"
+    )
+    code, out, err = tapas("whatif", write(wrong), "--out", tmp_path / "o")
+    assert (code, out) == (2, "")
+    told = [line.strip().split(": ")[0] for line in err.splitlines()[1:]]
+    assert told == ["seeds[1]", "sites[1].file", "weather[0].file", "models", "failures.one UPS"]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
