@@ -2,7 +2,9 @@
 
 The question is what a secure placement of all VMs at once leaves out, on the site as it is and with one limit raised.
 Of both answers plan and bound are known, so that the worth is an interval, as in :mod:`tapas_opt.worth`: ``bound before
-− objective after`` and ``objective before − bound after``. Solvers stop by work, so that it is the same on any machine.
+− objective after`` and ``objective before − bound after``. Nobody need use what a limit has more, so that it is worth
+nothing at the least. That has to be said: inlets are forecast at the limits of rows, and with more of it every VM is
+taken to draw more. Solvers stop by work, so that an answer is the same on any machine.
 """
 
 from __future__ import annotations
@@ -91,6 +93,8 @@ def raised(site: Site, element: str, steps: Steps) -> Site:
 def intervals(answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For each raised limit, how many VMs more are placed: ``least``, ``most``, and ``found`` by the two plans.
 
+    Where the plan of before is better it is the plan of after as well.
+
     Parameters
     ----------
     answers
@@ -108,19 +112,16 @@ def _of_room(answers: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for after in answers:
         if after is not before:
             told = ("site", "oversubscription", "saas_share", "element", "step", "unit")
+            best = min(before, after, key=lambda answer: float(answer["objective"]))
             yield {
                 **{name: after[name] for name in told},
                 "wanted": before["wanted"],
                 "placed_before": before["placed"],
-                "placed_after": after["placed"],
-                "least": _minus(before["bound"], after["objective"]),
-                "most": _minus(before["objective"], after["bound"]),
-                "found": before["objective"] - after["objective"],
+                "placed_after": best["placed"],
+                "least": 0.0 if before["bound"] is None else max(0.0, before["bound"] - after["objective"]),
+                "most": None if after["bound"] is None else max(0.0, before["objective"] - after["bound"]),
+                "found": before["objective"] - best["objective"],
             }
-
-
-def _minus(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
 
 
 def _first(names: Sequence[str], used: Any, places: int) -> list[str]:

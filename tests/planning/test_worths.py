@@ -37,7 +37,21 @@ def test_a_worth_lies_between_what_both_answers_prove():
     (found,) = intervals([before, after])
     assert (found["least"], found["most"], found["found"]) == (1.0, 2.5, 2.0)
     (unproven,) = intervals([before | {"bound": None}, after])
-    assert unproven["least"] is None
+    assert (unproven["least"], unproven["most"]) == (0.0, 2.5)
+    (unproven,) = intervals([before, after | {"bound": None}])
+    assert (unproven["least"], unproven["most"]) == (1.0, None)
+
+
+def test_nobody_need_use_what_a_limit_has_more():
+    """With 20 kW more in a row inlets are forecast warmer, and the plan of before is the best of both.
+
+    Before: 3 VMs left out, proven 2; after: 4, proven 3.5. Nothing is gained, and nothing is lost.
+    """
+    room = {"site": "a", "oversubscription": 0.2, "saas_share": 0.5, "wanted": 10.0}
+    before = room | {"element": "", "step": 0, "unit": "", "placed": 7.0, "objective": 3.0, "bound": 2.0}
+    after = room | {"element": "row:R1", "step": 20, "unit": "W", "placed": 6.0, "objective": 4.0, "bound": 3.5}
+    (found,) = intervals([before, after])
+    assert (found["least"], found["most"], found["found"], found["placed_after"]) == (0.0, 0.0, 0.0, 7.0)
 
 
 def test_in_a_room_with_plenty_of_power_and_air_what_is_left_out_is_proven(learned):
