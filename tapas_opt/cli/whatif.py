@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -36,4 +37,4 @@ def whatif(
     from tapas_opt.cli.whatif_view import show
 
     asked = Asked(study, out, jobs, cluster, models=demo_models(), profiles=demo_data() / "profiles.csv")
-    print_result(studied(asked, as_json), as_json, show)
+    print_result(studied(asked, as_json), as_json, partial(show, folder=out))

@@ -2,51 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tapas_opt.cli.output import console
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["show"]
 
 
-def show(answer: Mapping[str, Any]) -> None:
-    """How many servers fit, what binds, what steps are worth and what it costs: a table each."""
-    from rich.table import Table  # noqa: PLC0415  not needed for --json
-
+def show(answer: Mapping[str, Any], folder: Path) -> None:
+    """How many servers fit, what binds, what steps are worth and what it costs: a table each; and where all is."""
     out = console()
-    out.print(
-        f"{answer['study']}: {answer['run']:,} cells run, {answer['kept']:,} kept from before; all of it modelled"
-    )
-    fits = Table("site", "SaaS", "policy", "risk", "servers that fit", "VMs on them", "what binds beyond")
-    for row in answer["fits"]:
+    what = "cells and placements" if answer["worths"] else "cells"
+    counted = f"{answer['run']:,} {what} run, {answer['kept']:,} kept from before"
+    out.print(f"{answer['study']}: {counted}; all of it modelled")
+    out.print(_fits(answer["fits"]))
+    if answer["worths"]:
+        out.print(_worths(answer["worths"]))
+    if answer["costs"]:
+        out.print(_costs(answer["costs"]))
+    out.print(f"report: {folder / 'report.html'}")
+
+
+def _fits(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("site", "SaaS", "policy", "risk", "servers that fit", "VMs on them", "what binds beyond")
+    for row in rows:
         at = "none" if row["servers"] is None else f"{row['servers']:,} (+{row['oversubscription']:.0%})"
         vms = "–" if row["vms"] is None else f"{row['vms']:,}"
-        fits.add_row(row["site"], f"{row['saas_share']:.0%}", row["policy"], row["risk"], at, vms, _binding(row))
-    out.print(fits)
-    if answer["worths"]:
-        worths = Table("site", "filled", "one limit raised", "VMs more, proven", "by the two plans", "revenue / hour")
-        for row in answer["worths"]:
-            step = f"{row['element']} +{row['step']:,} {row['unit']}"
-            found = f"{row['placed_before']:.0f} → {row['placed_after']:.0f}"
-            worths.add_row(
-                row["site"],
-                f"+{row['oversubscription']:.0%}",
-                step,
-                _interval(row),
-                found,
-                _levels(row.get("revenue_per_h", {})),
-            )
-        out.print(worths)
-    if answer["costs"]:
-        money = Table(
-            "site", "filled", "failure", "policy", "cost / server-hour", "cost / million tokens", "margin / hour"
-        )
-        for row in answer["costs"]:
-            figures = (row["cost_per_server_h"], row["cost_per_million_tokens"], row["margin_per_h"])
-            filling = f"+{row['oversubscription']:.0%}"
-            money.add_row(row["site"], filling, row["failure"], row["policy"], *map(_levels, figures))
-        out.print(money)
+        table.add_row(row["site"], f"{row['saas_share']:.0%}", row["policy"], row["risk"], at, vms, _binding(row))
+    return table
+
+
+def _worths(rows: Sequence[Mapping[str, Any]]) -> Table:
+    priced = "revenue_per_h" in rows[0]
+    heads = ("site", "filled", "one limit raised", "VMs more, proven", "by the two plans")
+    table = _table(*heads, *(["revenue / hour"] if priced else []))
+    for row in rows:
+        step = f"{row['element']} +{row['step']:,} {row['unit']}"
+        found = f"{row['placed_before']:.0f} → {row['placed_after']:.0f}"
+        told = (row["site"], f"+{row['oversubscription']:.0%}", step, _interval(row), found)
+        table.add_row(*told, *([_levels(row["revenue_per_h"])] if priced else []))
+    return table
+
+
+def _costs(rows: Sequence[Mapping[str, Any]]) -> Table:
+    figures = ("cost_per_server_h", "cost_per_million_tokens", "margin_per_h")
+    heads = ("cost / server-hour", "cost / million tokens", "margin / hour")
+    table = _table("site", "filled", "failure", "policy", *heads)
+    for row in rows:
+        where = (row["site"], f"+{row['oversubscription']:.0%}", row["failure"], row["policy"])
+        table.add_row(*where, *(_levels(row[name]) for name in figures))
+    return table
+
+
+def _table(*heads: str) -> Table:
+    from rich.table import Table  # noqa: PLC0415  not needed for --json
+
+    return Table(*heads)
 
 
 def _binding(row: Mapping[str, Any]) -> str:
@@ -65,7 +81,5 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _levels(levels: Mapping[str, float | None]) -> str:
-    if not levels:
-        return "–"
     told = ["?" if levels[name] is None else f"{levels[name]:,.4g}" for name in ("base", "low", "high")]
     return f"{told[0]} ({told[1]} to {told[2]})"

@@ -19,13 +19,19 @@ TABLES = ("cells", "fits", "worths", "costs")
 def write_tables(answer: Mapping[str, Any], folder: Path) -> None:
     """Write one CSV file for each of :data:`TABLES`; None is an empty cell.
 
+    A list with nothing in it has no file, and none from before is left.
+
     Raises
     ------
     OSError
         The folder cannot be written to.
     """
     for name in TABLES:
-        replace_text(folder / f"{name}.csv", _text([flat(row) for row in answer[name]]))
+        file = folder / f"{name}.csv"
+        if answer[name]:
+            replace_text(file, _text([flat(row) for row in answer[name]]))
+        else:
+            file.unlink(missing_ok=True)
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:

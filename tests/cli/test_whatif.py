@@ -52,6 +52,7 @@ def test_it_prints_one_object_and_writes_tables_and_a_page(write, tmp_path, tapa
         row["metrics"]["max_gpu_temperature_c"] for row in answer["cells"]
     ]
     assert {"cost_per_million_tokens_base", "margin_per_h_low"} <= set(pd.read_csv(tmp_path / "o" / "costs.csv"))
+    assert not (tmp_path / "o" / "worths.csv").exists()
     page = (tmp_path / "o" / "report.html").read_text("utf-8")
     assert "a small &lt;room&gt;" in page
     assert "What it costs and brings" in page
@@ -71,6 +72,7 @@ def test_finished_cells_are_not_run_again_and_a_person_gets_tables(write, tmp_pa
     assert "0 cells run, 8 kept from before" in out
     assert "other" in out
     assert "what binds beyond" in out
+    assert f"report: {tmp_path / 'o' / 'report.html'}" in out
 
 
 def test_a_study_that_was_killed_goes_on(write, tmp_path, tapas):
