@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from tapas_opt.planning.findings import breaches
-from tapas_opt.planning.study import Assumed, Money, Study
+from tapas_opt.planning.study import Assumed, Money, Risk, Study
 from tapas_opt.plot.page import Section, page
 from tapas_opt.plot.studies import throttling_against
 from tapas_opt.plot.style import dressed, plain, policy_colours
-from tapas_opt.plot.tables import METRICS
+from tapas_opt.plot.tables import METRICS, Metric
 
 __all__ = ["fitting_figure", "study_headline", "write_study_report"]
 
 Row = Mapping[str, Any]
+
+NBSP = "\u00a0"
+"""A number stays with its unit."""
 
 _HOW_TO_READ = (
     "<p class='note'><b>How to read this page.</b> A cell is one policy through the same days on one site, with one "
@@ -48,25 +50,37 @@ def study_headline(answer: Mapping[str, Any]) -> str:
     fits = answer["fits"]
     first = fits[0]
     alike = [row for row in fits if all(row[name] == first[name] for name in ("site", "saas_share", "risk"))]
-    told = "; ".join(
-        f"{row['policy']} " + ("none safely" if row["servers"] is None else f"{row['servers']:,}") for row in alike
-    )
+    told = "; ".join(f"{row['policy']} {_servers(row)}" for row in alike)
     return f"{first['site']}, risk “{first['risk']}”, servers that fit: {told}."
 
 
+def _servers(row: Row) -> str:
+    """How many fit; more might, where all that were tried are safe."""
+    if row["servers"] is None:
+        return "none safely"
+    return f"{row['servers']:,}" + (" or more" if row["next_oversubscription"] is None else "")
+
+
 def _sections(answer: Mapping[str, Any], study: Study) -> list[Section]:
-    cells = answer["cells"]
     return [
         Section("How many servers fit, at which risk", _risks(study), fitting_figure(answer["fits"]),
                 _fits_table(answer["fits"])),
         Section("What binds beyond", "<p>At the first filling that is not safe: which failure breaks which limit, and "
                 "in how many of its runs.</p>", below=_binding_table(answer["fits"])),
-        Section("Slowed against oversubscription", "<p>The mean over all cells of a filling, and their range.</p>",
-                throttling_against([{**row, **row["metrics"]} for row in cells], over="oversubscription")),
+        *_slowed(answer["cells"]),
         *_worths(answer["worths"]),
         *_money(answer["costs"], study.money),
-        Section("Every cell", "<p>Shaded: not safe at the first risk.</p>", below=_cells_table(cells, study)),
+        Section("Every cell", "<p>Shaded: not safe at the first risk.</p>", below=_cells_table(answer["cells"], study)),
     ]  # fmt: skip
+
+
+def _slowed(cells: Sequence[Row]) -> list[Section]:
+    """Nothing to draw a line through where a room is filled in one way only."""
+    if len({row["oversubscription"] for row in cells}) < 2:
+        return []
+    figure = throttling_against([{**row, **row["metrics"]} for row in cells], over="oversubscription")
+    words = "<p>The mean over all cells of a filling, and their range.</p>"
+    return [Section("Slowed against oversubscription", words, figure)]
 
 
 def fitting_figure(fits: Sequence[Row]) -> Any:
@@ -77,36 +91,42 @@ def fitting_figure(fits: Sequence[Row]) -> Any:
     colours = policy_colours(row["policy"] for row in fits)
     for policy in dict.fromkeys(row["policy"] for row in fits):
         own = [row for row in fits if row["policy"] == policy]
-        names = [plain(f"{row['site']}, {row['saas_share']:.0%} SaaS, {row['risk']}") for row in own]
-        figure.add_bar(x=names, y=[row["servers"] or 0 for row in own], name=policy, marker_color=colours[policy])
-    figure.update_layout(barmode="group")
+        names = [plain(f"{row['site']}, {_percent(row['saas_share'])} SaaS, {row['risk']}") for row in own]
+        figure.add_bar(
+            x=names, y=[row["servers"] or 0 for row in own], name=policy, marker_color=colours[policy],
+            text=["none" if row["servers"] is None else f"{row['servers']:,}" for row in own], textposition="outside",
+            cliponaxis=False,
+        )  # fmt: skip
+    figure.update_layout(barmode="group", bargap=max(0.2, 1.0 - _WIDEST_BAR * len(fits)))
     figure.update_yaxes(title_text="servers that fit", rangemode="tozero")
     return dressed(figure, 360)
 
 
-_TURNED_AWAY = "VMs turned away"
+_WIDEST_BAR = 0.08
+"""Of the picture's width."""
+
+_TURNED_AWAY = Metric("VMs turned away", "%", 100.0, 1)
 """The only limit that is no metric of a run by itself."""
 
 
 def _risks(study: Study) -> str:
-    items = (
-        f"<li><b>{html.escape(name)}</b>: "
-        + html.escape(", ".join(f"{metric} ≤ {limit:g}" for metric, limit in risk.limits().items()))
-        + "</li>"
-        for name, risk in study.risks.items()
-    )
+    items = (f"<li><b>{html.escape(name)}</b>: {html.escape(_limits(risk))}</li>" for name, risk in study.risks.items())
     return f"<ul>{''.join(items)}</ul>"
+
+
+def _limits(risk: Risk) -> str:
+    return "; ".join(f"{_metric(name).words} ≤ {_value(name, limit)}" for name, limit in risk.limits().items())
 
 
 def _fits_table(fits: Sequence[Row]) -> str:
     rows = [
         [
-            row["site"], f"{row['saas_share']:.0%}", row["policy"], row["risk"],
+            row["site"], _percent(row["saas_share"]), row["policy"], row["risk"],
             "none" if row["servers"] is None else f"{row['servers']:,}",
-            "–" if row["servers"] is None else f"+{row['oversubscription']:.0%}",
+            "–" if row["servers"] is None else "+" + _percent(row["oversubscription"]),
             "–" if row["vms"] is None else f"{row['vms']:,}",
             "all that were tried are safe" if row["next_oversubscription"] is None
-            else f"+{row['next_oversubscription']:.0%}",
+            else "+" + _percent(row["next_oversubscription"]),
         ]
         for row in fits
     ]  # fmt: skip
@@ -117,8 +137,8 @@ def _fits_table(fits: Sequence[Row]) -> str:
 def _binding_table(fits: Sequence[Row]) -> str:
     rows = [
         [
-            row["site"], row["policy"], row["risk"], f"+{row['next_oversubscription']:.0%}",
-            item["scenario"], item["weather"], item["which"] or "none", _words(item["metric"]),
+            row["site"], row["policy"], row["risk"], "+" + _percent(row["next_oversubscription"]),
+            item["scenario"], item["weather"], item["which"] or "none", _metric(item["metric"]).words,
             _value(item["metric"], item["worst"]), _value(item["metric"], item["limit"]),
             f"{item['runs_broken']} of {item['runs']}",
         ]
@@ -141,7 +161,7 @@ def _worths(worths: Sequence[Row]) -> list[Section]:
     )
     rows = [
         [
-            row["site"], f"+{row['oversubscription']:.0%}", f"{row['element']} +{row['step']:,} {row['unit']}",
+            row["site"], "+" + _percent(row["oversubscription"]), f"{row['element']} +{row['step']:,} {row['unit']}",
             f"{row['placed_before']:.0f} of {row['wanted']:.0f}", f"{row['placed_after']:.0f}",
             _number(row["least"]), _number(row["most"]),
             _levels(row["revenue_per_h"]) if "revenue_per_h" in row else "–",
@@ -152,14 +172,28 @@ def _worths(worths: Sequence[Row]) -> list[Section]:
     return [Section("What one more kW or 1,000 CFM is worth, and where", words, below=_table(heads, rows))]
 
 
+_ASSUMED = {
+    "built_kw": "building a kW of UPS capacity",
+    "building_years": "years that the building lasts",
+    "stranded_kw_year": "a kW that is built and not drawn, a year",
+    "server": "a server",
+    "server_years": "years that a server lasts",
+    "energy_kwh": "a kWh at the meter",
+    "pue": "kWh at the meter for one that servers draw",
+    "revenue_server_h": "revenue of a server with a VM, an hour",
+    "sla_penalty_server_h": "penalty for performance that was promised, a server-hour",
+}
+"""Fields of :class:`~tapas_opt.planning.study.Money` in words."""
+
+
 def _money(costs: Sequence[Row], money: Money | None) -> list[Section]:
     if money is None:
         return []
     assumed = [
-        [item.name, *(f"{getattr(value, level):,g}" for level in ("low", "base", "high"))]
-        if isinstance(value, Assumed) else [item.name, "", str(value), ""]
-        for item in fields(money)
-        for value in [getattr(money, item.name)]
+        [words, *(f"{getattr(value, level):,g}" for level in ("low", "base", "high"))]
+        if isinstance(value, Assumed) else [words, "", f"{value:g}", ""]
+        for name, words in _ASSUMED.items()
+        for value in [getattr(money, name)]
     ]  # fmt: skip
     figures = (
         "cost_per_server_h",
@@ -172,7 +206,7 @@ def _money(costs: Sequence[Row], money: Money | None) -> list[Section]:
     rows = [
         [
             row["site"],
-            f"+{row['oversubscription']:.0%}",
+            "+" + _percent(row["oversubscription"]),
             row["failure"],
             row["policy"],
             *(_levels(row[name]) for name in figures),
@@ -199,11 +233,12 @@ def _cells_table(cells: Sequence[Row], study: Study) -> str:
     names = ("ups_trips", "breaker_trips", "thermal_throttle_time_frac", "power_cap_time_frac", "max_gpu_temperature_c",
              "peak_row_power_frac", "saas_performance_loss_frac", "iaas_performance_loss_frac")  # fmt: skip
     where = ("site", "filling", "scenario", "weather", "failure", "policy", "seed")
-    heads = (*where, _TURNED_AWAY, *map(_words, names))
+    heads = (*where, _TURNED_AWAY.words, *(_metric(name).words for name in names))
     rows = [
         [
-            row["site"], f"+{row['oversubscription']:.0%}", row["scenario"], row["weather"],
-            row["which"] or row["failure"], row["policy"], str(row["seed"]), f"{row['vms_rejected_frac']:.1%}",
+            row["site"], "+" + _percent(row["oversubscription"]), row["scenario"], row["weather"],
+            row["which"] or row["failure"], row["policy"], str(row["seed"]),
+            _value("vms_rejected_frac", row["vms_rejected_frac"]),
             *(_value(name, row["metrics"][name]) for name in names),
         ]
         for row in cells
@@ -221,14 +256,16 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], shaded: Sequence
     return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
-def _words(name: str) -> str:
-    return METRICS[name].words if name in METRICS else _TURNED_AWAY
+def _metric(name: str) -> Metric:
+    return METRICS.get(name, _TURNED_AWAY)
 
 
 def _value(name: str, value: float | None) -> str:
-    if name in METRICS:
-        return METRICS[name].told(value)
-    return "–" if value is None else f"{value:.1%}"
+    return _metric(name).told(value).replace(" ", NBSP)
+
+
+def _percent(frac: float) -> str:
+    return f"{100.0 * frac:.0f}{NBSP}%"
 
 
 def _number(value: float | None) -> str:
@@ -237,4 +274,4 @@ def _number(value: float | None) -> str:
 
 def _levels(levels: Mapping[str, float | None]) -> str:
     base, low, high = ("–" if levels[name] is None else f"{levels[name]:,.4g}" for name in ("base", "low", "high"))
-    return f"{base} ({low} to {high})"
+    return f"{base} ({low}{NBSP}to{NBSP}{high})"

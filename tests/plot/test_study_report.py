@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 
 from tapas_opt.planning.findings import fitting
-from tapas_opt.planning.study import Risk, SiteAsked, Study
+from tapas_opt.planning.study import Assumed, Money, Risk, SiteAsked, Study
 from tapas_opt.plot.study_report import fitting_figure, study_headline, write_study_report
 
 
@@ -42,7 +44,7 @@ def answer(study):
 
 
 def test_the_headline_says_how_many_servers_each_policy_carries(answer):
-    assert study_headline(answer) == "a & b, risk “usual”, servers that fit: baseline 100; tapas 120."
+    assert study_headline(answer) == "a & b, risk “usual”, servers that fit: baseline 100; tapas 120 or more."
 
 
 def test_the_page_names_what_binds_and_what_a_step_is_worth(answer, study, tmp_path):
@@ -51,9 +53,31 @@ def test_the_page_names_what_binds_and_what_a_step_is_worth(answer, study, tmp_p
     assert (
         "<td>week</td><td>own</td><td>ups:U1</td><td>UPSs that tripped</td><td>1</td><td>0</td><td>1 of 1</td>" in page
     )
-    assert "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td><td>12 (– to –)</td>" in page
+    assert (
+        "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td><td>12 (–\u00a0to\u00a0–)</td>"
+        in page
+    )
     assert "a &amp; b" in page
     assert "all that were tried are safe" in page
+    assert "Server time slowed for heat ≤ 0.70\u00a0%" in page
+    assert "Slowed against oversubscription" in page
+
+
+def test_what_was_assumed_is_told_in_words(answer, study, tmp_path):
+    """Every price by name, with its levels or its years."""
+    names = [item.name for item in fields(Money) if item.name != "currency"]
+    prices = {name: 15.0 if name.endswith("_years") else Assumed(1.0, 2.0, 3_000.0) for name in names}
+    write_study_report(answer, replace(study, money=Money("EUR", **prices)), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<td>building a kW of UPS capacity</td><td>1</td><td>2</td><td>3,000</td>" in page
+    assert "<td>years that a server lasts</td><td></td><td>15</td><td></td>" in page
+    assert page.count("<td>1</td><td>2</td><td>3,000</td>") + page.count("<td></td><td>15</td><td></td>") == len(names)
+
+
+def test_one_filling_is_no_line(answer, study, tmp_path):
+    cells = [cell for cell in answer["cells"] if cell["oversubscription"] == 0.0]
+    write_study_report(answer | {"cells": cells}, study, tmp_path / "report.html")
+    assert "Slowed against oversubscription" not in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_there_is_a_bar_for_each_policy(answer):
