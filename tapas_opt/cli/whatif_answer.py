@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,16 +78,20 @@ def studied(asked: Asked, as_json: bool) -> dict[str, Any]:
     found = kept.finished(asked_for.values())
     before = len(found)
     missing = [cell for key, cell in asked_for.items() if key not in found]
-    with bar("simulating", before + len(missing), as_json) as show:
-        show(completed=before)
+    with bar("", len(asked_for), as_json) as show:
+        show(completed=before, description=_done(found, asked_for))
         for outcome in _outcomes(asked, missing, learned):
             with writing("whatif", "--out", asked.out):
                 kept.keep(outcome)
             found[str(outcome["key"])] = outcome
-            show(advance=1)
+            show(advance=1, description=_done(found, asked_for))
     answer = {"study": study.name, "run": len(missing), "kept": before} | _answer(study, cells, steps, found)
     _write(answer, study, asked.out)
     return answer
+
+
+def _done(found: Sized, asked_for: Sized) -> str:
+    return f"{len(found):,} of {len(asked_for):,} cells"
 
 
 def _outcomes(asked: Asked, missing: Sequence[Cell | Step], learned: Learned) -> Iterator[Outcome]:

@@ -69,12 +69,6 @@ class Cell:
         values = (self.site, case.scenario, self.weather, self.oversubscription, case.saas_share)
         return dict(zip(COORDINATES, (*values, self.failure, self.which, self.policy, case.seed), strict=True))
 
-    @property
-    def words(self) -> str:
-        """For a person who watches."""
-        failing = f", {self.which} fails" if self.which else ""
-        return f"{self.site} +{self.oversubscription:.0%}, {self.case.scenario}{failing}: {self.policy}"
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -98,12 +92,6 @@ class Step:
         """Where in the study it stands."""
         told = {name: getattr(self, name) for name in ("site", "oversubscription", "element", "step", "unit")}
         return {**told, "saas_share": self.case.saas_share}
-
-    @property
-    def words(self) -> str:
-        """For a person who watches."""
-        raised = f"{self.element} +{self.step:,} {self.unit}" if self.element else "as it is"
-        return f"{self.site} +{self.oversubscription:.0%}, {raised}: placing"
 
 
 def cells_of(study: Study, named: Named, learned: Learned | None) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
