@@ -135,7 +135,7 @@ def _end_with(parent: BaseProcess) -> None:
 
 def _same_program(outcome: Outcome) -> Outcome:
     if outcome["program"] != program():
-        what = "its workers run another version of tapas-opt; install the same one there and restart them"
+        what = "its workers run another version of tapas-opt or what it computes with; install the same, restart them"
         raise InvalidInput.one("whatif", "--cluster", what)
     return outcome
 
