@@ -25,8 +25,9 @@ def fitting(outcomes: Sequence[Outcome], risks: Mapping[str, Risk]) -> list[dict
     Returns
     -------
     list
-        The room (``site``, ``saas_share``, ``policy``), ``risk``; ``oversubscription`` and ``servers`` of the largest
-        safe filling, None where not even the first is safe; ``vms`` that got a server there, the fewest of its runs;
+        By site and share, then risk, then policy, so that policies that compete stand together: the room (``site``,
+        ``saas_share``, ``policy``), ``risk``; ``oversubscription`` and ``servers`` of the largest safe filling, None
+        where not even the first is safe; ``vms`` that got a server there, the fewest of its runs;
         ``next_oversubscription``, the first that is not safe, None where all are; and ``binding``, what breaks most
         there: how often, and the worst run of each.
     """
@@ -35,8 +36,10 @@ def fitting(outcomes: Sequence[Outcome], risks: Mapping[str, Risk]) -> list[dict
         rooms.setdefault(tuple(row[name] for name in ROOM), []).append(row)
     return [
         {**dict(zip(ROOM, room, strict=True)), "risk": name, **_fitting(_fillings(own), risk)}
-        for room, own in rooms.items()
+        for place in dict.fromkeys(room[:-1] for room in rooms)
         for name, risk in risks.items()
+        for room, own in rooms.items()
+        if room[:-1] == place
     ]
 
 

@@ -94,16 +94,19 @@ def fitting_figure(fits: Sequence[Row]) -> Any:
         names = [plain(f"{row['site']}, {_percent(row['saas_share'])} SaaS, {row['risk']}") for row in own]
         figure.add_bar(
             x=names, y=[row["servers"] or 0 for row in own], name=policy, marker_color=colours[policy],
-            text=["none" if row["servers"] is None else f"{row['servers']:,}" for row in own], textposition="outside",
-            cliponaxis=False,
+            text=[f"{row['servers'] or 0:,}" for row in own], textposition="outside", cliponaxis=False,
         )  # fmt: skip
     figure.update_layout(barmode="group", bargap=max(0.2, 1.0 - _WIDEST_BAR * len(fits)))
+    figure.update_layout(uniformtext={"minsize": _SMALLEST_TEXT, "mode": "hide"})
     figure.update_yaxes(title_text="servers that fit", rangemode="tozero")
     return dressed(figure, 360)
 
 
 _WIDEST_BAR = 0.08
 """Of the picture's width."""
+
+_SMALLEST_TEXT = 10
+"""A number that does not fit its bar at this size is left out; the table has it."""
 
 _TURNED_AWAY = Metric("VMs turned away", "%", 100.0, 1)
 """The only limit that is no metric of a run by itself."""

@@ -48,6 +48,9 @@ def test_each_risk_and_policy_is_judged_by_itself(outcome):
         ("tapas", "usual"): None,
         ("tapas", "turning away"): 100,
     }
+    assert [(row["risk"], row["policy"]) for row in found] == [
+        ("usual", "baseline"), ("usual", "tapas"), ("turning away", "baseline"), ("turning away", "tapas")
+    ]  # fmt: skip
 
 
 def test_what_was_never_defined_is_no_proof_of_safety(outcome):
