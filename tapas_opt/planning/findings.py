@@ -50,7 +50,7 @@ def breaches(outcome: Outcome, risk: Risk) -> dict[str, float]:
     """
     found = {}
     for name, limit in risk.limits().items():
-        value = outcome["vms_rejected_frac"] if name == "vms_rejected_frac" else outcome["metrics"].get(name)
+        value = _value(outcome, name)
         if value is None:
             found[name] = float("inf")
         elif value > limit:
@@ -107,5 +107,12 @@ def _cause(row: Outcome) -> tuple[str, ...]:
 
 def _worst(rows: Sequence[Outcome], name: str) -> float | None:
     """The highest value; None where the metric was not defined."""
-    values = [row["vms_rejected_frac"] if name == "vms_rejected_frac" else row["metrics"].get(name) for row in rows]
-    return None if any(value is None for value in values) else max(values)
+    values = [_value(row, name) for row in rows]
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) == len(values) else None
+
+
+def _value(row: Outcome, name: str) -> float | None:
+    """What a risk looks at; VMs turned away are no metric of a run by themselves."""
+    value: float | None = row[name] if name == "vms_rejected_frac" else row["metrics"].get(name)
+    return value

@@ -17,14 +17,11 @@ from tapas_opt.domain.fields import STRICT, Count, Fraction, Name, NonNegative, 
 from tapas_opt.domain.site_generator import HARDWARE, MAX_SERVERS, SiteShape
 from tapas_opt.domain.yaml_file import read_yaml
 from tapas_opt.errors import Fault, InvalidInput
+from tapas_opt.simulation.case import FEWEST_SERVERS, LONGEST_DAYS
 from tapas_opt.simulation.policies.table import POLICIES
 from tapas_opt.simulation.scenarios import SCENARIOS
 
 __all__ = ["Assumed", "Money", "Risk", "SiteAsked", "Steps", "Study", "WeatherAsked", "contradictions", "read_study"]
-
-FORMAT = "tapas-opt/study/1"
-LONGEST_DAYS = 366.0
-FEWEST_SERVERS = 16
 
 
 def _one_of(names: Collection[str]) -> AfterValidator:

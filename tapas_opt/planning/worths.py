@@ -23,7 +23,6 @@ from tapas_opt.domain.topology import topology_of
 from tapas_opt.placement.problem import PlacementProblem
 from tapas_opt.planning.study import Steps
 from tapas_opt.simulation.case import World
-from tapas_opt.simulation.policies.table import Known
 from tapas_opt.solve import solve
 
 __all__ = ["AS_IS", "intervals", "placed_on", "raised", "scarcest"]
@@ -47,8 +46,7 @@ def placed_on(world: World) -> dict[str, float | None]:
         ``wanted`` and ``placed`` VMs; ``objective`` and ``bound`` in VMs not placed.
     """
     met: list[tuple[Any, Result[Any]]] = []
-    known = Known(world.site, world.learned.models, world.learned.profiles, world.story.endpoints)
-    controller = known.controller(STATING, lambda problem, result: met.append((problem, result)))
+    controller = world.known().controller(STATING, lambda problem, result: met.append((problem, result)))
     running, start_s = world.story.running, world.story.start_s
     controller.place(running, world.story.groups, now_s=start_s, deadline_s=1.0)
     problem: PlacementProblem = met[-1][0]

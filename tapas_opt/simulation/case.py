@@ -124,10 +124,11 @@ class World:
     def run(self, policy: str, on_step: Callable[[float], None] = lambda _: None) -> Record:
         """Take a policy through it, in a room of its own; ``wall_s`` is measured."""
         began = time.perf_counter()
-        record = run_story(self.story, self.room(), policy_of(policy, self._known()), self.started, on_step)
+        record = run_story(self.story, self.room(), policy_of(policy, self.known()), self.started, on_step)
         return replace(record, metrics={**record.metrics, "wall_s": round(time.perf_counter() - began, 2)})
 
-    def _known(self) -> Known:
+    def known(self) -> Known:
+        """What policies may know of it."""
         return Known(self.site, self.learned.models, self.learned.profiles, self.story.endpoints)
 
     def room(self) -> MachineRoom:
