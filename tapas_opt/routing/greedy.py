@@ -1,10 +1,10 @@
 """The routing plan in milliseconds, and a bound: water poured along the segments that cost least with all they draw.
 
 Segments are filled in order of cost for their width, first as far as no domain comes near a limit, then as far as the
-limits. Where domains are short, what each draws there has a price (:mod:`tapas_opt.routing.pricing`), and segments are
-filled in the order of their cost at these prices (:mod:`tapas_opt.routing.pouring`). What is left goes unserved, first
-of the classes that ask for most work a token. Feasible because segments are convex: what stops a segment stops the
-later ones of its instance too.
+limits. Where domains are short, the linear program (:mod:`tapas_opt.routing.program`) is solved through its interior
+(:mod:`tapas_opt.routing.interior`): its columns say how far each segment is filled, and its prices in what order the
+rest is (:mod:`tapas_opt.routing.pouring`). What is left goes unserved, first of the classes that ask for most work a
+token. Feasible because segments are convex: what stops a segment stops the later ones of its instance too.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def bounded(problem: RoutingProblem) -> tuple[RoutingPlan, float]:
 
 def warm_up() -> None:
     """Load what the greedy path needs, and compile it, or load what was compiled before."""
-    from tapas_opt.routing import kernels, pouring  # noqa: F401, PLC0415  compiled loops take long to import
+    from tapas_opt.routing import kernels, pouring, skyline_kernels  # noqa: F401, PLC0415  compiled loops take long to import
 
     kernels.warm_up()
+    skyline_kernels.warm_up()

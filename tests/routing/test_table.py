@@ -58,8 +58,12 @@ def test_instances_carry_their_goodput_while_all_demand_is_served(two_rows):
 
 
 def test_instances_carry_no_more_than_planned_where_demand_is_left_unserved(two_rows, with_limit):
-    """R1 is full: giving A and B the requests that the plan turns away would break its budget."""
+    """R1 is full: giving A and B the requests that the plan turns away would break its budget.
+
+    A token/s there is a watt, and a thousandth of the limit at a price of 10: unserved it costs more.
+    """
     full = with_limit(two_rows, Constraint.ROW_POWER_BUDGET, "R1", 1_200)
+    full = replace(full, prices=replace(full.prices, unserved_tokens_per_s=20))
     assert table_of(full).carries == pytest.approx((100.0, 100.0, 1_000.0))
 
 
