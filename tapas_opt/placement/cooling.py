@@ -17,7 +17,7 @@ from tapas_opt.placement.trading_numbers import booked, terms_of
 
 __all__ = ["cooled"]
 
-TURNS, TRIES = 5, 20_000
+TURNS, TRIES = 5, 5_000
 """Heats, and changes tried at each."""
 
 

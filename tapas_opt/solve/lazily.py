@@ -41,6 +41,9 @@ SMALL_BATCH = 256
 WARMEST, COLDEST = 0.5, 0.5
 """Heats of cooling, in what a VM costs too much now, and in what it may cost too much."""
 
+COLDER = 4.0
+"""By so much the last heat is below the first where VMs that have followed others trade on."""
+
 ATTEMPTS, APART = 5, 1_000
 """So often VMs are cooled down by failures, and a few servers drawn for each; seeds of attempts lie this far apart."""
 
@@ -149,8 +152,8 @@ def _by_temperature(known: _Known, _: PlacementClasses) -> None:
     known.raise_bound(solved_over(coarse, placement_classes(coarse), plan, bare, _nothing).bound)
 
 
-def _by_failures(known: _Known, _: PlacementClasses) -> None:
-    """Let VMs trade places by what the dearest failures cost alone, and follow that."""
+def _by_failures(known: _Known, whole: PlacementClasses) -> None:
+    """Let VMs trade places by what the dearest failures cost alone, follow that, and let them trade on."""
     from tapas_opt.placement.cooling import cooled  # noqa: PLC0415  compiled loops take long to import
 
     start, heats, coarse = known.plan, _heats(known), by_failures(known.problem, known.plan)
@@ -159,9 +162,26 @@ def _by_failures(known: _Known, _: PlacementClasses) -> None:
         thin, _ = thinned(coarse, classes, first_rows(coarse, classes, start))
         for seed in _seeds(known):
             plan = cooled(thin, classes, start, heats, seed=seed, until=known.until)
-            known.keep(greedy(known.problem, going(coarse, classes, plan)))
+            plan = greedy(known.problem, going(coarse, classes, plan))
+            known.keep(plan)
+            if not known.near_enough:
+                known.keep(_traded_on(known, whole, plan, (heats[1], heats[1] / COLDER), seed))
             if by_failures(known.problem, known.plan) is None:
                 break
+
+
+def _traded_on(
+    known: _Known, classes: PlacementClasses, plan: PlacementPlan, heats: tuple[float, float], seed: int
+) -> PlacementPlan:
+    """What a plan becomes by all that is said over the rows that are nearest to their limits.
+
+    One that follows others has VMs on servers that are dearer than need be, and too near to each other.
+    """
+    from tapas_opt.placement.cooling import cooled  # noqa: PLC0415
+
+    rows = first_rows(known.problem, classes, plan)
+    thin = thinned(known.problem, classes, rows)
+    return completed(known.problem, rows, cooled(*thin, plan, heats, seed=seed, until=known.until))
 
 
 def _relaxed(known: _Known, classes: PlacementClasses) -> None:
