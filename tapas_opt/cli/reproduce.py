@@ -28,7 +28,8 @@ def reproduce(
         typer.Option(metavar="FRACTION", help="Also with so many servers added, for the picture of throttling; again."),
     ] = None,
     models: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Learned models; learned from 14 days of each site if not given.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Learned models; learned from four weeks of each site if not given."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write reproduction.json and reproduction.html there.")

@@ -50,7 +50,8 @@ def simulate(
         typer.Option(metavar="N", help="Its day, from 0, to begin with; its hottest stretch if not given."),
     ] = None,
     models: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Learned models; learned from 14 days of the site if not given.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Learned models; learned from four weeks of the site if not given."),
     ] = None,
     profiles: Annotated[
         Path | None,
@@ -63,7 +64,7 @@ def simulate(
 ) -> None:
     """Take policies through the same days on the same simulated site, and say what became of each.
 
-    Where a policy goes by learned models and none are given, they are first learned from two weeks of the same site's
+    Where a policy goes by learned models and none are given, they are first learned from four weeks of the same site's
     sensors, at 1,000 servers in two minutes; --out DIR keeps them as DIR/models, for --models.
 
     Heat, air, power and service are modelled, not measured. The same seed gives the same numbers, but for wall_s and

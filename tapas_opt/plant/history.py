@@ -35,7 +35,6 @@ __all__ = ["VM_LIST", "HistorySummary", "generate_history"]
 VM_LIST = "vm_list.csv"
 """Beside the tables: which VM ran where, from when until when, as :mod:`tapas_opt.domain.vm_list` has it."""
 
-INTERNAL_STEP_S = 60.0
 CAP_ABOVE_FRAC, CAP_STEP, CAP_RELEASE, CAP_FLOOR = 0.97, 0.05, 0.01, 0.2
 DROPOUT_FRAC = 0.001
 LONGEST_DAYS = 3_660.0
@@ -81,13 +80,14 @@ def generate_history(
     with_truth: bool = False,
     bad_sensor_frac: float = 0.0,
     weather: HourlyWeather | None = None,
+    hold_s: float = 60.0,
     progress: Callable[[float], None] | None = None,
 ) -> HistorySummary:
     """Let VMs live on a site for some days, and record what its sensors say.
 
-    The plant runs at one minute or less; samples are momentary. About half of the VMs are IaaS; their ``load_frac`` is
-    the used part of the GPUs' power range, that of SaaS the fraction of the instance's goodput. One reading in a
-    thousand is missing. A row near its budget, or in a room with a UPS near its rating, is capped as an operator would
+    What VMs ask for changes each minute or sooner; samples are momentary. About half of the VMs are IaaS; their
+    ``load_frac`` is the used part of the GPUs' power range, that of SaaS the fraction of the instance's goodput. One
+    reading in a thousand is missing. A row near its budget, or in a room with a UPS near its rating, is capped as an operator would
     until it has room again, so that a site with more servers than power has a history at all. A day is written at a
     time: memory does not grow with the number of days. The list of the VMs is written beside the tables.
 
@@ -106,6 +106,8 @@ def generate_history(
         other sensors read exactly what they do without bad ones.
     weather
         Real outdoor temperature, from its first hour on; the seed's own if None.
+    hold_s
+        For how long VMs ask for the same, at most: longer is sooner done, and tells nothing of what changes faster.
     progress
         Told the share that is done, after every simulated hour.
 
@@ -117,11 +119,11 @@ def generate_history(
     """
     if weather is not None and days > 0:
         weather.check_covers(0.0, days * DAY_S)
-    _judge(days, step_s, bad_sensor_frac, out)
+    _judge(days, step_s, hold_s, bad_sensor_frac, out)
     topology = topology_of(site)
     changed = {"bad_sensor_frac": bad_sensor_frac, "bad_sensor_horizon_s": days * DAY_S}
     parameters = replace(Parameters(), sensor_dropout_frac=DROPOUT_FRAC, **changed)
-    run = _Run(topology, seed, step_s, parameters, weather)
+    run = _Run(topology, seed, step_s, hold_s, parameters, weather)
     sender = _Sender(seed, bad_sensor_frac)
     true_tables = [f"truth_{name}" for name in _MEASURED] if with_truth else []
     with ExitStack() as stack:
@@ -148,10 +150,10 @@ def generate_history(
     return run.summary()
 
 
-def _judge(days: float, step_s: float, bad_sensor_frac: float, out: Path) -> None:
+def _judge(days: float, step_s: float, hold_s: float, bad_sensor_frac: float, out: Path) -> None:
     faults = [
         Fault(name, f"{value}: must be a number above 0")
-        for name, value in (("days", days), ("step_s", step_s))
+        for name, value in (("days", days), ("step_s", step_s), ("hold_s", hold_s))
         if not (isfinite(value) and value > 0)
     ]
     if isfinite(days) and days > LONGEST_DAYS:
@@ -173,7 +175,13 @@ class _Run:
     """The simulation behind a history: plant, VMs and what has been seen so far."""
 
     def __init__(
-        self, topology: Topology, seed: int, step_s: float, parameters: Parameters, weather: HourlyWeather | None
+        self,
+        topology: Topology,
+        seed: int,
+        step_s: float,
+        hold_s: float,
+        parameters: Parameters,
+        weather: HourlyWeather | None,
     ) -> None:
         outdoor = None if weather is None else weather.outdoor_c
         self.plant = Plant(topology, seed=seed, parameters=parameters, outdoor=outdoor)
@@ -185,7 +193,7 @@ class _Run:
         self._workload = Workload(seed=seed, endpoints=endpoints)
         self._population = Population(topology, self._workload, seed=seed)
         self._configurations = {item.name: item for item in serving.values()}
-        self._inner = -int(-step_s // INTERNAL_STEP_S)
+        self._inner = -int(-step_s // hold_s)
         self._inner_step_s = step_s / self._inner
         self._peaks = {"gpu": -np.inf, "inlet": -np.inf, "row": 0.0}
         self._throttled: list[float] = []

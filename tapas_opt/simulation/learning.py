@@ -1,4 +1,4 @@
-"""What is known of a simulated site before its story begins: models of two weeks of its own sensors."""
+"""What is known of a simulated site before its story begins: models of four weeks of its own sensors."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from tapas_opt.simulation.policies.table import BLIND
 
 __all__ = ["DAYS", "asks_models", "learned_of"]
 
-DAYS = 14.0
-"""Two of each weekday: with fewer, margins of servers are those of their hardware."""
+DAYS = 28.0
+"""Of half as many, a fit of one week ages fast enough to double margins, and a few odd days of a small site
+set them."""
 
 SEED = 0
 """Of the weather, the VMs and the sensors' noise of the days that are learned from."""
 
 SAMPLE_S = 900.0
-"""Between samples: models that are learned are of settled temperatures, which four an hour tell."""
+HOLD_S = 300.0
+"""Between samples, and for how long VMs ask for the same: what is learned is settled temperatures and hours of load."""
 
 
 def asks_models(policies: Sequence[str]) -> bool:
@@ -52,5 +54,5 @@ def learned_of(
 
     with TemporaryDirectory(prefix="tapas-opt-") as folder:
         history = Path(folder) / "history"
-        generate_history(site, out=history, days=days, step_s=SAMPLE_S, seed=SEED, progress=on_progress)
+        generate_history(site, out=history, days=days, step_s=SAMPLE_S, hold_s=HOLD_S, seed=SEED, progress=on_progress)
         return fit(read_panel(history, topology_of(site)).panel)
