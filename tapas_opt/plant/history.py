@@ -87,9 +87,9 @@ def generate_history(
 
     What VMs ask for changes each minute or sooner; samples are momentary. About half of the VMs are IaaS; their
     ``load_frac`` is the used part of the GPUs' power range, that of SaaS the fraction of the instance's goodput. One
-    reading in a thousand is missing. A row near its budget, or in a room with a UPS near its rating, is capped as an operator would
-    until it has room again, so that a site with more servers than power has a history at all. A day is written at a
-    time: memory does not grow with the number of days. The list of the VMs is written beside the tables.
+    reading in a thousand is missing. A row near its budget, or in a room with a UPS near its rating, is capped as an
+    operator would until it has room again, so that a site with more servers than power has a history at all. A day is
+    written at a time: memory does not grow with the number of days. The list of the VMs is written beside the tables.
 
     Parameters
     ----------
