@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.forecast import Profiles
-from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.topology import Topology
-from tapas_opt.domain.workload import Endpoint, Vm
+from tapas_opt.domain.workload import Endpoint
 from tapas_opt.plant.plant import Demand, Plant
 from tapas_opt.plant.swings import NO_JOB
 from tapas_opt.plant.truth import Truth
 from tapas_opt.plant.workload import Workload
-from tapas_opt.simulation.actuators import Actuators, Running
 from tapas_opt.simulation.answering import Answered, Engines
 from tapas_opt.simulation.crew import Crew, Instances, Spread, crew_of
-from tapas_opt.simulation.policy import Orders, Shares
+from tapas_opt.simulation.policy import Shares
 from tapas_opt.simulation.record import Moment
 from tapas_opt.simulation.sensed import Telemetry
+from tapas_opt.simulation.tenants import Tenants
 
 __all__ = ["MachineRoom"]
 
@@ -42,7 +41,7 @@ class _Served:
     iaas_performance_frac: float
 
 
-class MachineRoom:
+class MachineRoom(Tenants):
     """Runs VMs on a plant, one step at a time.
 
     Parameters
@@ -56,8 +55,6 @@ class MachineRoom:
 
     Attributes
     ----------
-    running
-        What each VM runs, by its name.
     answered
         What became of the requests of the last step.
     """
@@ -71,15 +68,13 @@ class MachineRoom:
         endpoints: Sequence[Endpoint] = (),
         measured: Profiles | None = None,
     ) -> None:
+        super().__init__(plant.topology.servers, options, actuation)
         self.plant = plant
         self.topology: Topology = plant.topology
-        self.running: dict[str, Running] = {}
         self._workload = workload
-        self._options = options
-        self._actuators = Actuators(actuation)
-        self._number = {name: s for s, name in enumerate(self.topology.servers)}
         self._instances = Instances(self.topology, measured)
         self._crew: Crew | None = None
+        self._laid_out = self.changes
         self._peak_w: FloatArray = np.zeros(0)
         self._job = np.zeros(0, dtype=np.int64)
         self._spread: tuple[Shares, Crew, Spread] | None = None
@@ -87,48 +82,11 @@ class MachineRoom:
         self.answered = Answered.nobody([item.name for item in endpoints])
         self._idle_w = plant.idle_demand().gpu_power_w
 
-    # VMs and orders.
-
-    def host(self, vm: Vm, server: str, profile: Profile | None) -> None:
-        """Start a VM on a server; ``profile`` of the configuration that a SaaS VM starts with."""
-        name = "iaas" if profile is None else f"{profile.configuration.name}@1"
-        self.running[vm.name] = Running(vm, self._number[server], Option(name, profile, 1.0))
-        self._crew = None
-
-    def evict(self, names: Sequence[str]) -> None:
-        """VMs leave."""
-        for name in names:
-            self.running.pop(name, None)
-        self._actuators.forget(names)
-        self._crew = None
-
-    def order(self, orders: Orders, now_s: float) -> None:
-        """Start the actuators; whatever was under way for the same VM and knob is dropped."""
-        for name, choice in orders.choice_of.items():
-            if name in self.running:
-                self._actuators.choose(self.running[name], self._options[choice], now_s)
-        for name, frac in orders.frequency_frac_of.items():
-            if name in self.running:
-                self._actuators.cap(self.running[name], frac, now_s)
-
-    def act(self, now_s: float) -> list[str]:
-        """Do what is due; the VMs whose last order is done now."""
-        finished = []
-        for name, step in self._actuators.due(now_s):
-            before = self.running[name]
-            if step.option is None:
-                self.running[name] = replace(before, frequency_frac=step.frequency_frac)
-            else:
-                self.running[name] = replace(before, option=step.option, loading=step.loading)
-            self._crew = None
-            if step.last:
-                finished.append(name)
-        return finished
-
     @property
     def crew(self) -> Crew:
         """The VMs as arrays."""
-        if self._crew is None:
+        if self._crew is None or self._laid_out != self.changes:
+            self._laid_out = self.changes
             self._crew = crew_of(self.running.values(), self.topology, self._instances)
             self._peak_w = self._crew.peak_w(self._idle_w)
             self._job = np.full(len(self.topology.servers), NO_JOB)
@@ -142,8 +100,6 @@ class MachineRoom:
         if not braked.any():
             return self.crew.capped
         return self.crew.capped | {name for name, item in self.running.items() if braked[item.server]}
-
-    # Time.
 
     def step(self, dt_s: float, demand_tokens_per_s: Mapping[str, float], shares: Shares) -> Moment:
         """Let time pass under this demand, spread by these shares."""

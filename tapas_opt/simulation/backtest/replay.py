@@ -135,7 +135,7 @@ class _Course:
         if there:
             self._policy.adopt([(stay.vm, server) for stay, server in there], (), now_s)
         for stay, server in there:
-            self._room.host(stay, server)
+            self._room.host(stay.vm, server, stay.profile)
         self._tally.vms_adopted += len(there)
         self._tally.vms_placed += len(there)
         self._place([stay for stay in news if not (kept and stay.server is not None)], now_s)
@@ -146,7 +146,7 @@ class _Course:
         found = self._decided(lambda: self._policy.place([stay.vm for stay in stays], (), now_s))
         for stay in stays:
             if stay.vm.name in found:
-                self._room.host(stay, found[stay.vm.name])
+                self._room.host(stay.vm, found[stay.vm.name], stay.profile)
         self._tally.vms_placed += len(found)
         self._tally.vms_rejected += len(stays) - len(found)
 

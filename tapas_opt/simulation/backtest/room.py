@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.control.actuation import Actuation, Option
+from tapas_opt.control.actuation import Actuation
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.control.reconfiguring import options_of
 from tapas_opt.domain.failure import effect_of
 from tapas_opt.domain.panel import SLOT_S, mean_of_present
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plant.sensors import Readings
-from tapas_opt.simulation.actuators import Actuators, Running
 from tapas_opt.simulation.backtest.crew import Crew, crew_of
-from tapas_opt.simulation.backtest.past import Past, Stay
+from tapas_opt.simulation.backtest.past import Past
 from tapas_opt.simulation.backtest.predicted import Heat, Room
-from tapas_opt.simulation.policy import Orders, Shares
+from tapas_opt.simulation.policy import Shares
 from tapas_opt.simulation.record import Moment
 from tapas_opt.simulation.sensed import Telemetry
+from tapas_opt.simulation.tenants import Tenants
 
 __all__ = ["ReplayRoom", "State"]
 
@@ -40,7 +40,7 @@ class State:
     heat: Heat
 
 
-class ReplayRoom:
+class ReplayRoom(Tenants):
     """Takes VMs through the slots of the past, one slot at a time.
 
     Power is ``base + Σ extra`` of each server. Its base is what was measured while no VM ran on it, and what the models
@@ -54,66 +54,21 @@ class ReplayRoom:
 
     Attributes
     ----------
-    running
-        What each VM runs, by its name.
     state
         Of the last slot; before the first, what was measured in the first.
     """
 
     def __init__(self, past: Past, models: LearnedModels, profiles: Profiles, actuation: Actuation) -> None:
+        super().__init__(past.topology.servers, {option.name: option for option in options_of(profiles)}, actuation)
         self.past = past
         self.room = Room(past.topology, models)
-        self.running: dict[str, Running] = {}
-        self._stays: dict[str, Stay] = {}
+        self._stays = {stay.vm.name: stay for stay in past.stays}
         self._crew: Crew | None = None
+        self._laid_out = self.changes
         self._profiles = profiles
-        self._options = {option.name: option for option in options_of(profiles)}
-        self._actuators = Actuators(actuation)
-        self._number = {name: s for s, name in enumerate(past.topology.servers)}
         self._effect = effect_of(past.topology)
         self._span_w = self.room.span_w
         self.state = self.measured(0)
-
-    # VMs and orders.
-
-    def host(self, stay: Stay, server: str) -> None:
-        """Start a VM on a server; an instance with what it ran when its power was measured."""
-        name = "iaas" if stay.profile is None else f"{stay.profile.configuration.name}@1"
-        self.running[stay.vm.name] = Running(stay.vm, self._number[server], Option(name, stay.profile, 1.0))
-        self._stays[stay.vm.name] = stay
-        self._crew = None
-
-    def evict(self, names: Sequence[str]) -> None:
-        """VMs leave."""
-        for name in names:
-            del self.running[name], self._stays[name]
-        self._actuators.forget(names)
-        self._crew = None
-
-    def order(self, orders: Orders, now_s: float) -> None:
-        """Start the actuators."""
-        for name, choice in orders.choice_of.items():
-            if name in self.running:
-                self._actuators.choose(self.running[name], self._options[choice], now_s)
-        for name, frac in orders.frequency_frac_of.items():
-            if name in self.running:
-                self._actuators.cap(self.running[name], frac, now_s)
-
-    def act(self, now_s: float) -> list[str]:
-        """Do what is due; the VMs whose last order is done now."""
-        finished = []
-        for name, step in self._actuators.due(now_s):
-            before = self.running[name]
-            if step.option is None:
-                self.running[name] = replace(before, frequency_frac=step.frequency_frac)
-            else:
-                self.running[name] = replace(before, option=step.option, loading=step.loading)
-            self._crew = None
-            if step.last:
-                finished.append(name)
-        return finished
-
-    # Time.
 
     def measured(self, t: int) -> State:
         """A slot as it happened."""
@@ -183,7 +138,8 @@ class ReplayRoom:
     @property
     def crew(self) -> Crew:
         """The VMs as arrays."""
-        if self._crew is None:
+        if self._crew is None or self._laid_out != self.changes:
+            self._laid_out = self.changes
             self._crew = crew_of(self.running, self._stays, self._profiles, self.past.topology)
         return self._crew
 

@@ -24,7 +24,7 @@ def hosted(test, t=0):
     room = test.room()
     for stay in test.past.stays:
         if stay.first <= t < stay.stop:
-            room.host(stay, stay.server)
+            room.host(stay.vm, stay.server, stay.profile)
     return room
 
 
@@ -121,7 +121,7 @@ def test_a_moved_vm_draws_there_what_it_drew_beyond_idle(room):
     target = next(s for s in range(6) if s != stay.column)
     room.evict([one for one, running in room.running.items() if running.server == target])
     room.evict([stay.vm.name])
-    room.host(stay, room.past.topology.servers[target])
+    room.host(stay.vm, room.past.topology.servers[target], stay.profile)
     moved_w = step(room).server_power_w
     assert moved_w[stay.column] == pytest.approx(idle_w[stay.column], rel=1e-9)
     assert moved_w[target] - idle_w[target] == pytest.approx(kept_w[stay.column] - idle_w[stay.column], rel=1e-9)
