@@ -20,7 +20,7 @@ from tapas_opt.plant.workload import iaas_gpu_power_w
 from tapas_opt.simulation.actuators import Running
 from tapas_opt.simulation.policy import Shares
 
-__all__ = ["Crew", "Instances", "Spread", "crew_of"]
+__all__ = ["Crew", "Instances", "Spread", "crew_of", "spread_of"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -99,6 +99,17 @@ class Spread:
         return np.asarray(given + room * np.where(sent, taken_frac[self.endpoint], 0.0))
 
 
+def spread_of(shares: Shares, position: Mapping[str, int]) -> Spread:
+    """Lay out who is sent what; ``position`` is the number of each instance by its name."""
+    endpoint, share = np.full(len(position), NONE, dtype=np.int64), np.zeros(len(position))
+    for e, parts in enumerate(shares.values()):
+        for name, part in parts.items():
+            at = position.get(name)
+            if at is not None:
+                endpoint[at], share[at] = e, part
+    return Spread(tuple(shares), endpoint, share)
+
+
 @dataclass(frozen=True, slots=True)
 class Crew:
     """VMs in the order in which they came, opaque ones (IaaS) and instances (SaaS) apart.
@@ -132,16 +143,6 @@ class Crew:
     quality: FloatArray
     kinds: tuple[tuple[AnyInstance, IntArray], ...]
     capped: frozenset[str]
-
-    def spread(self, shares: Shares) -> Spread:
-        """Lay out who is sent what."""
-        endpoint, share = np.full(len(self.position), NONE, dtype=np.int64), np.zeros(len(self.position))
-        for e, parts in enumerate(shares.values()):
-            for name, part in parts.items():
-                at = self.position.get(name)
-                if at is not None:
-                    endpoint[at], share[at] = e, part
-        return Spread(tuple(shares), endpoint, share)
 
     def draw_iaas(self, load_frac: FloatArray, power_w: FloatArray) -> None:
         """Fill in ``[server, gpu]`` what opaque VMs ask for at their loads."""

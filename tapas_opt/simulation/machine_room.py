@@ -17,7 +17,7 @@ from tapas_opt.plant.swings import NO_JOB
 from tapas_opt.plant.truth import Truth
 from tapas_opt.plant.workload import Workload
 from tapas_opt.simulation.answering import Answered, Engines
-from tapas_opt.simulation.crew import Crew, Instances, Spread, crew_of
+from tapas_opt.simulation.crew import Crew, Instances, Spread, crew_of, spread_of
 from tapas_opt.simulation.policy import Shares
 from tapas_opt.simulation.record import Moment
 from tapas_opt.simulation.sensed import Telemetry
@@ -131,7 +131,7 @@ class MachineRoom(Tenants):
         """``[instance]`` tokens/s that gateways send."""
         crew = self.crew
         if self._spread is None or self._spread[0] is not shares or self._spread[1] is not crew:
-            self._spread = shares, crew, crew.spread(shares)
+            self._spread = shares, crew, spread_of(shares, crew.position)
         return self._spread[2].given(demand, crew.most_tokens_per_s)
 
     def _speed(self) -> FloatArray:

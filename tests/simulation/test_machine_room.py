@@ -7,6 +7,7 @@ import pytest
 
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.workload import Vm, VmKind
+from tapas_opt.simulation.crew import spread_of
 from tapas_opt.simulation.policy import Orders
 
 FULL = "llama2-70b-fp16-tp8-b64-f1410@1"
@@ -214,7 +215,7 @@ def test_what_one_instance_cannot_take_goes_to_those_that_are_named_and_have_roo
     for number, server in enumerate(("S1", "S2", "S3")):
         room.host(Vm(f"chat{number}", VmKind.SAAS, "operator", endpoint="conv"), server, started["conv"])
     most = room.crew.most_tokens_per_s
-    spread = room.crew.spread({"conv": {"chat0": 1.0, "chat1": 0.0}})
+    spread = spread_of({"conv": {"chat0": 1.0, "chat1": 0.0}}, room.crew.position)
     assert spread.given({"conv": 2.0 * most[0]}, most) == pytest.approx([most[0], most[0], 0.0])
     assert spread.given({"conv": 1.5 * most[0]}, most) == pytest.approx([most[0], 0.5 * most[0], 0.0])
     assert spread.given({"conv": 9.0 * most[0]}, most) == pytest.approx([most[0], most[0], 0.0])

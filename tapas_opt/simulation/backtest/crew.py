@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
-from tapas_opt.domain.topology import NONE, Topology
+from tapas_opt.domain.topology import Topology
 from tapas_opt.serving.clock import clock_power_frac, prefill_speed_frac
 from tapas_opt.simulation.actuators import Running
 from tapas_opt.simulation.backtest.past import Stay
-from tapas_opt.simulation.crew import Spread
+from tapas_opt.simulation.crew import spread_of
 from tapas_opt.simulation.policy import Shares
 
 __all__ = ["Crew", "crew_of"]
@@ -63,13 +63,7 @@ class Crew:
 
     def given(self, demand_tokens_per_s: Mapping[str, float], shares: Shares) -> FloatArray:
         """``[i]`` tokens/s that each instance takes."""
-        endpoint, share = np.full(len(self.instance), NONE, dtype=np.int64), np.zeros(len(self.instance))
-        for e, parts in enumerate(shares.values()):
-            for name, part in parts.items():
-                at = self.position.get(name)
-                if at is not None:
-                    endpoint[at], share[at] = e, part
-        return Spread(tuple(shares), endpoint, share).given(demand_tokens_per_s, self.most_tokens_per_s)
+        return spread_of(shares, self.position).given(demand_tokens_per_s, self.most_tokens_per_s)
 
     def extra_w(self, measured_w: FloatArray, load_frac: FloatArray, given_tokens_per_s: FloatArray) -> FloatArray:
         """``[v, gpu]`` what the GPUs of each VM draw beyond idle.
