@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
@@ -14,18 +12,15 @@ from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.workload import Vm
 from tapas_opt.simulation.machine_room import MachineRoom
 from tapas_opt.simulation.metrics import metrics_of, relief_s
-from tapas_opt.simulation.policy import Orders, Policy, Request
-from tapas_opt.simulation.record import Incident, Moment, Record, stacked
+from tapas_opt.simulation.policy import REVIEW_EVERY_S, Orders, Policy, Request
+from tapas_opt.simulation.record import Moment, Record, stacked
 from tapas_opt.simulation.story import Arrival, FailureAt, Story
 from tapas_opt.simulation.tally import Tally
 
 __all__ = ["run_story"]
 
-_T = TypeVar("_T")
-
 OBSERVE_EVERY_S = 60.0
 OBSERVE_TENSE_S = 10.0
-REVIEW_EVERY_S = 900.0
 SETTLE_AFTER_S = 30.0
 """A failure, or its end, is looked at again so long after: what could not be done within seconds is done then."""
 
@@ -68,7 +63,6 @@ class _Course:
         self._tally = Tally()
         self._steps_s: list[float] = []
         self._moments: list[Moment] = []
-        self._incidents: list[Incident] = []
 
     def run(self, on_step: Callable[[float], None]) -> Record:
         """From the first step to the last."""
@@ -80,7 +74,7 @@ class _Course:
             self._route(now_s, length_s)
             self._step(now_s, length_s)
             on_step(length_s)
-        record = stacked(self._policy.name, self._room.topology, self._moments, self._incidents)
+        record = stacked(self._policy.name, self._room.topology, self._moments, self._tally.incidents)
         return replace(
             record,
             metrics=metrics_of(record, self._steps_s, self._story.failures, self._tally),
@@ -111,14 +105,14 @@ class _Course:
 
     def _fail(self, item: FailureAt, now_s: float) -> None:
         self._room.plant.fail(item.failure)
-        self._note(item.at_s, f"{item.failure.label} fails")
-        self._order(self._decided(lambda: self._policy.failed(item.failure, now_s)), now_s)
+        self._tally.note(item.at_s, f"{item.failure.label} fails")
+        self._order(self._tally.decided(lambda: self._policy.failed(item.failure, now_s)), now_s)
         self._reviewed_s = now_s
         self._second_looks_s.append(now_s + SETTLE_AFTER_S)
 
     def _clear(self, item: FailureAt, now_s: float) -> None:
         self._room.plant.clear(item.failure)
-        self._note(item.until_s, f"{item.failure.label} works again")
+        self._tally.note(item.until_s, f"{item.failure.label} works again")
         self._order(self._policy.cleared(item.failure, now_s), now_s)
         self._second_looks_s.append(now_s + SETTLE_AFTER_S)
 
@@ -152,7 +146,7 @@ class _Course:
         if not vms:
             return
         self._note_asked(vms)
-        found = self._decided(lambda: self._policy.place(vms, self._story.groups, now_s))
+        found = self._tally.decided(lambda: self._policy.place(vms, self._story.groups, now_s))
         for vm in vms:
             if vm.name in found:
                 self._host(vm, found[vm.name])
@@ -193,22 +187,12 @@ class _Course:
         if second_look or now_s - self._reviewed_s >= REVIEW_EVERY_S:
             self._second_looks_s = [t_s for t_s in self._second_looks_s if t_s > now_s]
             self._reviewed_s = now_s
-            self._order(self._decided(lambda: self._policy.review(now_s)), now_s)
-
-    def _decided(self, ask: Callable[[], _T]) -> _T:
-        """What a policy answers, and how long that took by a real clock."""
-        began = time.perf_counter()
-        answer = ask()
-        self._tally.decisions_s.append(time.perf_counter() - began)
-        return answer
+            self._order(self._tally.decided(lambda: self._policy.review(now_s)), now_s)
 
     def _order(self, orders: Orders, now_s: float) -> None:
-        if not orders:
-            return
-        self._room.order(orders, now_s)
-        self._tally.configuration_changes += len(orders.choice_of)
-        if orders.why:
-            self._note(now_s, orders.why)
+        if orders:
+            self._room.order(orders, now_s)
+            self._tally.ordered(orders, now_s)
 
     def _route(self, now_s: float, length_s: float) -> None:
         if not self._story.requests:
@@ -233,12 +217,9 @@ class _Course:
         running, capped = len(self._room.running), self._room.capped
         self._tally.look_within(self._room.plant.truth, moment.row_budget_w)
         for name in self._tally.step(self._room.plant.truth, length_s, running, capped):
-            self._note(moment.t_s, f"{name} trips under overload")
+            self._tally.note(moment.t_s, f"{name} trips under overload")
         self._moments.append(moment)
         self._steps_s.append(length_s)
 
     def _demand(self, now_s: float) -> dict[str, float]:
         return self._story.demand_tokens_per_s(now_s, self._planned)
-
-    def _note(self, t_s: float, text: str) -> None:
-        self._incidents.append(Incident(t_s, text))

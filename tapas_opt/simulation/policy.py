@@ -10,7 +10,10 @@ from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.workload import Group, Vm
 from tapas_opt.simulation.sensed import Telemetry
 
-__all__ = ["Orders", "Policy", "Request", "Shares"]
+__all__ = ["REVIEW_EVERY_S", "Orders", "Policy", "Request", "Shares"]
+
+REVIEW_EVERY_S = 900.0
+"""So often a policy is asked to look again at what instances run."""
 
 Shares = Mapping[str, Mapping[str, float]]
 """For each endpoint the share of its tokens that each instance (VM) takes; they add up to at most 1.

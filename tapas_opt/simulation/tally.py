@@ -1,20 +1,24 @@
-"""What is counted and summed up while a policy goes through a day, and cannot be read off its samples."""
+"""What is counted and noted while a policy goes through a day, and cannot be read off its samples."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.plant.truth import Truth
 from tapas_opt.simulation.answering import Answered
-from tapas_opt.simulation.record import Traffic
+from tapas_opt.simulation.policy import Orders
+from tapas_opt.simulation.record import Incident, Traffic
 
 __all__ = ["Tally"]
 
 FloatArray = NDArray[np.float64]
+_T = TypeVar("_T")
 
 HOUR_S = 3600.0
 
@@ -57,9 +61,27 @@ class Tally:
     hottest_s: float = float("nan")
     hottest_gpus_c: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     decisions_s: list[float] = field(default_factory=list, repr=False)
+    incidents: list[Incident] = field(default_factory=list, repr=False)
     _throttled: NDArray[np.bool_] | None = field(default=None, repr=False)
     _capped: frozenset[str] = field(default=frozenset(), repr=False)
     _tripped: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def decided(self, ask: Callable[[], _T]) -> _T:
+        """What a policy answers, and how long that took by a real clock."""
+        began = time.perf_counter()
+        answer = ask()
+        self.decisions_s.append(time.perf_counter() - began)
+        return answer
+
+    def ordered(self, orders: Orders, now_s: float) -> None:
+        """Count what a policy orders, and note why."""
+        self.configuration_changes += len(orders.choice_of)
+        if orders.why:
+            self.note(now_s, orders.why)
+
+    def note(self, t_s: float, text: str) -> None:
+        """Something that is worth a line."""
+        self.incidents.append(Incident(t_s, text))
 
     def step(self, truth: Truth, dt_s: float, vms: int, capped: Collection[str]) -> tuple[str, ...]:
         """Count a step of the room in which these of its ``vms`` were capped; names of what has just tripped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -20,17 +20,13 @@ from tapas_opt.simulation.backtest.past import Past, Stay
 from tapas_opt.simulation.backtest.room import ReplayRoom
 from tapas_opt.simulation.day import endpoint_of
 from tapas_opt.simulation.policies.table import Known, policy_of
-from tapas_opt.simulation.policy import Orders, Policy
-from tapas_opt.simulation.record import Incident, Moment, Record, stacked
+from tapas_opt.simulation.policy import REVIEW_EVERY_S, Orders, Policy
+from tapas_opt.simulation.record import Moment, Record, stacked
 
 __all__ = ["MEASURED", "PREDICTED", "Backtest"]
 
-_T = TypeVar("_T")
-
 MEASURED, PREDICTED = "measured", "predicted"
 """The two records of days as they happened."""
-
-REVIEW_EVERY_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,6 @@ class _Course:
         self._misses = misses
         self._tally = Counted()
         self._moments: list[Moment] = []
-        self._incidents: list[Incident] = []
         self._reviewed_s = -np.inf
 
     def run(self, on_slot: Callable[[float], None]) -> Record:
@@ -119,7 +114,7 @@ class _Course:
             self._look(t, now_s)
             self._step(t, now_s)
             on_slot(float(SLOT_S))
-        record = stacked(self._policy.name, self._past.topology, self._moments, self._incidents)
+        record = stacked(self._policy.name, self._past.topology, self._moments, self._tally.incidents)
         return replace(record, metrics=counted(record, self._tally, DEFINED))
 
     def _leave(self, t: int, now_s: float) -> None:
@@ -143,7 +138,7 @@ class _Course:
     def _place(self, stays: list[Stay], now_s: float) -> None:
         if not stays:
             return
-        found = self._decided(lambda: self._policy.place([stay.vm for stay in stays], (), now_s))
+        found = self._tally.decided(lambda: self._policy.place([stay.vm for stay in stays], (), now_s))
         for stay in stays:
             if stay.vm.name in found:
                 self._room.host(stay.vm, found[stay.vm.name], stay.profile)
@@ -154,22 +149,12 @@ class _Course:
         self._order(self._policy.observe(self._room.telemetry(now_s, self._past.demand_tokens_per_s(t))), now_s)
         if now_s - self._reviewed_s >= REVIEW_EVERY_S:
             self._reviewed_s = now_s
-            self._order(self._decided(lambda: self._policy.review(now_s)), now_s)
+            self._order(self._tally.decided(lambda: self._policy.review(now_s)), now_s)
 
     def _order(self, orders: Orders, now_s: float) -> None:
-        if not orders:
-            return
-        self._room.order(orders, now_s)
-        self._tally.configuration_changes += len(orders.choice_of)
-        if orders.why:
-            self._incidents.append(Incident(now_s, orders.why))
-
-    def _decided(self, ask: Callable[[], _T]) -> _T:
-        """What a policy answers, and how long that took by a real clock."""
-        began = time.perf_counter()
-        answer = ask()
-        self._tally.decisions_s.append(time.perf_counter() - began)
-        return answer
+        if orders:
+            self._room.order(orders, now_s)
+            self._tally.ordered(orders, now_s)
 
     def _step(self, t: int, now_s: float) -> None:
         room = self._room
