@@ -16,7 +16,7 @@ from tapas_opt.domain.plausible import colder_than_its_air, weaker_than_its_part
 from tapas_opt.domain.topology import Topology
 from tapas_opt.learn.models import LearnedModels
 
-__all__ = ["Compared", "compare", "has_gpu"]
+__all__ = ["Compared", "compare"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -133,7 +133,7 @@ class _Moment:
             largest_present(models.gpu_temperature_central_c(topology, self._inlet_c, implied[:, None])),
         )
         judged = np.isfinite(reading) & np.isfinite(central)
-        by_hottest = ~judged.any(axis=1, keepdims=True) & has_gpu(topology)
+        by_hottest = ~judged.any(axis=1, keepdims=True) & topology.has_gpu
         reading = np.where(by_hottest, hottest[:, None], reading)
         central = np.where(by_hottest, expected[:, None], central)
         return reading, np.where(self._off[:, None], np.nan, central)
@@ -184,7 +184,7 @@ class _Moment:
             idle[on] = self.forecast.idle_gpu_power_w(hardware)
         empty = np.array([not vms for vms in self.forecast.fleet.occupants()])
         power = self._gpu_power_w
-        gpus = has_gpu(topology).sum(axis=1)
+        gpus = topology.server_gpus
         complete = np.isfinite(power).sum(axis=1) == gpus
         return np.where(complete, np.nansum(power, axis=1) / gpus, np.where(empty, idle, np.nan))
 
@@ -239,12 +239,6 @@ class _Moment:
     @property
     def _topology(self) -> Topology:
         return self.forecast.fleet.topology
-
-
-def has_gpu(topology: Topology) -> BoolArray:
-    """``[server, gpu]`` False beyond a server's last GPU."""
-    gpus = np.array([topology.site.hardware[name].gpus for name in topology.hardware])[topology.server_hardware]
-    return np.asarray(np.arange(gpus.max(initial=0)) < gpus[:, None])
 
 
 def largest_present(values: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from tapas_opt.control.drift import DriftWatch
 from tapas_opt.control.fleet import FleetVm, VmState
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.repeating import Repeating
-from tapas_opt.control.residuals import Compared, compare, has_gpu
+from tapas_opt.control.residuals import Compared, compare
 from tapas_opt.control.rises import Counted, Rises
 from tapas_opt.control.telemetry import STALE_S
 from tapas_opt.control.tracked import Tracked, untracked
@@ -78,7 +78,7 @@ class _Sensors:
         self.lost = lost
         self.scale = _scale(artefact.name, topology)
         self.p95_error = artefact.errors.p95_error / float(self.scale.mean())
-        self.there = has_gpu(topology) if artefact.name.startswith("gpu") else np.ones(len(self.scale), dtype=bool)
+        self.there = topology.has_gpu if artefact.name.startswith("gpu") else np.ones(len(self.scale), dtype=bool)
         self.tracker = BiasTracker(_names(topology, self.there), _settings(self.p95_error, bounds))
         self.stuck: BoolArray = np.zeros(self.there.shape, dtype=bool)
         self.absurd: BoolArray = np.zeros(self.there.shape, dtype=bool)

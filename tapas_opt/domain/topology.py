@@ -13,6 +13,7 @@ __all__ = ["NONE", "Topology", "topology_of"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 NONE = -1
 """No element at this place of an index array."""
@@ -84,6 +85,17 @@ class Topology:
     def rack_room(self) -> IntArray:
         """Room of each rack."""
         return self.aisle_room[self.row_aisle[self.rack_row]]
+
+    @property
+    def server_gpus(self) -> IntArray:
+        """How many GPUs each server has."""
+        return _ints([self.site.hardware[name].gpus for name in self.hardware])[self.server_hardware]
+
+    @property
+    def has_gpu(self) -> BoolArray:
+        """``[server, gpu]`` False beyond a server's last GPU."""
+        gpus = self.server_gpus
+        return np.asarray(np.arange(gpus.max(initial=0)) < gpus[:, None])
 
     def server_ups_pair(self) -> tuple[IntArray, tuple[str, ...]]:
         """Which set of UPSs feeds each server, and the name of each set, such as ``U1+U2``."""

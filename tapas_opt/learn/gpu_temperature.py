@@ -228,5 +228,4 @@ def _padded(rows: list[tuple[float, ...]]) -> FloatArray:
 
 def _of_gpus(topology: Topology, values: FloatArray) -> FloatArray:
     """``[..., server, gpu]`` the values of GPUs that there are, NaN beyond a server's last."""
-    gpus = np.array([topology.site.hardware[name].gpus for name in topology.hardware])[topology.server_hardware]
-    return np.where(np.arange(values.shape[-1]) < gpus[:, None], values, np.nan)
+    return np.where(np.arange(values.shape[-1]) < topology.server_gpus[:, None], values, np.nan)

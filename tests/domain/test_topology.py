@@ -32,6 +32,17 @@ def test_feeds_and_shares_are_as_the_file_says(two_rows):
     assert topology.ahu_share.tolist() == [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
 
 
+def test_a_server_with_fewer_gpus_than_others_has_none_in_their_places(two_rows):
+    """Arrays of GPUs are as wide as the largest server; two of six are halves of the others here."""
+    whole = next(iter(two_rows.hardware.values()))
+    site = replace(two_rows, hardware={"whole": whole, "half": replace(whole, gpus=4)})
+    mixed = np.array([0, 1, 0, 0, 1, 0])
+    topology = replace(topology_of(two_rows), site=site, hardware=("whole", "half"), server_hardware=mixed)
+    assert topology.server_gpus.tolist() == [8, 4, 8, 8, 4, 8]
+    assert topology.has_gpu.sum(axis=1).tolist() == [8, 4, 8, 8, 4, 8]
+    assert topology.has_gpu[1].tolist() == [True] * 4 + [False] * 4
+
+
 def test_a_reserve_held_back_shows_in_the_budget_and_not_in_the_rating(two_rows):
     """75 % of 12,000 W may be planned on."""
     topology = topology_of(two_rows)

@@ -242,8 +242,7 @@ def _unread(past: Past, stay: Stay) -> list[Fault]:
 
 def _like_its_peers(gpu_power_w: FloatArray, topology: Topology) -> FloatArray:
     """``[t, s, g]`` with the mean of a server's other GPUs for those that were never read."""
-    gpus = np.array([topology.site.hardware[name].gpus for name in topology.hardware])[topology.server_hardware]
-    unread = np.isnan(gpu_power_w) & (np.arange(gpu_power_w.shape[2]) < gpus[:, None])
+    unread = np.isnan(gpu_power_w) & topology.has_gpu
     return np.where(unread, mean_of_present(gpu_power_w)[..., None], gpu_power_w)
 
 

@@ -45,9 +45,7 @@ class Room:
         hardware = [topology.site.hardware[name] for name in topology.hardware]
         of = topology.server_hardware
         self.gpu_limit_c = np.array([item.gpu_temperature_limit_c for item in hardware])[of]
-        self.has_gpu = (
-            np.arange(max(item.gpus for item in hardware)) < np.array([item.gpus for item in hardware])[of, None]
-        )
+        self.has_gpu = topology.has_gpu
         self.idle_gpu_w = np.array([models.gpu_power.entries[name].idle_power_w for name in topology.hardware])[of]
         self.span_w = (
             np.array([item.max_power_w - item.idle_power_w for item in hardware])[of],
