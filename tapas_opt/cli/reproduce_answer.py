@@ -29,9 +29,6 @@ BASELINE = "baseline"
 PICTURED = ("week", "paper_power", "paper_cooling", "paper_both")
 """Scenarios with pictures of their own, of the first seed."""
 
-PICTURED_EVERY_S = 60.0
-"""Of one day's run; of a longer one, as many samples in all."""
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -166,7 +163,7 @@ def _note(found: _Found, world: World, records: Mapping[str, Record], pictured: 
     if case.scenario == MORE:
         found.throttling += [_throttled(case, record) for record in records.values()]
     if pictured and case.scenario in PICTURED:
-        shown = tuple(thinned(record, PICTURED_EVERY_S * max(1.0, case.days)) for record in records.values())
+        shown = tuple(thinned(record, case.days) for record in records.values())
         found.pictured.append(Run(case.scenario, world.site.name, case.servers, outages, shown, {}))
 
 

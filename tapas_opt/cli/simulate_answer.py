@@ -33,8 +33,6 @@ __all__ = ["Asked", "simulated"]
 _T = TypeVar("_T")
 
 HOUR_MINUTES = 60
-PICTURED_EVERY_S = 60.0
-"""Of one day's run; of a longer one, as many samples in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +172,7 @@ def _runs(world: World, policies: tuple[str, ...], as_json: bool) -> Iterator[Re
 
 def _write(world: World, answer: Mapping[str, Any], records: list[Record], folder: Path) -> None:
     days, story = world.case.days, world.story
-    pictured = tuple(thinned(record, PICTURED_EVERY_S * max(1.0, days)) for record in records)
+    pictured = tuple(thinned(record, days) for record in records)
     outages = tuple(item.outage for item in story.failures)
     run = Run(world.case.scenario, world.site.name, answer["servers"], outages, pictured, answer)
     with writing("simulate", "--out", folder):

@@ -16,6 +16,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 MINUTE_S = 60.0
+PICTURED_EVERY_S = 60.0
+"""Of one day's run; of a longer one, as many samples in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +154,14 @@ class Run:
     summary: Mapping[str, object]
 
 
-def thinned(record: Record, calm_step_s: float) -> Record:
-    """A record with the samples that pictures need: in calm times one in so many seconds, all where steps are short.
+def thinned(record: Record, days: float) -> Record:
+    """A record of so many days with the samples that pictures need: all where steps are short, few in calm times.
 
     The last one before steps become short is among them (it is how things were when a failure came), and so are those
     of the hottest GPU and of the fullest row. Metrics stay those of all samples; other peaks between two samples are
     not in the pictures.
     """
+    calm_step_s = PICTURED_EVERY_S * max(1.0, days)
     step_s = np.diff(record.t_s, prepend=record.t_s[:1])
     kept = (np.floor(record.t_s / calm_step_s) != np.floor((record.t_s - step_s) / calm_step_s)) | (step_s < MINUTE_S)
     kept[:-1] |= step_s[1:] < MINUTE_S
