@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from tapas_opt.plot.table import table
 
 __all__ = [
     "compared_table",
@@ -30,7 +32,7 @@ def errors_table(data: Data) -> str:
         for name, row in data["models"].items()
     ]  # fmt: skip
     heads = ("Model", "Unit", "Mean error", "of the mean", "Bias", "95 % below", "Fitted on", "Judged on", "Not judged")
-    return _table(heads, rows)
+    return table(heads, rows, words=2)
 
 
 def coverage_table(data: Data) -> str:
@@ -43,7 +45,7 @@ def coverage_table(data: Data) -> str:
     ]  # fmt: skip
     short = [row["short"] for row in data["models"].values()]
     heads = ("Model", "Promise about", "Promised", "Reached", "Row-days", "Hottest days", "Top 5 % of power hours")
-    return _table(heads, rows, marked=short)
+    return table(heads, rows, words=2, marked=short)
 
 
 def truth_table(data: Data) -> str:
@@ -53,7 +55,9 @@ def truth_table(data: Data) -> str:
          _number(row["p95_error"]), _percent(row["coverage"]), _percent(row["coverage_row_day"])]
         for name, row in data["against_truth"].items()
     ]  # fmt: skip
-    return _table(("Model", "Unit", "Mean error", "of the mean", "Bias", "95 % below", "Coverage", "Row-days"), rows)
+    return table(
+        ("Model", "Unit", "Mean error", "of the mean", "Bias", "95 % below", "Coverage", "Row-days"), rows, words=2
+    )
 
 
 def compared_table(data: Data) -> str:
@@ -64,7 +68,7 @@ def compared_table(data: Data) -> str:
         for row in data["compared"]
     ]  # fmt: skip
     heads = ("Model", "Verdict", "Mean error in use", "Mean error new", "Coverage in use", "Coverage new")
-    return _table(heads, rows, marked=[bool(row["worse"]) for row in data["compared"]])
+    return table(heads, rows, words=2, marked=[bool(row["worse"]) for row in data["compared"]])
 
 
 def worst_table(data: Data) -> str:
@@ -74,7 +78,7 @@ def worst_table(data: Data) -> str:
         for name, row in data["models"].items()
         for i, one in enumerate(row["worst"][:_WORST])
     ]
-    return _table(("Model", "Server or domain", "Mean error", "Bias", "Readings"), rows)
+    return table(("Model", "Server or domain", "Mean error", "Bias", "Readings"), rows, words=2)
 
 
 def refused_table(data: Data) -> str:
@@ -93,8 +97,8 @@ def refused_table(data: Data) -> str:
     listed = "".join(f"<li>{html.escape(text)}</li>" for text in counted)
     if not rows and not listed:
         return "<p class='none'>Every reading was believed.</p>"
-    table = _table(("Readings", "Of", "Why", "How many"), rows, words=3) if rows else ""
-    return f"<ul>{listed}</ul>{table}{more}"
+    kept = table(("Readings", "Of", "Why", "How many"), rows, words=3) if rows else ""
+    return f"<ul>{listed}</ul>{kept}{more}"
 
 
 def ranges_table(data: Data) -> str:
@@ -106,26 +110,7 @@ def ranges_table(data: Data) -> str:
         for feature in features
     ]  # fmt: skip
     heads = ("Model", "Input", "Unit", "Lowest", "Highest", "Outside on the judged days")
-    return _table(heads, rows, words=3)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int = 2, marked: Sequence[bool] = ()) -> str:
-    """An HTML table whose first columns are words and whose others are numbers."""
-    head = "".join(
-        f"<th scope='col' class='{_kind(i, words)}'>{html.escape(text)}</th>" for i, text in enumerate(heads)
-    )
-    marks = marked or [False] * len(rows)
-    body = "".join(_row(row, words, mark) for row, mark in zip(rows, marks, strict=True))
-    return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _kind(column: int, words: int) -> str:
-    return "word" if column < words else "number"
-
-
-def _row(texts: Sequence[str], words: int, mark: bool) -> str:
-    cells = "".join(f"<td class='{_kind(i, words)}'>{html.escape(text)}</td>" for i, text in enumerate(texts))
-    return f"<tr class='failure'>{cells}</tr>" if mark else f"<tr>{cells}</tr>"
+    return table(heads, rows, words=3)
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,7 @@ from tapas_opt.plot.figures import glance_figure, service_figure
 from tapas_opt.plot.page import Section, page
 from tapas_opt.plot.report import close_ups, room
 from tapas_opt.plot.studies import throttling_against
-from tapas_opt.plot.style import policy_colours
+from tapas_opt.plot.table import policy_heads
 from tapas_opt.plot.words import over_seeds
 from tapas_opt.simulation.record import Run
 
@@ -56,14 +56,10 @@ def _opening(answer: Mapping[str, Any]) -> str:
 
 def _table(figures: Sequence[Mapping[str, Any]]) -> str:
     policies = list(figures[0]["policies"])
-    colours = policy_colours(policies)
-    heads = "".join(
-        f"<th scope='col' style='border-bottom-color:{colours[name]}'>{html.escape(name)}</th>" for name in policies
-    )
     rows = "".join(_row(one, policies) for one in figures)
     return (
         "<table class='summary'><thead><tr><th scope='col'></th><th scope='col'>the paper</th>"
-        f"{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        f"{policy_heads(policies)}</tr></thead><tbody>{rows}</tbody></table>"
     )
 
 

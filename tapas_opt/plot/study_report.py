@@ -12,6 +12,7 @@ from tapas_opt.planning.study import Assumed, Money, Risk, Study
 from tapas_opt.plot.page import Section, page
 from tapas_opt.plot.studies import throttling_against
 from tapas_opt.plot.style import dressed, plain, policy_colours
+from tapas_opt.plot.table import table
 from tapas_opt.plot.tables import METRICS, Metric
 
 __all__ = ["fitting_figure", "study_headline", "write_study_report"]
@@ -134,7 +135,7 @@ def _fits_table(fits: Sequence[Row]) -> str:
         for row in fits
     ]  # fmt: skip
     heads = ("site", "SaaS", "policy", "risk", "servers", "filling", "VMs on them, at least", "first not safe")
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _binding_table(fits: Sequence[Row]) -> str:
@@ -151,7 +152,7 @@ def _binding_table(fits: Sequence[Row]) -> str:
     if not rows:
         return "<p class='none'>Every filling that was tried is safe.</p>"
     where = ("site", "policy", "risk", "at", "scenario", "weather", "failure")
-    return _table((*where, "limit of", "worst", "allowed", "runs"), rows)
+    return table((*where, "limit of", "worst", "allowed", "runs"), rows)
 
 
 def _worths(worths: Sequence[Row]) -> list[Section]:
@@ -172,7 +173,7 @@ def _worths(worths: Sequence[Row]) -> list[Section]:
         for row in worths
     ]  # fmt: skip
     heads = ("site", "filling", "raised", "VMs placed before", "after", "worth at least", "at most", "revenue / h")
-    return [Section("What one more kW or 1,000 CFM is worth, and where", words, below=_table(heads, rows))]
+    return [Section("What one more kW or 1,000 CFM is worth, and where", words, below=table(heads, rows))]
 
 
 _ASSUMED = {
@@ -226,8 +227,8 @@ def _money(costs: Sequence[Row], money: Money | None) -> list[Section]:
     what = "base (low to high); the mean over scenarios, elements that fail, and seeds"
     words = f"<p>In {html.escape(money.currency)}, {what}.</p>"
     return [
-        Section("What it costs and brings", words, below=_table(heads, rows)),
-        Section("What was assumed", below=_table(("assumption", "low", "base", "high"), assumed)),
+        Section("What it costs and brings", words, below=table(heads, rows)),
+        Section("What was assumed", below=table(("assumption", "low", "base", "high"), assumed)),
     ]
 
 
@@ -246,17 +247,7 @@ def _cells_table(cells: Sequence[Row], study: Study) -> str:
         ]
         for row in cells
     ]  # fmt: skip
-    return _table(heads, rows, [bool(breaches(row, risk)) for row in cells])
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], shaded: Sequence[bool] = ()) -> str:
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
-    marks = [" class='failure'" if mark else "" for mark in shaded] or [""] * len(rows)
-    body = "\n".join(
-        f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-        for mark, row in zip(marks, rows, strict=True)
-    )
-    return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return table(heads, rows, marked=[bool(breaches(row, risk)) for row in cells])
 
 
 def _metric(name: str) -> Metric:

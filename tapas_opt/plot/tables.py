@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tapas_opt.plot.style import policy_colours
+from tapas_opt.plot.table import policy_heads
 from tapas_opt.plot.words import clock_time, duration, listed, several_days
 from tapas_opt.simulation.record import Run
 
@@ -127,11 +128,7 @@ def summary_table(run: Run) -> str:
 
 
 def _side_by_side(run: Run, title: str, names: Sequence[str]) -> str:
-    colours = policy_colours(record.policy for record in run.records)
-    heads = "".join(
-        f"<th scope='col' style='border-bottom-color:{colours[record.policy]}'>{html.escape(record.policy)}</th>"
-        for record in run.records
-    )
+    heads = policy_heads([record.policy for record in run.records])
     rows = "".join(_metric_row(name, [record.metrics.get(name) for record in run.records]) for name in names)
     return (
         f"<table class='summary'><thead><tr><th scope='col'>{title}</th>"
