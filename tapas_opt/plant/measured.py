@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from tapas_opt.domain.configuration import LOAD_LEVELS, Configuration, Profile
 from tapas_opt.domain.site import Hardware
 from tapas_opt.domain.workload import Slo
-from tapas_opt.serving.clock import clock_power_frac, prefill_speed_frac, step_time_frac
+from tapas_opt.serving.clock import clock_power_frac, decode_power_frac, prefill_speed_frac, step_time_frac
 from tapas_opt.serving.latency import LatencyTable
 from tapas_opt.serving.mix import CONVERSATION, RequestMix
 from tapas_opt.serving.pace import Pace
@@ -19,9 +19,6 @@ from tapas_opt.serving.pace import Pace
 __all__ = ["MeasuredInstance"]
 
 FloatArray = NDArray[np.float64]
-
-_DECODE_FEELS_CLOCK = 2.0 / 3.0
-"""Part of power above waiting that follows the clock; the rest is memory's, whose clock stays."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class MeasuredInstance:
 
     def _slowed_w(self, power_w: FloatArray, waiting_w: float) -> FloatArray:
         drop = float(clock_power_frac(self._clock) / clock_power_frac(self._profiled_clock))
-        return np.asarray(waiting_w + (power_w - waiting_w) * (1.0 - _DECODE_FEELS_CLOCK * (1.0 - drop)))
+        return np.asarray(waiting_w + (power_w - waiting_w) * decode_power_frac(drop))
 
     @property
     def _clock(self) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.domain.configuration import LOAD_LEVELS, Configuration, Profile
 from tapas_opt.domain.workload import Slo
-from tapas_opt.serving.clock import clock_power_frac, prefill_speed_frac, step_time_frac
+from tapas_opt.serving.clock import clock_power_frac, decode_power_frac, prefill_speed_frac, step_time_frac
 from tapas_opt.serving.latency import LatencyTable
 from tapas_opt.serving.mix import CONVERSATION
 from tapas_opt.serving.pace import Pace, chunk_within
@@ -166,7 +166,7 @@ class Group:
     def _power_w(self, table: LatencyTable, requests_per_s: FloatArray, clock: float) -> FloatArray:
         """Mean power of a GPU: waiting, decoding the batch that the load fills, or reading, each for its share of time.
 
-        What is above waiting power falls with the clock as it did in Perseus/Zeus, decoding by two thirds of that.
+        What is above waiting power falls with the clock as it did in Perseus/Zeus.
         """
         a = ACCELERATORS[self.gpu]
         busy, read, inside = (
@@ -179,7 +179,7 @@ class Group:
         drop = float(clock_power_frac(clock))
         decode = np.interp(inside / np.maximum(busy, 1e-9), batches, powers) - a.waiting_power_w
         reading = (self.read_power_w - a.waiting_power_w) * drop
-        above = np.maximum(busy - read, 0.0) * decode * (1.0 / 3.0 + 2.0 / 3.0 * drop) + read * reading
+        above = np.maximum(busy - read, 0.0) * decode * decode_power_frac(drop) + read * reading
         return np.asarray(np.clip(a.waiting_power_w + above, a.waiting_power_w, a.max_power_w))
 
 
