@@ -11,7 +11,7 @@ import pytest
 
 from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Constraint
-from tapas_opt.mip import highs
+from tapas_opt.mip import decomposition, highs
 from tapas_opt.mip.result import MipResult, MipStatus
 from tapas_opt.placement.blocks import on_hosts
 from tapas_opt.placement.check import check
@@ -306,23 +306,31 @@ def fill_twice() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def optimum() -> Callable[..., float]:
-    """``optimum(problem)``: objective of the optimal plan, which the checker must accept at the same cost."""
+def exact() -> Callable[..., PlacementPlan]:
+    """``exact(problem)``: an optimal plan, which the checker must accept at the cost that the solver says."""
 
     def found(
         problem: PlacementProblem,
         solve: Callable[..., MipResult] = highs.solve,
         classes: PlacementClasses | None = None,
-    ) -> float:
+    ) -> PlacementPlan:
         classes = classes or placement_classes(problem)
-        result = solve(formulate(problem, classes), deadline_s=20.0, gap_frac=0.0, threads=1)
+        threads = {} if solve is decomposition.solve else {"threads": 1}
+        result = solve(formulate(problem, classes), deadline_s=20.0, gap_frac=0.0, **threads)
         assert result.status is MipStatus.OPTIMAL
-        report = check(problem, decode(problem, classes, result.values))
+        plan = decode(problem, classes, result.values)
+        report = check(problem, plan)
         assert report.ok, report.violations
         assert report.objective == pytest.approx(result.objective, abs=1e-5)
-        return report.objective
+        return plan
 
     return found
+
+
+@pytest.fixture(scope="session")
+def optimum(exact: Callable[..., PlacementPlan]) -> Callable[..., float]:
+    """``optimum(problem)``: what an optimal plan costs."""
+    return lambda problem, *args, **kwargs: check(problem, exact(problem, *args, **kwargs)).objective
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,11 @@ from tapas_opt.budgets.numbers import BudgetFamily, BudgetNumbers
 from tapas_opt.domain.result import Binding, Constraint, Rejection
 from tapas_opt.mip import cpsat, decomposition, highs
 from tapas_opt.mip.pyomo_solver import differences, named
-from tapas_opt.mip.result import MipStatus
 from tapas_opt.placement.aggregate import shares
 from tapas_opt.placement.blocks import on_hosts
 from tapas_opt.placement.check import binding, check, why_not
 from tapas_opt.placement.check_hosts import free_part
-from tapas_opt.placement.formulation import decode, encode, formulate
+from tapas_opt.placement.formulation import encode, formulate
 from tapas_opt.placement.greedy import greedy
 from tapas_opt.placement.places import Apart
 from tapas_opt.placement.problem import PlacementPlan, SpreadGroup, placement_classes
@@ -27,22 +26,6 @@ from tapas_opt.placement.reference import reference
 
 NONE = -1
 SOLVERS = {"highs": highs.solve, "cpsat": cpsat.solve, "decomposition": decomposition.solve}
-
-
-def exact(problem, solve=highs.solve):
-    classes = placement_classes(problem)
-    settings = {} if solve is decomposition.solve else {"threads": 1}
-    result = solve(formulate(problem, classes), deadline_s=20.0, gap_frac=0.0, **settings)
-    assert result.status is MipStatus.OPTIMAL
-    plan = decode(problem, classes, result.values)
-    report = check(problem, plan)
-    assert report.ok, report.violations
-    assert report.objective == pytest.approx(result.objective, abs=1e-5)
-    return plan
-
-
-def optimum(problem, solve=highs.solve):
-    return check(problem, exact(problem, solve)).objective
 
 
 def broken(problem, server_of, gpus_of=None):
@@ -81,7 +64,7 @@ def with_running(problem, *present):
 
 
 @pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
-def test_a_group_shares_one_rack(one_rack, solve):
+def test_a_group_shares_one_rack(one_rack, solve, exact):
     """All three fit into K2."""
     assert {*exact(one_rack, solve).server_of.values()} == {"S3", "S4", "S5"}
 
@@ -107,7 +90,7 @@ def test_greedy_begins_where_the_whole_group_is_fed(one_rack):
 
 
 @pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
-def test_new_members_join_those_that_run(one_rack, solve):
+def test_new_members_join_those_that_run(one_rack, solve, exact):
     """One runs in K1, where two more have room: the third is left rather than put apart."""
     joined = with_running(one_rack, 1, 0)
     assert {*exact(joined, solve).server_of.values()} == {*greedy(joined).server_of.values()} == {"S1", "S2"}
@@ -170,14 +153,14 @@ def room_of(plain_problem, vms, servers, *, buffer=0, due=0, tenant=(), spot=(),
         pytest.param({"due": 2, "buffer": 5, "tenant": [0]}, {"V1"}, id="a short room serves whom it owes"),
     ],
 )
-def test_what_is_kept_back_stays_free(plain_problem, solve, numbers, placed):
+def test_what_is_kept_back_stays_free(plain_problem, solve, numbers, placed, exact):
     """Three servers and three VMs; V1 has the highest priority."""
     problem = room_of(plain_problem, 3, 3, **numbers)
     problem = replace(problem, vm_priority=np.array([3, 2, 1]))
     assert {*exact(problem, solve).server_of} == {*greedy(problem).server_of} == placed
 
 
-def test_spot_costs_less_unplaced(plain_problem):
+def test_spot_costs_less_unplaced(plain_problem, exact):
     """A quarter of 20,000, so that it goes first where one has to."""
     problem = room_of(plain_problem, 2, 1, spot=[0])
     assert check(problem, PlacementPlan({}, problem.vms)).terms["unplaced_vms"] == 25_000
@@ -230,7 +213,7 @@ def test_why_not_tells_vms_apart_by_what_they_may_use(plain_problem):
 
 
 @pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
-def test_parts_break_as_few_servers_as_they_can(plain_problem, solve):
+def test_parts_break_as_few_servers_as_they_can(plain_problem, solve, exact):
     """Two servers of 8, one kept: four VMs of 2 GPUs that stay share the other, spot VMs of 4 have the kept one."""
     problem = room_of(plain_problem, 6, 2, buffer=1, spot=[4, 5])
     problem = replace(
@@ -280,7 +263,7 @@ def test_the_greedy_path_finds_what_it_kept_where_servers_are_kept_back(seed, ra
 
 @pytest.mark.parametrize("gpus", [0, 4])
 @pytest.mark.parametrize("seed", range(8))
-def test_no_plan_is_better_than_the_optimum_of_any_solver(seed, gpus, random_promises):
+def test_no_plan_is_better_than_the_optimum_of_any_solver(seed, gpus, random_promises, optimum):
     problem = random_promises(seed, servers=3 if gpus else 4, vms=3 if gpus else 4, gpus=gpus)
     reports = (check(problem, plan) for plan in all_plans(problem))
     best = min(report.objective for report in reports if report.ok)
@@ -289,7 +272,7 @@ def test_no_plan_is_better_than_the_optimum_of_any_solver(seed, gpus, random_pro
 
 @pytest.mark.parametrize("gpus", [0, 4])
 @pytest.mark.parametrize("seed", range(20))
-def test_the_bound_of_the_site_as_a_few_places_knows_of_promises_and_lies_below(seed, gpus, random_promises):
+def test_the_bound_of_the_site_as_a_few_places_knows_of_promises_and_lies_below(seed, gpus, random_promises, optimum):
     problem = random_promises(seed, servers=3 if gpus else 5, vms=3 if gpus else 5, gpus=gpus)
     for apart in Apart:
         assert shares(problem, deadline_s=20.0, apart=apart).bound <= optimum(problem, highs.solve) + 1e-6
@@ -318,7 +301,7 @@ def test_a_greedy_plan_is_lawful_and_costs_what_the_arrays_say(seed, gpus, rando
 
 @pytest.mark.parametrize("gpus", [0, 4])
 @pytest.mark.parametrize("seed", range(8))
-def test_forgotten_places_change_nothing(seed, gpus, random_promises):
+def test_forgotten_places_change_nothing(seed, gpus, random_promises, optimum):
     """Every place stated, every server and VM a class of its own: the same best objective."""
     problem = random_promises(seed, vms=5, servers=5, gpus=gpus)
     classes = placement_classes(problem)
