@@ -49,7 +49,8 @@ def backtest(
     Power is measured, wherever a VM is put; heat and air are predicted by models learned from the same site. What
     happened is told twice, as measured and as predicted, so that the models can be judged before the policies are.
     """
-    from tapas_opt.cli.backtest_answer import Asked, backtested
+    from tapas_opt.cli.backtest_answer import backtested
+    from tapas_opt.cli.backtest_given import Asked
     from tapas_opt.cli.backtest_view import show
 
     asked = Asked(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.cli.judging import tried
 from tapas_opt.cli.output import writing
 from tapas_opt.cli.paths import demo_models
 from tapas_opt.cli.progress import bar
@@ -29,8 +30,6 @@ from tapas_opt.telemetry.profiles.read import read_profiles
 from tapas_opt.telemetry.trace import read_trace
 
 __all__ = ["Asked", "simulated"]
-
-_T = TypeVar("_T")
 
 HOUR_MINUTES = 60
 
@@ -89,12 +88,12 @@ def simulated(asked: Asked, as_json: bool) -> dict[str, Any]:
 def _judged(asked: Asked) -> tuple[Case, Profiles, LearnedModels | None]:
     """Everything is read and judged, so that one message tells all that is wrong."""
     faults: list[Fault] = []
-    site = None if asked.site is None else _tried(faults, "--site", lambda: read_site(_path(asked.site)))
-    shape = {} if asked.trace is None else _tried(faults, "--trace", lambda: _shape(_path(asked.trace)))
-    weather = _tried(faults, "--weather", lambda: _weather(asked))
-    profiles = _tried(faults, "--profiles", lambda: Profiles(read_profiles(asked.profiles)))
+    site = None if asked.site is None else tried(faults, "--site", lambda: read_site(_path(asked.site)))
+    shape = {} if asked.trace is None else tried(faults, "--trace", lambda: _shape(_path(asked.trace)))
+    weather = tried(faults, "--weather", lambda: _weather(asked))
+    profiles = tried(faults, "--profiles", lambda: Profiles(read_profiles(asked.profiles)))
     models = (
-        None if asked.models is None else _tried(faults, "--models", lambda: LearnedModels.load(_path(asked.models)))
+        None if asked.models is None else tried(faults, "--models", lambda: LearnedModels.load(_path(asked.models)))
     )
     case = replace(_case(asked), site=site, demand_shape=shape or {}, weather=weather)
     faults += judge(case, asked.policies)
@@ -127,15 +126,6 @@ def _case(asked: Asked) -> Case:
         failures=asked.failures,
         weather_day=asked.weather_day,
     )
-
-
-def _tried(faults: list[Fault], option: str, read: Callable[[], _T]) -> _T | None:
-    """What a file holds; what is wrong with it is added to the faults."""
-    try:
-        return read()
-    except InvalidInput as error:
-        faults += [Fault(f"{option} {error.subject}, {fault.where}", fault.what) for fault in error.faults]
-        return None
 
 
 def _path(path: Path | None) -> Path:

@@ -49,7 +49,9 @@ class Lived:
 _READER: TypeAdapter[Lived] = TypeAdapter(Lived)
 
 
-def read_vm_list(path: Path, servers: Iterable[str], from_s: float, until_s: float) -> tuple[Lived, ...]:
+def read_vm_list(
+    path: Path, servers: Iterable[str] | None, from_s: float = 0.0, until_s: float = inf
+) -> tuple[Lived, ...]:
     """Read a list (CSV, one row a VM) that belongs to a history from ``from_s`` until ``until_s``.
 
     An empty cell is a field that is not stated; an empty ``deleted_s`` a VM that is still there.
@@ -57,7 +59,7 @@ def read_vm_list(path: Path, servers: Iterable[str], from_s: float, until_s: flo
     Parameters
     ----------
     servers
-        Names of the site's.
+        Names of the site's; None where it is not known, and any is believed.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def read_vm_list(path: Path, servers: Iterable[str], from_s: float, until_s: flo
         faults += [Fault(f"line {line}, {_column(fault.where)}", fault.what) for fault in wrong]
         if lived is not None:
             lives[line] = lived
-    known = frozenset(servers)
+    known = None if servers is None else frozenset(servers)
     for line, lived in lives.items():
         faults += [Fault(f"line {line}, {name}", what) for name, what in _faults(lived, known, from_s, until_s)]
     faults += [*_twice(lives), *_shared(lives)]
@@ -138,10 +140,10 @@ def _cell(value: object) -> str:
     )
 
 
-def _faults(lived: Lived, known: frozenset[str], from_s: float, until_s: float) -> Iterator[tuple[str, str]]:
+def _faults(lived: Lived, known: frozenset[str] | None, from_s: float, until_s: float) -> Iterator[tuple[str, str]]:
     """Column and fault of one VM by itself."""
     vm = lived.vm
-    if lived.server not in known:
+    if known is not None and lived.server not in known:
         yield "server", f"{lived.server!r}: the site has no such server"
     if not lived.deleted_s > lived.created_s:
         yield "deleted_s", f"{lived.deleted_s:.12g}: must be after created_s, {lived.created_s:.12g}"

@@ -82,6 +82,29 @@ def test_what_is_wrong_is_said_before_anything_runs(given, changed, faults, tapa
         assert text in err
 
 
+def test_faults_of_options_and_of_every_file_are_in_one_message(given, tmp_path, tapas):
+    """Where the site cannot be read the list is still judged by itself, and its servers are believed."""
+    (tmp_path / "vms.csv").write_text("vm,kind,server,created_s,deleted_s,tenant\na,iaas,S9,900,0,t\n")
+    (tmp_path / "profiles.csv").write_text("configuration\n")
+    wrong = {name: tmp_path / name for name in ("site", "models")}
+    files = {"vms": tmp_path / "vms.csv", "profiles": tmp_path / "profiles.csv"}
+    code, out, err = tapas(*command(given, days=0, policy="basline", **wrong, **files), "--json")
+    assert (code, out) == (2, "")
+    for option in ("--days", "--policy", "--site", "--vms", "--models", "--profiles"):
+        assert f"\n  {option}" in err
+    assert "line 2, deleted_s" in err
+    assert "S9" not in err
+
+
+def test_too_few_days_to_learn_from_are_told_beside_vms_whose_power_was_never_read(given, tmp_path, tapas):
+    """Three hours are there; the second of them is learned from, and nothing is known of a VM that came after them."""
+    (tmp_path / "vms.csv").write_text("vm,kind,server,created_s,deleted_s,tenant\na,iaas,S1,0,600,t\n")
+    code, _, err = tapas(*command(given, models=None, days=0.05, vms=tmp_path / "vms.csv"))
+    assert code == 2
+    assert "--history" in err
+    assert "no VM lives in the days that are replayed" in err
+
+
 def test_every_fault_of_the_list_is_in_one_message(given, tmp_path, tapas):
     rows = "a,iaas,S1,0,900,t\nb,iaas,S1,600,1200,t\nc,iaas,S9,0,900,t\nd,iaas,S2,900,0,t\ne,iaas,S3,99999,,t\n"
     (tmp_path / "vms.csv").write_text("vm,kind,server,created_s,deleted_s,tenant\n" + rows)
