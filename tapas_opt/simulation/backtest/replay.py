@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,8 +111,9 @@ class _Course:
                 self._policy.applied(name, now_s)
             self._leave(t, now_s)
             self._come(t, now_s)
-            self._look(t, now_s)
-            self._step(t, now_s)
+            demand = self._past.demand_tokens_per_s(t)
+            self._look(demand, now_s)
+            self._step(t, demand, now_s)
             on_slot(float(SLOT_S))
         record = stacked(self._policy.name, self._past.topology, self._moments, self._tally.incidents)
         return replace(record, metrics=counted(record, self._tally, DEFINED))
@@ -145,8 +146,8 @@ class _Course:
         self._tally.vms_placed += len(found)
         self._tally.vms_rejected += len(stays) - len(found)
 
-    def _look(self, t: int, now_s: float) -> None:
-        self._order(self._policy.observe(self._room.telemetry(now_s, self._past.demand_tokens_per_s(t))), now_s)
+    def _look(self, demand_tokens_per_s: Mapping[str, float], now_s: float) -> None:
+        self._order(self._policy.observe(self._room.telemetry(now_s, demand_tokens_per_s)), now_s)
         if now_s - self._reviewed_s >= REVIEW_EVERY_S:
             self._reviewed_s = now_s
             self._order(self._tally.decided(lambda: self._policy.review(now_s)), now_s)
@@ -156,9 +157,9 @@ class _Course:
             self._room.order(orders, now_s)
             self._tally.ordered(orders, now_s)
 
-    def _step(self, t: int, now_s: float) -> None:
+    def _step(self, t: int, demand_tokens_per_s: Mapping[str, float], now_s: float) -> None:
         room = self._room
-        self._moments.append(room.step(t, self._past.demand_tokens_per_s(t), self._policy.shares(now_s)))
+        self._moments.append(room.step(t, demand_tokens_per_s, self._policy.shares(now_s)))
         state = room.state
         rise_k = state.heat.gpu_c - state.heat.inlet_c[:, None]
         self._tally.slot(room.too_hot(state.heat.gpu_c), rise_k, state.server_power_w)

@@ -40,6 +40,28 @@ class State:
     heat: Heat
 
 
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A slot as it happened, without gaps.
+
+    Attributes
+    ----------
+    server_power_w, gpu_power_w
+        ``[server]`` and ``[server, gpu]`` as measured; of what was never read, idle power.
+    more_w
+        ``[row]`` what its meter showed beyond its servers; it shows that wherever VMs are.
+    inlet_c, idle_power_w
+        ``[server]`` as predicted, and what one without a VM draws in such air.
+    """
+
+    t: int
+    server_power_w: FloatArray
+    gpu_power_w: FloatArray
+    more_w: FloatArray
+    inlet_c: FloatArray
+    idle_power_w: FloatArray
+
+
 class ReplayRoom(Tenants):
     """Takes VMs through the slots of the past, one slot at a time.
 
@@ -68,12 +90,14 @@ class ReplayRoom(Tenants):
         self._profiles = profiles
         self._effect = effect_of(past.topology)
         self._span_w = self.room.span_w
+        self._idle_gpu_w = np.where(self.room.has_gpu, self.room.idle_gpu_w[:, None], np.nan)
+        self._slot = self._slot_of(0)
         self.state = self.measured(0)
 
     def measured(self, t: int) -> State:
         """A slot as it happened."""
-        server_w, gpu_w, _ = self._kept(t)
-        return self._state(t, server_w, gpu_w)
+        kept = self._kept(t)
+        return self._state(t, kept.server_power_w, kept.gpu_power_w)
 
     def step(self, t: int, demand_tokens_per_s: Mapping[str, float], shares: Shares) -> Moment:
         """Let a slot pass under this demand, spread by these shares."""
@@ -89,7 +113,11 @@ class ReplayRoom(Tenants):
         )
 
     def moment(self, state: State, airflow_cfm: FloatArray, gpu_c: FloatArray) -> Moment:
-        """A sample of the room that draws as in a state, with this air and heat; service is not looked at."""
+        """A sample of the room that draws as in a state, with this air and heat.
+
+        Service is not looked at. What single requests lived to see stays unknown in any case: means of five minutes
+        say what was carried, not who had to wait for it.
+        """
         return Moment(
             t_s=float(self.past.panel.t_s[state.slot]) + SLOT_S,
             row_power_w=state.row_power_w,
@@ -145,36 +173,43 @@ class ReplayRoom(Tenants):
 
     def _draw(self, t: int, given_tokens_per_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``[server]`` and ``[server, gpu]`` W: bases, what moves with VMs, and what orders change of that."""
-        past, crew = self.past, self.crew
-        kept_w, kept_gpu_w, inlet_c = self._kept(t)
-        idle_w, idle_gpu_w = (
-            self.room.idle_power_w(inlet_c),
-            np.where(self.room.has_gpu, self.room.idle_gpu_w[:, None], np.nan),
-        )
-        server_w = np.where(past.occupied[t], idle_w, kept_w)
-        gpu_w = np.where(past.occupied[t][:, None], idle_gpu_w, kept_gpu_w)
+        past, crew, kept = self.past, self.crew, self._kept(t)
+        server_w = np.where(past.occupied[t], kept.idle_power_w, kept.server_power_w)
+        gpu_w = np.where(past.occupied[t][:, None], self._idle_gpu_w, kept.gpu_power_w)
         scale, gpu_scale = (span[crew.server] / span[crew.column] for span in self._span_w)
-        server_w[crew.server] += scale * (kept_w - idle_w)[crew.column]
-        extra_w = _evened((kept_gpu_w - idle_gpu_w)[crew.column])
+        server_w[crew.server] += scale * (kept.server_power_w - kept.idle_power_w)[crew.column]
+        extra_w = _evened((kept.gpu_power_w - self._idle_gpu_w)[crew.column])
         moved_w = gpu_w.copy()
         moved_w[crew.server] += gpu_scale[:, None] * extra_w
         ordered_w = crew.extra_w(extra_w, past.load_frac[t, crew.column[crew.instance]], given_tokens_per_s)
         gpu_w[crew.server] += gpu_scale[:, None] * ordered_w
-        by_orders_w = self._servers_w(gpu_w, inlet_c) - self._servers_w(moved_w, inlet_c)
+        by_orders_w = self._servers_w(gpu_w, kept.inlet_c) - self._servers_w(moved_w, kept.inlet_c)
         return server_w + by_orders_w, gpu_w
 
-    def _kept(self, t: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """``[server]`` and ``[server, gpu]`` W as measured, what was never read at idle, and ``[server]`` inlets."""
+    def _kept(self, t: int) -> _Slot:
+        """What was measured in a slot, worked out once while it is the one that is looked at."""
+        if self._slot.t != t:
+            self._slot = self._slot_of(t)
+        return self._slot
+
+    def _slot_of(self, t: int) -> _Slot:
         server_w, gpu_w = self.past.server_power_w[t], self.past.gpu_power_w[t]
         inlet_c = self.room.inlet_c(self.past.outdoor_c[t], np.nan_to_num(server_w))
-        kept_w = np.where(np.isnan(server_w), self.room.idle_power_w(inlet_c), server_w)
-        unread = self.room.has_gpu & np.isnan(gpu_w)
-        return kept_w, np.where(unread, self.room.idle_gpu_w[:, None], gpu_w), inlet_c
+        idle_w = self.room.idle_power_w(inlet_c)
+        kept_w = np.where(np.isnan(server_w), idle_w, server_w)
+        more_w = self.past.meter_w[t] - self.room.rows_w(kept_w)
+        return _Slot(
+            t=t,
+            server_power_w=kept_w,
+            gpu_power_w=np.where(np.isnan(gpu_w), self._idle_gpu_w, gpu_w),
+            more_w=np.where(np.isfinite(more_w), more_w, 0.0),
+            inlet_c=inlet_c,
+            idle_power_w=idle_w,
+        )
 
     def _state(self, t: int, server_power_w: FloatArray, gpu_power_w: FloatArray) -> State:
-        """Rows and UPSs as well: what a meter showed beyond its row's servers, it shows wherever VMs are."""
-        more_w = self.past.meter_w[t] - self.room.rows_w(self._kept(t)[0])
-        more_w = np.where(np.isfinite(more_w), more_w, 0.0)
+        """Rows and UPSs, heat and air of what is drawn."""
+        more_w = self._kept(t).more_w
         return State(
             slot=t,
             server_power_w=server_power_w,
