@@ -6,6 +6,7 @@ Command modules import what is heavy (pandas, scikit-learn, gRPC, Pyomo, plotly,
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -106,6 +107,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; an error on purpose becomes one message and an exit code, never a traceback."""
+    # BLAS (NumPy's and SciPy's) starts a thread for each core: on matrices as small as ours they wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except TapasError as error:
