@@ -93,13 +93,6 @@ def test_what_is_said_of_another_placement_is_what_the_plant_makes_of_it(
     record = test.through(Kept(replace(test.past, stays=moved)))
     off = record.row_power_w / truth.meter_w - 1.0
     asked = np.nanmean(np.abs(test.as_measured().row_power_w / truth.meter_w - 1.0))
-    print(
-        np.nanmean(np.abs(off)),
-        asked,
-        record.metrics["max_gpu_temperature_c"],
-        np.nanmax(truth.gpu_c),
-        np.nanmax(panel.gpu_c),
-    )
     assert np.nanmean(np.abs(off)) < 0.02 < asked
 
 
