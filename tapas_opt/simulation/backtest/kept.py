@@ -22,6 +22,7 @@ class Kept:
     def __init__(self, past: Past) -> None:
         self._past = past
         self._stays = {stay.vm.name: stay for stay in past.stays}
+        self._instances = {name: stay for name, stay in self._stays.items() if stay.profile is not None}
 
     def adopt(self, vms: Sequence[tuple[Vm, str]], groups: Sequence[Group], now_s: float) -> None:
         """They are where they were."""
@@ -42,8 +43,8 @@ class Kept:
         """The part of its endpoint's tokens that each instance carried."""
         t = round((now_s - self._past.start_s) / SLOT_S)
         carried: dict[str, dict[str, float]] = {}
-        for name, stay in self._stays.items():
-            if stay.profile is not None and stay.first <= t < stay.stop:
+        for name, stay in self._instances.items():
+            if stay.first <= t < stay.stop:
                 carried.setdefault(stay.vm.endpoint or "", {})[name] = self._past.tokens_per_s(stay, t)
         totals = {endpoint: sum(parts.values()) or 1.0 for endpoint, parts in carried.items()}
         return {e: {name: part / totals[e] for name, part in parts.items()} for e, parts in carried.items()}

@@ -123,11 +123,19 @@ class Past:
 
     def demand_tokens_per_s(self, t: int) -> dict[str, float]:
         """By endpoint: what its instances carried together in a slot, and what users are taken to have asked for."""
-        asked = dict.fromkeys(self.endpoints, 0.0)
+        return dict(zip(self.endpoints, self._carried[t].tolist(), strict=True))
+
+    @cached_property
+    def _carried(self) -> FloatArray:
+        """``[t, endpoint]`` tokens/s."""
+        number = {name: e for e, name in enumerate(self.endpoints)}
+        carried = np.zeros((self.slots, len(number)))
         for stay in self.stays:
-            if stay.profile is not None and stay.first <= t < stay.stop:
-                asked[stay.vm.endpoint or ""] += self.tokens_per_s(stay, t)
-        return asked
+            if stay.profile is not None:
+                during = slice(stay.first, stay.stop)
+                load_frac = self.load_frac[during, stay.column]
+                carried[during, number[stay.vm.endpoint or ""]] += load_frac * stay.profile.goodput_tokens_per_s
+        return carried
 
 
 def past_of(panel: Panel, lives: Sequence[Lived], profiles: Profiles) -> Past:

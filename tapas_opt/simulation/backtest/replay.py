@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,7 @@ class _Course:
 
     def __init__(self, backtest: Backtest, policy: Policy, misses: Misses | None) -> None:
         self._past = backtest.past
+        self._coming, self._leaving = (_by_slot(backtest.past.stays, attrgetter(at)) for at in ("first", "stop"))
         self._anew = backtest.anew
         self._room = backtest.room()
         self._policy = policy
@@ -119,13 +121,13 @@ class _Course:
         return replace(record, metrics=counted(record, self._tally, DEFINED))
 
     def _leave(self, t: int, now_s: float) -> None:
-        gone = [stay.vm.name for stay in self._past.stays if stay.stop == t and stay.vm.name in self._room.running]
+        gone = [stay.vm.name for stay in self._leaving.get(t, ()) if stay.vm.name in self._room.running]
         if gone:
             self._policy.release(gone, now_s)
             self._room.evict(gone)
 
     def _come(self, t: int, now_s: float) -> None:
-        news = [stay for stay in self._past.stays if stay.first == t]
+        news = self._coming.get(t, ())
         kept = t == 0 and not self._anew
         there = [(stay, stay.server) for stay in news if kept and stay.server is not None]
         if there:
@@ -166,3 +168,11 @@ class _Course:
         self._tally.vms(len(room.running), room.crew.capped)
         if self._misses is not None:
             self._misses.add(t, state.heat)
+
+
+def _by_slot(stays: Sequence[Stay], slot_of: Callable[[Stay], int]) -> Mapping[int, Sequence[Stay]]:
+    """Those of each slot, in the order in which they are listed."""
+    of: dict[int, list[Stay]] = {}
+    for stay in stays:
+        of.setdefault(slot_of(stay), []).append(stay)
+    return of
