@@ -7,9 +7,10 @@
 3. *Round.* A vertex of that program is integral but for about as many blocks as rows are tight. These are solved
    exactly, the others held.
 4. *Improve.* HiGHS has the core first, where it is small: the few columns of each block that are most in doubt (Balas
-   and Zemel 1980). The gap is a sum over blocks: what each one's columns cost above its cheapest at the prices. Blocks
-   that cause most of it are freed together with some that share rows with them, and solved exactly, again and again
-   (large neighbourhood search; Shaw 1998), as many at once as there are cores.
+   and Zemel 1980). Beside it CP-SAT has cores of very few columns, one after the other. The gap is a sum over blocks:
+   what each one's columns cost above its cheapest at the prices. Blocks that cause most of it are freed together with
+   some that share rows with them, and solved exactly, again and again (large neighbourhood search; Shaw 1998), as many
+   at once as there are cores.
 5. *Prove.* When that finds nothing any more, the core is widened, in the end to all columns that the gap leaves in
    question.
 
@@ -20,17 +21,21 @@ patterns of a unit instead (:mod:`tapas_opt.mip.patterns`), from a start.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from threading import Event
+from typing import Any
 
 import numpy as np
 
-from tapas_opt.mip import highs
+from tapas_opt.mip import cpsat, highs
 from tapas_opt.mip.alike import Alike, alike_of
 from tapas_opt.mip.kept_rows import bound_with_kept_rows
 from tapas_opt.mip.limits import Limits
 from tapas_opt.mip.machine import cores
 from tapas_opt.mip.model import BoolArray, FloatArray, MipArrays, MipModel
-from tapas_opt.mip.neighbourhoods import Core, Neighbourhoods, Way
+from tapas_opt.mip.neighbourhoods import Core, Look, Neighbourhoods, Way
 from tapas_opt.mip.part import Part, part_of
 from tapas_opt.mip.patterns import Patterns
 from tapas_opt.mip.pricing import Blocks, blocks_of, climbed
@@ -40,7 +45,7 @@ from tapas_opt.mip.trivial import trivial_result
 
 __all__ = ["solve", "warm_up"]
 
-CORE_COLUMNS, CORE_FRAC = 2_000, 0.5
+CORE_COLUMNS, CORE_FRAC = 2_000, 0.25
 """A core of at most so many columns comes before neighbourhoods; what of the time that is left any core may take."""
 
 SOFTNESS = (1.0, 1 / 3)
@@ -78,6 +83,9 @@ PROVEN_COLUMNS = 20_000
 PART_S = 1.0
 """A part that takes longer is too large to be worth it."""
 
+FEW_S = 0.25
+"""The same for a core of few columns."""
+
 FEW_TAKEN = 20
 """Units that take more than so many on average have too many patterns to go by them."""
 
@@ -86,6 +94,9 @@ PATTERNS_S = 1.0
 
 PART_NODES = 50
 """So many nodes of its search tree end a part where work is counted instead of time."""
+
+FEW_WORK = 0.2
+"""So many deterministic seconds of CP-SAT end a core of few columns then."""
 
 
 def solve(
@@ -137,10 +148,11 @@ def solve(
 
 
 def warm_up() -> None:
-    """Load HiGHS, SciPy and compiled loops, so that the first real solve does not wait for them."""
+    """Load HiGHS, CP-SAT, SciPy and compiled loops, so that the first real solve does not wait for them."""
     from tapas_opt.mip import kernels  # noqa: PLC0415  numba is slow to import, and only a solve needs it
 
     highs.warm_up()
+    cpsat.warm_up()
     model = MipModel()
     x = model.columns("x", ["a", "b"], upper=1.0, cost=[1.0, 2.0], integer=True)
     model.add(model.rows("one", lower=1.0, upper=1.0), x, 1.0)
@@ -275,17 +287,20 @@ class _Search:
     def _begin(self, solves: SideBySide[_Try], best: FloatArray, free: BoolArray, way: Way | bool) -> None:
         """Begin to solve some columns exactly, from the best solution."""
         part = part_of(self.blocks, free, best)
-        limit_s = min(PART_S, self.left_s) if isinstance(way, Way) else self.left_s * CORE_FRAC
         self.rounds -= isinstance(way, Way)
-        solves.begin(
-            _Try(part, best, self.objective, way),
-            part.arrays,
-            deadline_s=self._limit_s(limit_s),
-            gap_frac=self.gap_frac / 4,
-            seed=self.seed,
-            start=best[part.column],
-            nodes=PART_NODES if self.by_work else None,
-        )
+        solve, limits = self._solver(way, solves.stop)
+        gap_frac, start = self.gap_frac / 4, best[part.column]
+        one = _Try(part, best, self.objective, way)
+        solves.begin(one, solve, part.arrays, gap_frac=gap_frac, seed=self.seed, start=start, **limits)
+
+    def _solver(self, way: Way | bool, stop: Event) -> tuple[Callable[..., MipResult], dict[str, Any]]:
+        """Who solves a part, and how long; CP-SAT's parts are too short to be ended early."""
+        if isinstance(way, Way) and way.look is Look.FEW:
+            limit_s = self._limit_s(min(FEW_S, self.left_s))
+            return cpsat.solve, {"deadline_s": limit_s, "work": FEW_WORK if self.by_work else None}
+        limit_s = self._limit_s(min(PART_S, self.left_s) if isinstance(way, Way) else self.left_s * CORE_FRAC)
+        nodes = PART_NODES if self.by_work else None
+        return partial(highs.solve, stop=stop), {"deadline_s": limit_s, "nodes": nodes}
 
     def _hear(self, neighbourhoods: Neighbourhoods, one: _Try, outcome: MipResult, took_s: float) -> None:
         """Take what came of a part, in the best solution of now or in the one that it began from."""

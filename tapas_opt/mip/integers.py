@@ -9,7 +9,7 @@ import numpy as np
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.mip.model import FAULTS_NAMED, BoolArray, FloatArray, IntArray, MipArrays
 
-__all__ = ["EDGE", "IntegerArrays", "in_integers"]
+__all__ = ["EDGE", "IntegerArrays", "in_integers", "is_whole"]
 
 EDGE = 1_000_000_000
 """Box for a column that neither its own bounds, nor the rows, nor its cost keep finite."""
@@ -80,6 +80,17 @@ def in_integers(arrays: MipArrays) -> IntegerArrays:
         row_upper=np.clip(_down(arrays.row_upper * scale), -LARGEST, LARGEST).astype(np.int64),
         value=value.astype(np.int64),
     )
+
+
+def is_whole(arrays: MipArrays) -> bool:
+    """Whether the model, and with it each part of it, is in integers within finite bounds."""
+    if not (arrays.integer.all() and np.isfinite(arrays.lower).all() and np.isfinite(arrays.upper).all()):
+        return False
+    try:
+        in_integers(arrays)
+    except InvalidInput:
+        return False
+    return True
 
 
 def _scales(value: FloatArray, group: IntArray, groups: int) -> FloatArray:

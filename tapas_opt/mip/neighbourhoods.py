@@ -4,6 +4,9 @@ A way is a *width*, up to which columns of freed blocks are near, and where to l
 most above their least at the prices (these are the gap), at the rows whose room lies idle though it has a price (the
 rest of it), or at all blocks over the columns that are in doubt most (the core; Balas and Zemel 1980). Ways learn the
 size of their parts by themselves (adaptive large neighbourhood search; Ropke and Pisinger 2006).
+
+Where all is whole there is a core of very few columns as well, one after the other, each drawn anew. It is for CP-SAT,
+which closes thirty columns under ten full rows in a third of the time that HiGHS needs.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from enum import Enum
 
 import numpy as np
 
+from tapas_opt.mip.integers import is_whole
 from tapas_opt.mip.model import BoolArray, FloatArray, IntArray
 from tapas_opt.mip.pricing import Blocks
 
@@ -26,11 +30,24 @@ COLUMNS, LEAST_COLUMNS = 150.0, 60.0
 
 SMALLER, LARGER = 0.7, 1.5
 
+FEW_COLUMNS, LEAST_FEW = 30.0, 15.0
+FEW_SMALLER, FEW_LARGER = 0.87, 1.15
+"""The same for the core of few columns: five more take several times as long."""
+
+FEW_MOST_LOOSE = 1_000
+"""Loose columns are in every part: with more than so many none has few columns."""
+
+FEW_PATIENCE = 12
+"""Cores of few columns follow one another until so many in turn better nothing; then they are a way like any other."""
+
+SHUFFLED, FEW_SHUFFLED = 0.5, 1.0
+"""How much, as a share, the doubt of a column is shuffled, so that each core is another one."""
+
 CORE_WIDTH, WIDER = 3.0, 2.0
 """Columns of a block, on average, in the first core, and how many times as many in the next."""
 
 EXPLORED_FRAC = 0.25
-"""So many parts are made a way drawn at random, however it did."""
+"""Share of the time for all ways but the one that lately bettered most: those not tried yet, then any at random."""
 
 FORGOTTEN_FRAC = 0.3
 """Of what is known of a way, when it is used again."""
@@ -42,6 +59,7 @@ class Look(Enum):
     GAP = "blocks that cost most above their least"
     ROWS = "rows with idle room"
     CORE = "columns in doubt, of all blocks"
+    FEW = "very few columns in doubt, of all blocks, for CP-SAT"
 
 
 @dataclass(slots=True)
@@ -54,22 +72,32 @@ class Way:
         How many columns its next part has, about.
     worth
         What it lately bettered, per second; infinite until it was tried.
+    spent_s
+        Time that its parts took.
+    idle
+        How many of them, the last ones, bettered nothing.
     """
 
     look: Look
     width: float
     columns: float = COLUMNS
     worth: float = np.inf
+    spent_s: float = 0.0
+    idle: int = 0
 
     def learn(self, bettered: float, took_s: float, closed: bool, quick: bool) -> None:
         """Take note of a part: by how much it bettered the best, whether it was closed, and whether quickly."""
+        self.spent_s += took_s
+        self.idle = 0 if bettered > 0 else self.idle + 1
         gained = bettered / max(1e-3, took_s)
         kept = gained if np.isinf(self.worth) else self.worth
         self.worth = (1 - FORGOTTEN_FRAC) * kept + FORGOTTEN_FRAC * gained
+        few = self.look is Look.FEW
         if not closed:
-            self.columns = max(LEAST_COLUMNS, SMALLER * self.columns)
+            smaller = FEW_SMALLER if few else SMALLER
+            self.columns = max(LEAST_FEW if few else LEAST_COLUMNS, smaller * self.columns)
         elif quick and bettered <= 0:
-            self.columns *= LARGER
+            self.columns *= FEW_LARGER if few else LARGER
 
 
 class Core:
@@ -102,6 +130,8 @@ class Neighbourhoods:
         self._blocks, self._price, self._random = blocks, price, random
         self._above = blocks.above_least(price)
         self._ways = [Way(Look.CORE, np.inf), *(Way(look, w) for w in WIDTHS for look in (Look.GAP, Look.ROWS))]
+        if len(blocks.loose) <= FEW_MOST_LOOSE and is_whole(blocks.arrays):
+            self._ways.insert(0, Way(Look.FEW, np.inf, FEW_COLUMNS))
 
     @property
     def count(self) -> int:
@@ -114,22 +144,34 @@ class Neighbourhoods:
         return self._blocks.columns_of(*self._drawn(way, best)), way
 
     def _way(self) -> Way:
-        if self._random.random() < EXPLORED_FRAC:
-            return self._ways[int(self._random.integers(len(self._ways)))]
-        return max(self._ways, key=lambda way: way.worth)
+        first = self._ways[0]
+        if first.look is Look.FEW and first.idle < FEW_PATIENCE:
+            return first
+        tried = [way for way in self._ways if np.isfinite(way.worth)]
+        best = max(tried, key=lambda way: way.worth, default=None)
+        if best is not None and best.worth > 0:
+            spent_s = sum(way.spent_s for way in tried)
+            if spent_s - best.spent_s > EXPLORED_FRAC * spent_s:
+                return best
+        untried = [way for way in self._ways if np.isinf(way.worth)]
+        return untried[0] if untried else self._ways[int(self._random.integers(len(self._ways)))]
 
     def _drawn(self, way: Way, best: FloatArray) -> tuple[BoolArray, BoolArray]:
         """``[block]`` which to free, and ``[column]`` which are near."""
-        if way.look is Look.CORE:
+        if way.look in (Look.CORE, Look.FEW):
             return self._core(way, best)
         near = (self._above <= self._blocks.typical_cost * way.width) | (best > 0)
         columns = self._blocks.sums(near.astype(np.float64))
         return (self._by_gap if way.look is Look.GAP else self._by_row)(way, best, columns), near
 
     def _core(self, way: Way, best: FloatArray) -> tuple[BoolArray, BoolArray]:
-        """All blocks, over the columns least above their block's least, in an order that is a little shuffled."""
-        blocks = self._blocks
-        doubt = self._above * self._random.uniform(0.5, 1.5, len(best)) + np.where(blocks.is_loose, np.inf, 0.0)
+        """All blocks, over the columns least above their block's least, in an order that is shuffled."""
+        blocks, few = self._blocks, way.look is Look.FEW
+        shuffled = FEW_SHUFFLED if few else SHUFFLED
+        doubt = self._above * self._random.uniform(1 - shuffled, 1 + shuffled, len(best))
+        doubt[blocks.is_loose] = np.inf
+        if few:
+            doubt[best > 0] = 0.0
         most = len(blocks.size) + int(way.columns)
         limit = np.inf if most >= len(blocks.column) else np.partition(doubt, most)[most]
         near = (doubt <= limit) | (best > 0)

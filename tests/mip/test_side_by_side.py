@@ -1,6 +1,7 @@
 """Several solves at once: none is lost, and none outlives what it was begun for."""
 
 import time
+from functools import partial
 from threading import Event, Timer
 
 import numpy as np
@@ -33,7 +34,7 @@ def test_each_solve_has_the_answer_that_it_has_alone(random_cover):
         while waiting or solves.running:
             while waiting and not solves.full:
                 seed = waiting.pop()
-                solves.begin(seed, models[seed], deadline_s=20.0)
+                solves.begin(seed, highs.solve, models[seed], deadline_s=20.0)
             assert len(solves.running) <= 2
             found.update({what: result.objective for what, result, _ in solves.ended()})
     alone = {seed: highs.solve(arrays, deadline_s=20.0).objective for seed, arrays in models.items()}
@@ -44,7 +45,7 @@ def test_what_still_runs_is_ended_when_its_context_is_left():
     """A search that would take hours ends in seconds, so that a service does not pay for what nobody waits for."""
     began = time.perf_counter()
     with SideBySide[str](1) as solves:
-        solves.begin("endless", market_split(1), deadline_s=600.0)
+        solves.begin("endless", partial(highs.solve, stop=solves.stop), market_split(1), deadline_s=600.0)
         time.sleep(0.2)
     assert time.perf_counter() - began < 60.0
 
