@@ -17,7 +17,7 @@ run: setup  ## the drill: a day in the demo room, with a UPS and an air handler 
 	$(BIN)/tapas-opt demo
 
 test: check  ## everything that decides whether a change may land
-	$(BIN)/pytest --numprocesses 2
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
 
 check: setup  ## style and types
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapas_opt.cli.backtest_given import Asked, given_of, ready
-from tapas_opt.cli.output import writing
+from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.progress import bar
 from tapas_opt.domain.panel import SLOT_S
 from tapas_opt.simulation.backtest.past import Past
@@ -103,6 +102,5 @@ def _of_models(test: Backtest) -> dict[str, Any]:
 
 def _write(answer: dict[str, Any], records: list[Record], folder: Path) -> None:
     with writing("backtest", "--out", folder):
-        text = json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False)
-        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        write_json(answer, folder / "summary.json")
         write_series(records, folder / "series.csv.gz")

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tapas_opt.cli.output import writing
+from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.progress import bar
 from tapas_opt.errors import Fault, InvalidInput
 
@@ -209,8 +208,7 @@ def _write(out: Path, name: str, data: Mapping[str, Any]) -> None:
     """``NAME.json`` with all that is printed, ``NAME.csv`` with its rows."""
     with writing("bench", "--out", out):
         out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(data, allow_nan=False, ensure_ascii=False, indent=1)
-        (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        write_json(data, out / f"{name}.json")
         with (out / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             columns = list(dict.fromkeys(column for row in data["rows"] for column in row))
             writer = csv.DictWriter(file, columns)

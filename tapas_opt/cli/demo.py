@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tapas_opt.cli.output import AsJson, console, print_result
+from tapas_opt.cli.output import AsJson, console, print_result, write_json
 from tapas_opt.cli.paths import demo_data
 from tapas_opt.errors import Fault, InvalidInput
 
@@ -134,8 +133,7 @@ def _write(run: Run, folder: Path) -> None:
     from tapas_opt.plot.report import write_report
     from tapas_opt.simulation.series import write_series
 
-    text = json.dumps(run.summary, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    write_json(run.summary, folder / "summary.json")
     write_series(run.records, folder / "series.csv.gz")
     write_report(run, folder / "report.html")
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tapas_opt.durable import replace_text
 from tapas_opt.errors import DeadlinePassed, InvalidInput, NotFound, TapasError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["AsJson", "console", "exit_code", "print_result", "writing"]
+__all__ = ["AsJson", "console", "exit_code", "print_result", "write_json", "writing"]
 
 _WIDTH_OF_FILES = 120
 
@@ -47,6 +48,11 @@ def print_result(data: Mapping[str, Any], as_json: bool, render: Callable[[Mappi
         typer.echo(json.dumps(data, allow_nan=False, ensure_ascii=False))
     else:
         render(data)
+
+
+def write_json(data: Mapping[str, Any], path: Path) -> None:
+    """Put ``data`` there as a person reads JSON; whole, or what was there before stands."""
+    replace_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from tapas_opt.cli.output import writing
+from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.paths import demo_data, demo_models
 from tapas_opt.cli.progress import bar
 from tapas_opt.control.forecast import Profiles
@@ -192,6 +191,5 @@ def _answer(asked: Asked, found: _Found) -> dict[str, Any]:
 
 def _write(answer: Mapping[str, Any], pictured: Sequence[Run], folder: Path) -> None:
     with writing("reproduce", "--out", folder):
-        text = json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False)
-        (folder / "reproduction.json").write_text(text + "\n", encoding="utf-8")
+        write_json(answer, folder / "reproduction.json")
         write_reproduction(answer, pictured, folder / "reproduction.html")

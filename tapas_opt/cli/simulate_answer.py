@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.cli.judging import tried
-from tapas_opt.cli.output import writing
+from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.paths import demo_models
 from tapas_opt.cli.progress import bar
 from tapas_opt.control.forecast import Profiles
@@ -167,6 +166,5 @@ def _write(world: World, answer: Mapping[str, Any], records: list[Record], folde
     run = Run(world.case.scenario, world.site.name, answer["servers"], outages, pictured, answer)
     with writing("simulate", "--out", folder):
         write_report(run, folder / "report.html")
-        text = json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False)
-        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        write_json(answer, folder / "summary.json")
         write_series(records, folder / "series.csv.gz")
