@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tapas_opt.control.answers import Context, RoutesAnswer
+from tapas_opt.control.evenly import evenly
 from tapas_opt.control.fleet import Fleet
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.routes import Mix, routing_problem
@@ -91,9 +92,9 @@ class Router:
         deadline_s: float | None = None,
         work: int | None = None,
     ) -> Result[RoutingPlan]:
-        """Solve the problem; needs no lock."""
+        """Solve the problem, and ask alike instances for as much where that costs no more; needs no lock."""
         usual = "auto" if solver in ("cpsat", "decomposition") else solver
-        return solve(problem, solver=usual, deadline_s=deadline_s, work=work, workers=workers)
+        return evenly(problem, solve(problem, solver=usual, deadline_s=deadline_s, work=work, workers=workers))
 
     def use(
         self,
