@@ -28,7 +28,8 @@ def in_time(endpoints: Sequence[Endpoint], options: Sequence[Option]) -> NDArray
 
     Goodput is the load at which a configuration keeps *its own* default promise, a multiple of its unloaded latencies;
     an endpoint's is fixed, and slower configurations of its model may break it at far less. What an endpoint prefers is
-    always in time, and so is what serves nothing.
+    always in time. What holds weights and takes no requests never is: it leaves them to others, where they come later,
+    to save energy and nothing else.
     """
     kept = [[_keeps(endpoint, option) for option in options] for endpoint in endpoints]
     return np.array(kept, dtype=bool).reshape(len(endpoints), len(options))
@@ -44,7 +45,11 @@ def kept_frac(profile: Profile, level: float, slo: Slo) -> float:
 
 def _keeps(endpoint: Endpoint, option: Option) -> bool:
     profile = option.profile
-    if profile is None or option.level == 0.0 or profile.configuration.name == endpoint.configuration:
+    if profile is None:
+        return True
+    if option.level == 0.0:
+        return False
+    if profile.configuration.name == endpoint.configuration:
         return True
     return kept_frac(profile, option.level, endpoint.slo) >= endpoint.slo.quantile - NEARLY
 

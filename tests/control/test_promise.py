@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tapas_opt.control.events import PlanApplied
 from tapas_opt.control.promise import in_time, kept_frac
-from tapas_opt.control.reconfiguring import options_of
+from tapas_opt.control.reconfiguring import PARKED, options_of
+from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.configuration import LOAD_LEVELS
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.workload import Endpoint, Slo
@@ -38,16 +40,29 @@ def test_a_profile_keeps_its_own_promise_at_its_goodput(profiles, usual):
 def test_a_slower_clock_is_in_time_at_half_its_goodput_only(options, usual):
     (row,) = in_time([usual], options)
     late = {option.name for option, kept in zip(options, row, strict=True) if not kept}
-    assert {name for name in late if name.startswith((LARGE, SLOWER))} == {f"{SLOWER}@1"}
+    serving = {name for name in late if name.startswith((LARGE, SLOWER)) and not name.endswith("@0")}
+    assert serving == {f"{SLOWER}@1"}
 
 
-def test_what_is_preferred_or_serves_nothing_is_always_in_time(options):
-    """A promise that nobody can keep."""
+def test_what_is_preferred_is_always_in_time_and_who_rests_never(options):
+    """A promise that nobody can keep. To rest with weights loaded is to let others be slower; parking has its price."""
     hasty = Endpoint("conv", Slo(1e-3, 1e-3), LARGE)
     (row,) = in_time([hasty], options)
     fine = {option.name for option, kept in zip(options, row, strict=True) if kept}
-    idle = {option.name for option in options if option.level == 0.0}
-    assert fine == {f"{LARGE}@{level:g}" for level in LOAD_LEVELS} | idle
+    assert fine == {f"{LARGE}@{level:g}" for level in LOAD_LEVELS if level > 0.0} | {PARKED}
+
+
+def test_nobody_rests_while_all_is_calm_and_who_rested_serves_again(controller, usual, saas, run):
+    """Six instances for the demand of one: at rest they would save energy, and answers would come later."""
+    controller.apply(controller.put_endpoint(usual))
+    run(saas(6))
+    asked = Readings(0.0, endpoint_tokens_per_s={"conv": 1_000.0})
+    controller.observe(asked)
+    assert not controller.plan_reconfiguration(Stage.SETTLED, now_s=0.0, deadline_s=1.0).needed
+    controller.apply([PlanApplied("p", "now", {"c1": f"{LARGE}@0"})])
+    changes = controller.plan_reconfiguration(Stage.SETTLED, now_s=0.0, deadline_s=1.0).changes
+    assert set(changes) == {"c1"}
+    assert not changes["c1"].endswith("@0")
 
 
 def test_promises_count_where_there_is_time_and_nothing_is_failed(controller, usual, saas, run):
