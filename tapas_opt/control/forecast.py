@@ -489,10 +489,16 @@ class Forecast:
         return self.present_draw(frozenset())
 
     def coming_draw(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
-        """``[server, 1]`` the higher of :meth:`present_draw` and the prediction for this hour and the next."""
-        present_power, present_airflow = self.present_draw(idle)
-        power, airflow = self.server_draw(self.next_hour(), idle)
-        return np.maximum(power, present_power), np.maximum(airflow, present_airflow)
+        """``[server, 1]`` :meth:`present_draw`, and what is predicted of this hour and the next beyond this one.
+
+        The higher of what is measured and what is predicted, server by server, adds up to more than either does: in a
+        room of 80 servers to 5 to 7 % more.
+        """
+        hours, now = self.next_hour(), np.array([[self.hour]])
+        predicted = zip(self.server_draw(hours, idle), self.server_draw(now, idle), strict=True)
+        more = (np.maximum(0.0, then - before) for then, before in predicted)
+        power, airflow = (present + rise for present, rise in zip(self.present_draw(idle), more, strict=True))
+        return power, airflow
 
     # Demand of endpoints.
 

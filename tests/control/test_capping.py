@@ -14,7 +14,7 @@ from tapas_opt.reconfiguration import check as reconfiguration_check
 from tapas_opt.reconfiguration.problem import ReconfigurationPlan, Stage
 
 SHORT_OF_POWER = Failure(FailureKind.ROOM_POWER, "room1", remaining_frac=0.7)
-A_LITTLE_SHORT = Failure(FailureKind.ROOM_POWER, "room1", remaining_frac=0.95)
+A_LITTLE_SHORT = Failure(FailureKind.ROOM_POWER, "room1", remaining_frac=0.88)
 
 
 @pytest.fixture

@@ -128,14 +128,19 @@ def test_who_is_to_be_decided_upon_counts_as_idle_whatever_was_measured(fleet, f
     assert forecast.present_draw(movable)[0][0, 0] == forecast_of(fleet).present_draw(movable)[0][0, 0] < 5_000.0
 
 
-def test_the_coming_hour_may_bring_more_and_never_less_than_now(fleet, forecast_of):
-    """The higher of what is drawn and what is predicted for this hour and the next."""
-    for power_w in (500.0, 6_400.0):
-        forecast = forecast_of(fleet, readings=measured(fleet, power_w))
+def test_the_coming_hour_brings_the_predicted_rise_on_top_of_what_is_drawn_now(fleet, forecast_of):
+    """At 6:00, before people come to work, and at 20:00, when they go: who falls counts with what it draws now."""
+    for at_s in (6 * 3600.0, 20 * 3600.0):
+        forecast = forecast_of(fleet, readings=measured(fleet, 3_500.0, at_s=at_s), now_s=at_s)
         coming, now = (draw(frozenset()) for draw in (forecast.coming_draw, forecast.present_draw))
-        predicted = forecast.server_draw(forecast.next_hour())
-        assert (coming[0] == np.maximum(now[0], predicted[0])).all()
-        assert (coming[1] >= now[1]).all()
+        then, this_hour = (forecast.server_draw(np.array([[hour]])) for hour in (forecast.hour + 1, forecast.hour))
+        for what in range(2):
+            assert coming[what] - now[what] == pytest.approx(np.maximum(0.0, then[what] - this_hour[what]), abs=1e-6)
+
+
+def test_without_readings_the_coming_hour_is_what_is_predicted_of_it(fleet, forecast_of):
+    forecast = forecast_of(fleet, now_s=6 * 3600.0)
+    assert forecast.coming_draw(frozenset())[0] == pytest.approx(forecast.server_draw(forecast.next_hour())[0])
 
 
 def seen_quiet(forecast):
