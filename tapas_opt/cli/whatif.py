@@ -31,7 +31,9 @@ def whatif(
 ) -> None:
     """Run a study: how many servers fit at which risk, what stands in the way of more, and what it costs.
 
-    Everything is judged before anything runs. A study that was killed goes on where it was when it is run again.
+    Everything is judged before anything runs. Where the study names no models, those of each site are learned first, as
+    far as policies go by any: half a minute of one core and more. A study that was killed goes on where it was when it
+    is run again.
     """
     from tapas_opt.cli.whatif_answer import Asked, studied
     from tapas_opt.cli.whatif_view import show

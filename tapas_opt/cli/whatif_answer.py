@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tapas_opt.cli.output import writing
-from tapas_opt.cli.progress import bar
+from tapas_opt.cli.whatif_run import Runner, finish
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_file import read_site
@@ -21,7 +21,6 @@ from tapas_opt.learn.models import LearnedModels
 from tapas_opt.mip.machine import cores
 from tapas_opt.planning.cells import Cell, Named, Step, cells_of
 from tapas_opt.planning.findings import fitting
-from tapas_opt.planning.kept import Kept
 from tapas_opt.planning.money import costs, worth_per_h
 from tapas_opt.planning.outcome import Outcome
 from tapas_opt.planning.running import on_cluster, on_cores
@@ -37,13 +36,16 @@ __all__ = ["Asked", "studied"]
 
 _T = TypeVar("_T")
 
-CELLS = "cells"
-"""The folder of finished cells, beside the tables."""
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The command's options; ``models`` and ``profiles`` are those of studies that name none."""
+    """The command's options, and what stands for what a study does not name.
+
+    Attributes
+    ----------
+    models
+        Those that stand for a site's own until these are learned, and where no policy reads any.
+    """
 
     study: Path
     out: Path
@@ -59,8 +61,8 @@ def studied(asked: Asked, as_json: bool) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``study``, ``run`` and ``kept`` (cells that were run now, and before), ``cells``, ``fits``, ``worths``,
-        ``costs``.
+        ``study``, ``run`` and ``kept`` (cells that were run now, and before), ``learned`` (sites, now), ``cells``,
+        ``fits``, ``worths``, ``costs``.
 
     Raises
     ------
@@ -71,35 +73,16 @@ def studied(asked: Asked, as_json: bool) -> dict[str, Any]:
         raise InvalidInput.one("whatif", "--jobs", "is of this machine; a cluster has as many as its workers have")
     study = read_study(asked.study)
     cells, steps, learned = _everything(asked, study)
-    with writing("whatif", "--out", asked.out):
-        kept = Kept(asked.out / CELLS)
-    everything: tuple[Cell | Step, ...] = (*cells, *steps)
-    asked_for = {cell.key: cell for cell in everything}
-    found = kept.finished(asked_for.values())
-    before = len(found)
-    missing = [cell for key, cell in asked_for.items() if key not in found]
-    with bar("", len(asked_for), as_json) as show:
-        show(completed=before, description=_done(found, asked_for))
-        for outcome in _outcomes(asked, missing, learned):
-            with writing("whatif", "--out", asked.out):
-                kept.keep(outcome)
-            found[str(outcome["key"])] = outcome
-            show(advance=1, description=_done(found, asked_for))
-    answer = {"study": study.name, "run": len(missing), "kept": before} | _answer(study, cells, steps, found)
+    found, counts = finish((*cells, *steps), learned, asked.out, _runner(asked), as_json)
+    answer = {"study": study.name, **counts, **_answer(study, cells, steps, found)}
     _write(answer, study, asked.out)
     return answer
 
 
-def _done(found: Sized, asked_for: Sized) -> str:
-    return f"{len(found):,} of {len(asked_for):,} cells"
-
-
-def _outcomes(asked: Asked, missing: Sequence[Cell | Step], learned: Learned) -> Iterator[Outcome]:
-    if not missing:
-        return iter(())
+def _runner(asked: Asked) -> Runner:
     if asked.cluster is not None:
-        return on_cluster(missing, learned, asked.cluster)
-    return on_cores(missing, learned, asked.jobs or cores())
+        return partial(on_cluster, address=asked.cluster)
+    return partial(on_cores, jobs=asked.jobs or cores())
 
 
 def _answer(

@@ -18,7 +18,8 @@ def show(answer: Mapping[str, Any], folder: Path) -> None:
     """How many servers fit, what binds, what steps are worth and what it costs: a table each; and where all is."""
     out = console()
     what = "cells and placements" if answer["worths"] else "cells"
-    counted = f"{answer['run']:,} {what} run, {answer['kept']:,} kept from before"
+    learned = f"{answer['learned']:,} sites learned, " if answer["learned"] else ""
+    counted = f"{learned}{answer['run']:,} {what} run, {answer['kept']:,} kept from before"
     out.print(f"{answer['study']}: {counted}; all of it modelled")
     out.print(_fits(answer["fits"]))
     if answer["worths"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -13,18 +12,24 @@ from tapas_opt.domain.failure import FailureKind
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import Topology, topology_of
 from tapas_opt.errors import Fault, InvalidInput
-from tapas_opt.planning.program import program
-from tapas_opt.planning.rooms import built
+from tapas_opt.planning.lessons import Lesson, lesson_of
+from tapas_opt.planning.program import named_by
+from tapas_opt.planning.rooms import built, layout
 from tapas_opt.planning.study import Study, WeatherAsked
 from tapas_opt.planning.worths import AS_IS, raised, scarcest
 from tapas_opt.plant.weather_file import HourlyWeather
 from tapas_opt.simulation.case import Case, Learned, world_of
 from tapas_opt.simulation.failing import read_failures
+from tapas_opt.simulation.learning import asks_models
 from tapas_opt.simulation.story import DAY_S
 
-__all__ = ["COORDINATES", "Cell", "Named", "Step", "cells_of", "learned_fingerprint"]
+__all__ = ["COORDINATES", "GIVEN", "Cell", "Named", "Step", "Work", "cells_of", "goes_by", "profiles_fingerprint"]
 
 ANY = "*"
+
+GIVEN = ""
+"""What cells go by that have no lesson: models that the study names, or any, where a policy reads none."""
+
 DECIDING = ("scenario", "days", "seed", "saas_share", "failures", "weather_day")
 """What of a case decides what comes out, besides its site and its weather."""
 
@@ -50,6 +55,8 @@ class Cell:
         The study's names of them; they themselves are in ``case``.
     failure, which
         The study's name of what fails, and the elements that fail.
+    lesson
+        What has to be learned before; None where the policy reads no models, or the study names some.
     key
         A hash of all that decides what comes out.
     """
@@ -61,6 +68,7 @@ class Cell:
     which: str
     policy: str
     case: Case
+    lesson: Lesson | None
     key: str
 
     def coordinates(self) -> dict[str, Any]:
@@ -78,6 +86,8 @@ class Step:
     ----------
     element, step, unit
         What is raised, such as ``ups:U2``, and by how much; :data:`~tapas_opt.planning.worths.AS_IS` for nothing.
+    lesson
+        What has to be learned before, of the site as it is; None where the study names models.
     """
 
     site: str
@@ -86,12 +96,49 @@ class Step:
     step: int
     unit: str
     case: Case
+    lesson: Lesson | None
     key: str
 
     def coordinates(self) -> dict[str, Any]:
         """Where in the study it stands."""
         told = {name: getattr(self, name) for name in ("site", "oversubscription", "element", "step", "unit")}
         return {**told, "saas_share": self.case.saas_share}
+
+
+Work = Lesson | Cell | Step
+"""What is run somewhere, and comes to something that is kept."""
+
+
+def goes_by(work: Work) -> str:
+    """By which models: the key of the lesson that comes before, or :data:`GIVEN`."""
+    lesson = None if isinstance(work, Lesson) else work.lesson
+    return GIVEN if lesson is None else lesson.key
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """A site of the study with servers added, and how it is known.
+
+    Attributes
+    ----------
+    profiles, models
+        Fingerprints of those that are given; where models are learned, the key of the lesson.
+    lesson
+        None where models are given.
+    """
+
+    name: str
+    added_frac: float
+    base: Case
+    profiles: str
+    models: str
+    lesson: Lesson | None
+
+    def key(self, what: str, case: Case, laid_out: str, models: str, policy: str) -> str:
+        """The key of a cell or a step that reads these models."""
+        outdoor = "" if case.weather is None else hashlib.sha256(case.weather.hourly_c.tobytes()).hexdigest()
+        deciding = (getattr(case, name) for name in DECIDING)
+        return named_by(what, laid_out, outdoor, self.profiles, models, policy, *deciding)
 
 
 def cells_of(study: Study, named: Named, learned: Learned | None) -> tuple[tuple[Cell, ...], tuple[Step, ...]]:
@@ -102,7 +149,8 @@ def cells_of(study: Study, named: Named, learned: Learned | None) -> tuple[tuple
     named
         What the study's files hold; what is not among them though the study names a file is passed over.
     learned
-        None where it cannot be read: then all that needs no models is judged, and nothing comes back.
+        Of a study that names no models: those that stand for its sites' own until these are learned. None where it
+        cannot be read: then all that needs no models is judged, and nothing comes back.
 
     Raises
     ------
@@ -110,7 +158,7 @@ def cells_of(study: Study, named: Named, learned: Learned | None) -> tuple[tuple
         Listing every failure that does not exist on one of the sites, and what else is wrong with these.
     """
     faults: list[Fault] = []
-    known = "" if learned is None else learned_fingerprint(learned)
+    profiles = "" if learned is None else profiles_fingerprint(learned)
     cells: list[Cell] = []
     steps: list[Step] = []
     for (n, asked), added_frac in product(enumerate(study.sites), study.oversubscription):
@@ -129,17 +177,21 @@ def cells_of(study: Study, named: Named, learned: Learned | None) -> tuple[tuple
         except InvalidInput as error:
             faults += error.faults
             continue
-        cells += _of_site(study, named, base, asked.name, added_frac, failing, known)
-        steps += _steps(study, named, base, asked.name, added_frac, known)
+        if learned is not None:
+            lesson = lesson_of(asked.name, added_frac, site) if study.models is None else None
+            models = learned.models.fingerprint if lesson is None else lesson.key
+            filling = _Filling(asked.name, added_frac, base, profiles, models, lesson)
+            cells += _of_site(study, named, filling, failing)
+            steps += _steps(study, named, filling)
     if faults or learned is None:
         raise InvalidInput("study", list(dict.fromkeys(faults)))
     return tuple(cells), tuple(steps)
 
 
-def learned_fingerprint(learned: Learned) -> str:
-    """A hash over models and profiles, and whether these are true."""
+def profiles_fingerprint(learned: Learned) -> str:
+    """A hash over profiles, and whether these are true."""
     profiles = repr(sorted(learned.profiles.all, key=repr))
-    return hashlib.sha256(f"{learned.models.fingerprint} {learned.measured} {profiles}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{learned.measured} {profiles}".encode()).hexdigest()[:16]
 
 
 def _unready(study: Study, base: Case, named: Named, site: int, learned: Learned) -> Iterator[Fault]:
@@ -159,48 +211,39 @@ def _under(case: Case, weather: WeatherAsked, named: Named) -> Case:
 
 
 def _of_site(
-    study: Study,
-    named: Named,
-    base: Case,
-    name: str,
-    added_frac: float,
-    failing: Sequence[tuple[str, tuple[str, ...]]],
-    known: str,
+    study: Study, named: Named, filling: _Filling, failing: Sequence[tuple[str, tuple[str, ...]]]
 ) -> Iterator[Cell]:
     """Cells of a site as it was built and filled."""
-    layout = _layout(base)
+    laid_out = _layout(filling.base)
+    name, added_frac = filling.name, filling.added_frac
     for scenario, weather, saas_share, (failure, events), policy, seed in product(
         study.scenarios, study.weather, study.saas_share, failing, study.policies, study.seeds
     ):
-        case = _under(base, weather, named)
+        case = _under(filling.base, weather, named)
         case = replace(case, scenario=scenario, saas_share=saas_share, failures=events, seed=seed)
         which = " + ".join(event.partition("@")[0] for event in events)
-        key = _key("run", case, layout, known, policy)
-        yield Cell(name, weather.name, added_frac, failure, which, policy, case, key)
+        models, lesson = (filling.models, filling.lesson) if asks_models([policy]) else ("", None)
+        key = filling.key("run", case, laid_out, models, policy)
+        yield Cell(name, weather.name, added_frac, failure, which, policy, case, lesson, key)
 
 
-def _steps(study: Study, named: Named, base: Case, name: str, added_frac: float, known: str) -> Iterator[Step]:
+def _steps(study: Study, named: Named, filling: _Filling) -> Iterator[Step]:
     """A site as it is, and with each of its scarcest limits raised."""
-    if study.worth is None or base.site is None:
+    site = filling.base.site
+    if study.worth is None or site is None:
         return
-    first = replace(_under(base, study.weather[0], named), scenario=study.scenarios[0], seed=study.seeds[0])
-    for saas_share, element in product(study.saas_share, (AS_IS, *scarcest(base.site, study.worth.places))):
-        case = replace(first, saas_share=saas_share, site=raised(base.site, element, study.worth))
+    first = replace(_under(filling.base, study.weather[0], named), scenario=study.scenarios[0], seed=study.seeds[0])
+    for saas_share, element in product(study.saas_share, (AS_IS, *scarcest(site, study.worth.places))):
+        case = replace(first, saas_share=saas_share, site=raised(site, element, study.worth))
         step, unit = (study.worth.airflow_cfm, "CFM") if element.startswith("ahu:") else (study.worth.power_w, "W")
-        key = _key("placed", case, _layout(case), known, "")
-        yield Step(name, added_frac, element, step if element else 0, unit if element else "", case, key)
+        told = (element, step, unit) if element else (AS_IS, 0, "")
+        key = filling.key("placed", case, _layout(case), filling.models, "")
+        yield Step(filling.name, filling.added_frac, *told, case, filling.lesson, key)
 
 
 def _layout(case: Case) -> str:
-    """A hash over a case's site; its name changes nothing."""
     assert case.site is not None
-    return hashlib.sha256(repr(replace(case.site, name="site")).encode()).hexdigest()
-
-
-def _key(what: str, case: Case, layout: str, known: str, policy: str) -> str:
-    outdoor = "" if case.weather is None else hashlib.sha256(case.weather.hourly_c.tobytes()).hexdigest()
-    decides = (program(), what, layout, outdoor, known, policy, *(getattr(case, name) for name in DECIDING))
-    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
+    return layout(case.site)
 
 
 def _failing(study: Study, site: str, topology: Topology) -> list[tuple[str, tuple[str, ...]]]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tapas_opt.planning.cells import Cell, Step
+from tapas_opt.planning.cells import Cell, Step, Work
+from tapas_opt.planning.lessons import Lesson, taught
 from tapas_opt.planning.program import program
 from tapas_opt.planning.worths import placed_on
 from tapas_opt.simulation.case import Learned, World, world_of
@@ -21,20 +22,25 @@ MEASURED = ("wall_s", "decision_p99_s")
 """Metrics that a real clock shows, and that differ from run to run."""
 
 
-def outcome_of(cell: Cell | Step, learned: Learned) -> Outcome:
-    """Run a cell, or place all VMs for a step.
+def outcome_of(work: Work, learned: Learned) -> Outcome:
+    """Run a cell, place all VMs for a step, or learn a site; a lesson goes by nothing that was learned.
 
     Returns
     -------
     Outcome
-        Its coordinates, ``key`` and ``program``. Of a step: what :func:`~tapas_opt.planning.worths.placed_on` says. Of
-        a cell: ``servers``, ``hours``, ``built_kw`` (Σ ratings of UPSs), ``peak_kw`` (the most that all UPSs carried
-        together), tokens and VM hours (:class:`~tapas_opt.simulation.record.Traffic`), ``vms_rejected_frac`` and
-        ``metrics``.
+        Its coordinates, ``key`` and ``program``. Of a lesson: what :func:`~tapas_opt.planning.lessons.taught` says.
+        Of a step: what :func:`~tapas_opt.planning.worths.placed_on` says. Of a cell: ``servers``, ``hours``,
+        ``built_kw`` (Σ ratings of UPSs), ``peak_kw`` (the most that all UPSs carried together), tokens and VM hours
+        (:class:`~tapas_opt.simulation.record.Traffic`), ``vms_rejected_frac`` and ``metrics``.
     """
-    world = world_of(cell.case, learned)
-    found = placed_on(world) if isinstance(cell, Step) else _run(world, cell)
-    return {**cell.coordinates(), "key": cell.key, "program": program(), **found}
+    return {**work.coordinates(), "key": work.key, "program": program(), **_found(work, learned)}
+
+
+def _found(work: Work, learned: Learned) -> dict[str, Any]:
+    if isinstance(work, Lesson):
+        return taught(work)
+    world = world_of(work.case, learned)
+    return placed_on(world) if isinstance(work, Step) else _run(world, work)
 
 
 def _run(world: World, cell: Cell) -> dict[str, Any]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import tapas_opt
 
-__all__ = ["program", "sources"]
+__all__ = ["named_by", "program", "sources"]
 
 SPARED = (
     "__main__.py", "adapters/", "agent/", "api/", "bench/", "cli/", "client/", "plot/", "service/", "state/",
-    "telemetry/", "web/", "worth.py", "planning/findings.py", "planning/money.py", "planning/tables.py",
+    "web/", "worth.py", "planning/findings.py", "planning/money.py", "planning/tables.py",
 )  # fmt: skip
 """Sources that nothing imports which a cell runs: what they read from files is in its key as it was read."""
 
-COMPUTING = ("highspy", "numba", "numpy", "scipy")
-"""Packages that compute for a cell."""
+COMPUTING = ("highspy", "numba", "numpy", "pandas", "scikit-learn", "scipy")
+"""Packages that compute for a cell, or for the models that it goes by."""
 
 
 @cache
@@ -29,6 +31,11 @@ def program() -> str:
     for path in sources(folder):
         told.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return told.hexdigest()[:16]
+
+
+def named_by(*decides: Any) -> str:
+    """A name for what comes out of these JSON values and this program."""
+    return hashlib.sha256(json.dumps((program(), *decides)).encode()).hexdigest()[:32]
 
 
 def sources(folder: Path) -> list[Path]:

@@ -174,9 +174,10 @@ class Study:
         By name, what fails together, as ``simulate --fail`` has it; ``*`` for an element stands for each in turn.
     worth
         By how much limits are raised to see what that would be worth; null for not asked.
-    models, profiles
-        Folder of learned models; table or folder of measured profiles, which instances then keep to. Relative to the
-        study's; the demo's if not given.
+    models
+        Folder of learned models of all its sites, relative to the study's; each site's own are learned if not given.
+    profiles
+        Table or folder of measured profiles, which instances then keep to, likewise; the demo's if not given.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT

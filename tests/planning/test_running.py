@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tapas_opt.errors import InvalidInput, ServerUnreachable
-from tapas_opt.planning.cells import Named, cells_of
+from tapas_opt.planning.cells import GIVEN, Named, cells_of
 from tapas_opt.planning.kept import Kept
 from tapas_opt.planning.outcome import MEASURED
 from tapas_opt.planning.running import on_cluster, on_cores
@@ -37,7 +37,7 @@ def test_finished_cells_are_kept_and_read_again(study, learned, tmp_path):
     cells, _ = cells_of(study(seeds=(1, 2)), Named(), learned)
     kept = Kept(tmp_path / "cells")
     assert kept.finished(cells) == {}
-    (first,) = on_cores(cells[:1], learned, jobs=1)
+    (first,) = on_cores(cells[:1], {GIVEN: learned}, jobs=1)
     kept.keep(first)
     assert Kept(tmp_path / "cells").finished(cells) == {cells[0].key: first}
 
@@ -53,7 +53,7 @@ def test_a_file_that_is_no_outcome_is_as_none(study, learned, tmp_path):
 
 def test_processes_come_to_the_same_as_this_one(study, learned):
     cells, _ = cells_of(study(seeds=(1, 2), failures={"UPS": ("ups:U2@14m+5s",)}), Named(), learned)
-    alone, together = (without_clock(on_cores(cells, learned, jobs=jobs)) for jobs in (1, 2))
+    alone, together = (without_clock(on_cores(cells, {GIVEN: learned}, jobs=jobs)) for jobs in (1, 2))
     assert alone == together
     assert len(alone) == len(cells)
 
@@ -62,7 +62,7 @@ def test_nobody_at_the_address_is_said(study, learned):
     pytest.importorskip("distributed")
     cells, _ = cells_of(study(), Named(), learned)
     with pytest.raises((InvalidInput, ServerUnreachable), match="no Dask scheduler"):
-        next(on_cluster(cells, learned, "nonsense://127.0.0.1:1"))
+        next(on_cluster(cells, {GIVEN: learned}, "nonsense://127.0.0.1:1"))
 
 
 @pytest.fixture
@@ -105,13 +105,13 @@ def test_a_killed_worker_of_a_cluster_loses_nothing_and_changes_no_number(study,
     with Client(address, timeout=BEGUN_WITHIN_S) as client:
         client.wait_for_workers(2, timeout=BEGUN_WITHIN_S)
     found = []
-    for outcome in on_cluster(cells, learned, address):
+    for outcome in on_cluster(cells, {GIVEN: learned}, address):
         found.append(outcome)
         if len(found) == 1:
             workers[0].send_signal(signal.SIGKILL)
     assert workers[0].wait() == -signal.SIGKILL
     assert workers[1].poll() is None
-    assert without_clock(found) == without_clock(on_cores(cells, learned, jobs=1))
+    assert without_clock(found) == without_clock(on_cores(cells, {GIVEN: learned}, jobs=1))
     assert len(found) == len(cells)
 
 
@@ -122,5 +122,5 @@ def test_a_scheduler_that_goes_away_is_said(study, learned, scheduler):
     killing = threading.Timer(3.0, process.kill)
     killing.start()
     with pytest.raises(ServerUnreachable, match=r"went away; finished cells are kept|no Dask scheduler"):
-        next(on_cluster(cells, learned, address))
+        next(on_cluster(cells, {GIVEN: learned}, address))
     killing.join()
