@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -78,6 +79,7 @@ def run_case(case: Case) -> SolverRow:
         engine = "decomposition" if case.solver == "auto" else case.solver
         if engine in WORKER_OF:
             workers[WORKER_OF[engine]].wait_until_ready(WARM_S)
+        gc.collect()  # what stating has left behind is no solver's work
         began = time.perf_counter()
         result = solve(
             problem,
@@ -94,6 +96,7 @@ def run_case(case: Case) -> SolverRow:
 def _plain_row(case: Case, problem: Any, state_s: float) -> SolverRow:
     """A general solver by itself."""
     warm_up_loops()
+    gc.collect()
     began = time.perf_counter()
     answer = plain(problem, case.solver, case.deadline_s, case.gap_frac, case.making.seed)
     total_s = time.perf_counter() - began

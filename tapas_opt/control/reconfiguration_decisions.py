@@ -17,6 +17,7 @@ from tapas_opt.control.settings import Settings
 from tapas_opt.domain.failure import Failure, effect_of
 from tapas_opt.errors import Conflict, InvalidInput
 from tapas_opt.reconfiguration.problem import ReconfigurationProblem, Stage
+from tapas_opt.solve.undisturbed import undisturbed
 
 __all__ = ["ReconfigurationDecisions"]
 
@@ -28,7 +29,8 @@ class ReconfigurationDecisions(Ground):
 
     def report_failure(self, failure: Failure, *, now_s: float, deadline_s: float) -> FailureAnswer:
         """Take note of a failure and plan what to do this second; publish it where the mode is ``act``."""
-        return self._failure_answer(failure, now_s, deadline_s, self.settings.solver)
+        with undisturbed():
+            return self._failure_answer(failure, now_s, deadline_s, self.settings.solver)
 
     def settled_failure(self, answer: FailureAnswer, failure: Failure, *, now_s: float) -> FailureAnswer:
         """The answer, or, if what it was planned on has changed since, a greedy one for the fleet as it is.

@@ -18,6 +18,7 @@ from tapas_opt.solve.kinds import Kind, engine_of, kind_of, worker_of
 from tapas_opt.solve.numbers import require_numbers, require_options
 from tapas_opt.solve.prices import prices_beside
 from tapas_opt.solve.record import Record
+from tapas_opt.solve.undisturbed import undisturbed
 from tapas_opt.solve.verdict import improved, judged, mode_of, with_bound
 
 __all__ = ["solve"]
@@ -107,7 +108,8 @@ def solve(
     record = Record(began)
     given_s = deadline_s if deadline_s is not None else DEADLINE_S if work is None else math.inf
     limits = _Limits(began + given_s * (1.0 - EXPLAIN_FRAC if explain else 1.0), work, cancel)
-    result = _greedy(kind, problem, gap_frac, seed)
+    with undisturbed():
+        result = _greedy(kind, problem, gap_frac, seed)
     record.note(result)
     gap_frac = _satisfying(problem, result, gap_frac)
     if engine is not None and not (solver == "auto" and result.status is Status.OPTIMAL):
