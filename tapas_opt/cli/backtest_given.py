@@ -138,9 +138,10 @@ def ready(asked: Asked, given: Given, as_json: bool) -> Backtest:
         if models is None:
             models = tried(faults, "--history", lambda: _learned(asked, given))
         show(advance=1.0, description="reading history")
-        panel = read_panel(asked.history, given.topology, since_s=given.span.split_s).panel
+        since_s = given.span.split_s
+        panel = tried(faults, "--history", lambda: read_panel(asked.history, given.topology, since_s=since_s).panel)
     profiles = given.profiles if models is None else given.profiles.measured(models)
-    past = tried(faults, None, lambda: _past(panel, given.lives, profiles))
+    past = None if panel is None else tried(faults, None, lambda: _past(panel, given.lives, profiles))
     if faults or models is None or past is None:
         raise InvalidInput("backtest", faults)
     return Backtest(past, models, profiles, asked.anew)

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tapas_opt.cli.output import console
+from tapas_opt.cli.output import console, write_json
 
 if TYPE_CHECKING:
     from tapas_opt.telemetry.importing import Imported
@@ -45,7 +44,7 @@ def keep(out: Path, data: Mapping[str, Any]) -> None:
     """The summary stays with the tables."""
     from tapas_opt.telemetry.importing import SUMMARY
 
-    (out / SUMMARY).write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(data, out / SUMMARY)
 
 
 def say_imported(data: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from tapas_opt.cli.judging import tried
 from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.paths import demo_data, demo_models
 from tapas_opt.cli.progress import bar
@@ -143,11 +144,7 @@ def _faults(asked: Asked) -> Iterator[Fault]:
 def _models(asked: Asked, faults: list[Fault]) -> LearnedModels | None:
     """Those that were given, or any where no policy goes by them; what is wrong with them is added to the faults."""
     folder = asked.models or (None if asks_models(asked.names) else demo_models())
-    try:
-        return None if folder is None else LearnedModels.load(folder)
-    except InvalidInput as error:
-        faults += [Fault(f"--models {error.subject}, {fault.where}", fault.what) for fault in error.faults]
-        return None
+    return None if folder is None else tried(faults, "--models", lambda: LearnedModels.load(folder))
 
 
 def _note(found: _Found, world: World, records: Mapping[str, Record], pictured: bool) -> None:

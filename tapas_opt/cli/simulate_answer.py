@@ -16,11 +16,12 @@ from tapas_opt.cli.paths import demo_models
 from tapas_opt.cli.progress import bar
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.site_file import read_site
+from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plant.weather_file import HourlyWeather, read_weather
 from tapas_opt.plot.report import write_report
-from tapas_opt.simulation.case import Case, Learned, World, judge, site_of, world_of
+from tapas_opt.simulation.case import Case, Learned, World, judge, site_of, started_with, world_of
 from tapas_opt.simulation.learning import DAYS, asks_models, learned_of
 from tapas_opt.simulation.metrics import json_safe
 from tapas_opt.simulation.record import Record, Run, thinned
@@ -54,6 +55,7 @@ class Asked:
     profiles: Path
     measured: bool
     out: Path | None
+    learn_days: float = DAYS
 
 
 def simulated(asked: Asked, as_json: bool) -> dict[str, Any]:
@@ -98,6 +100,11 @@ def _judged(asked: Asked) -> tuple[Case, Profiles, LearnedModels | None]:
     faults += judge(case, asked.policies)
     if faults or profiles is None:
         raise InvalidInput("simulate", faults)
+    topology = topology_of(site_of(case))
+    tried(faults, None, lambda: started_with(profiles, asked.measured, topology))
+    tried(faults, "--models", lambda: None if models is None else models.check_covers(topology))
+    if faults:
+        raise InvalidInput("simulate", faults)
     return case, profiles, models
 
 
@@ -105,8 +112,8 @@ def _own(case: Case, asked: Asked, as_json: bool) -> LearnedModels:
     """Models of this very site, kept beside what else is written; any, where no policy goes by them."""
     if not asks_models(asked.policies):
         return LearnedModels.load(demo_models())
-    with bar(f"{DAYS:g} days to learn from", 1.0, as_json) as show:
-        models = learned_of(site_of(case), lambda share: show(completed=share))
+    with bar(f"{asked.learn_days:g} days to learn from", 1.0, as_json) as show:
+        models = learned_of(site_of(case), lambda share: show(completed=share), asked.learn_days)
     if asked.out is not None:
         with writing("simulate", "--out", asked.out):
             models.save(asked.out / "models")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tapas_opt.cli.output import writing
+from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.whatif_run import Runner, finish
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_file import read_site
-from tapas_opt.durable import replace_text
 from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.folder import in_use
 from tapas_opt.learn.models import LearnedModels
@@ -105,7 +103,7 @@ def _answer(
 def _write(answer: dict[str, Any], study: Study, folder: Path) -> None:
     with writing("whatif", "--out", folder):
         write_tables(answer, folder)
-        replace_text(folder / "study.json", json.dumps(answer, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_json(answer, folder / "study.json")
         write_study_report(answer, study, folder / "report.html")
 
 

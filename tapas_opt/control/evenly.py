@@ -1,4 +1,4 @@
-"""Of routing plans that cost the same, the one that asks alike instances for as much.
+"""Of routing plans that cost nearly the same, the one that asks alike instances for as much.
 
 A plan's costs are straight between breakpoints, so who of several alike takes how much there is all the same to it. To
 users it is not: how late answers come bends upwards all along.
@@ -51,7 +51,7 @@ def evenly(problem: RoutingProblem, result: Result[RoutingPlan]) -> Result[Routi
     if not checked.ok or checked.objective > result.objective + worth + same:
         return result
     status = result.status if checked.objective <= result.objective + same else Status.FEASIBLE
-    trace = tuple(one for one in result.trace if one.objective >= checked.objective - same)
+    trace = tuple(replace(one, objective=max(one.objective, checked.objective)) for one in result.trace)
     return replace(result, plan=plan, status=status, checked=checked, binding=binding(problem, plan), trace=trace)
 
 

@@ -92,7 +92,7 @@ class Router:
         deadline_s: float | None = None,
         work: int | None = None,
     ) -> Result[RoutingPlan]:
-        """Solve the problem, and ask alike instances for as much where that costs no more; needs no lock."""
+        """Solve the problem, and ask alike instances for as much where that costs hardly more; needs no lock."""
         usual = "auto" if solver in ("cpsat", "decomposition") else solver
         return evenly(problem, solve(problem, solver=usual, deadline_s=deadline_s, work=work, workers=workers))
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tapas_opt.domain.site import Site
-from tapas_opt.durable import replace_text
+from tapas_opt.errors import InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.planning.program import named_by
 from tapas_opt.planning.rooms import layout
@@ -62,6 +62,10 @@ def models_of(outcome: Mapping[str, Any]) -> LearnedModels:
         Listing everything that is wrong with them: their file is kept, and may have been changed.
     """
     with TemporaryDirectory(prefix="tapas-opt-") as folder:
-        for name, text in outcome["files"].items():
-            replace_text(Path(folder) / name, text)
-        return LearnedModels.load(Path(folder))
+        for name, text in outcome.get("files", {}).items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        try:
+            return LearnedModels.load(Path(folder))
+        except InvalidInput as error:
+            kept = f"cells/{outcome['key']}.json; delete it, and the site is learned again"
+            raise InvalidInput(kept, error.faults) from None

@@ -17,9 +17,9 @@ SPARED = (
     "__main__.py", "adapters/", "agent/", "api/", "bench/", "cli/", "client/", "plot/", "service/", "state/",
     "web/", "worth.py", "planning/findings.py", "planning/money.py", "planning/tables.py",
 )  # fmt: skip
-"""Sources that nothing imports which a cell runs: what they read from files is in its key as it was read."""
+"""Sources that nothing imports which a cell runs."""
 
-COMPUTING = ("highspy", "numba", "numpy", "pandas", "scikit-learn", "scipy")
+COMPUTING = ("highspy", "numba", "numpy", "ortools", "pandas", "scikit-learn", "scipy")
 """Packages that compute for a cell, or for the models that it goes by."""
 
 

@@ -107,7 +107,8 @@ def generate_history(
     weather
         Real outdoor temperature, from its first hour on; the seed's own if None.
     hold_s
-        For how long VMs ask for the same, at most: longer is sooner done, and tells nothing of what changes faster.
+        For how long VMs ask for the same, at most, and an operator leaves caps as they are: longer is sooner done, and
+        tells nothing of what changes faster.
     progress
         Told the share that is done, after every simulated hour.
 

@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from tapas_opt.plot.table import table
+from tapas_opt.plot.html_table import table
 
 __all__ = [
     "compared_table",

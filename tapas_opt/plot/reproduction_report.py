@@ -9,10 +9,10 @@ from typing import Any
 
 from tapas_opt.plot.days import from_day_one
 from tapas_opt.plot.figures import glance_figure, service_figure
+from tapas_opt.plot.html_table import policy_heads
 from tapas_opt.plot.page import Section, page
 from tapas_opt.plot.report import close_ups, room
 from tapas_opt.plot.studies import throttling_against
-from tapas_opt.plot.table import policy_heads
 from tapas_opt.plot.words import over_seeds
 from tapas_opt.simulation.record import Run
 

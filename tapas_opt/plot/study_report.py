@@ -9,10 +9,10 @@ from typing import Any
 
 from tapas_opt.planning.findings import breaches
 from tapas_opt.planning.study import Assumed, Money, Risk, Study
+from tapas_opt.plot.html_table import table
 from tapas_opt.plot.page import Section, page
 from tapas_opt.plot.studies import throttling_against
 from tapas_opt.plot.style import dressed, plain, policy_colours
-from tapas_opt.plot.table import table
 from tapas_opt.plot.tables import METRICS, Metric
 
 __all__ = ["fitting_figure", "study_headline", "write_study_report"]

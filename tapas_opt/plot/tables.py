@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tapas_opt.plot.html_table import policy_heads
 from tapas_opt.plot.style import policy_colours
-from tapas_opt.plot.table import policy_heads
 from tapas_opt.plot.words import clock_time, duration, listed, several_days
 from tapas_opt.simulation.record import Run
 

@@ -34,7 +34,7 @@ from tapas_opt.simulation.record import Record
 from tapas_opt.simulation.scenarios import OVERSUBSCRIPTION, SCENARIOS, SHAPES, Frame
 from tapas_opt.simulation.story import DAY_S, Story
 
-__all__ = ["Case", "Learned", "World", "judge", "site_of", "world_of"]
+__all__ = ["Case", "Learned", "World", "judge", "site_of", "started_with", "world_of"]
 
 FloatArray = NDArray[np.float64]
 
@@ -177,7 +177,7 @@ def world_of(case: Case, learned: Learned) -> World:
     site = site_of(case)
     topology = topology_of(site)
     learned.models.check_covers(topology)
-    started = _started(learned, topology)
+    started = started_with(learned.profiles, learned.measured, topology)
     return World(case, site, learned, _story(case, topology, started), started)
 
 
@@ -217,20 +217,25 @@ def site_of(case: Case) -> Site:
     return generate_site(round(case.servers * (1.0 + case.added_frac)), shape=shape)
 
 
-def _started(learned: Learned, topology: Topology) -> dict[str, Profile]:
+def started_with(profiles: Profiles, measured: bool, topology: Topology) -> dict[str, Profile]:
     """Profiles of what endpoints start with, on the hardware that most servers are of.
 
     Where measured profiles do not have what the demo starts with: the best answers, and the most of them.
+
+    Raises
+    ------
+    InvalidInput
+        Listing the endpoints that cannot start.
     """
     most = topology.hardware[int(np.bincount(topology.server_hardware).argmax())]
-    needed = topology.hardware if learned.measured else (most,)
+    needed = topology.hardware if measured else (most,)
     there = [
         profile
-        for profile in learned.profiles.all
-        if profile.hardware == most and all(learned.profiles.get(profile.configuration.name, name) for name in needed)
+        for profile in profiles.all
+        if profile.hardware == most and all(profiles.get(profile.configuration.name, name) for name in needed)
     ]
     by_name = {profile.configuration.name: profile for profile in there}
-    if learned.measured and there:
+    if measured and there:
         best = max(there, key=lambda profile: (profile.quality, profile.goodput_tokens_per_s))
         return {endpoint: by_name.get(name, best) for endpoint, name in ENDPOINTS.items()}
     faults = [

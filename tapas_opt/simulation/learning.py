@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import topology_of
+from tapas_opt.errors import InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plant.history import generate_history
 from tapas_opt.simulation.policies.table import BLIND
@@ -47,12 +48,17 @@ def learned_of(
     Raises
     ------
     InvalidInput
-        If the site has hardware that the demo's LLMs do not run on.
+        If the site has hardware that the demo's LLMs do not run on, or cannot power its servers' usual work.
     """
     from tapas_opt.learn.fit import fit  # noqa: PLC0415  scikit-learn takes long to import
     from tapas_opt.telemetry.history import read_panel  # noqa: PLC0415  pandas likewise
 
     with TemporaryDirectory(prefix="tapas-opt-") as folder:
         history = Path(folder) / "history"
-        generate_history(site, out=history, days=days, step_s=SAMPLE_S, hold_s=HOLD_S, seed=SEED, progress=on_progress)
+        seen = generate_history(
+            site, out=history, days=days, step_s=SAMPLE_S, hold_s=HOLD_S, seed=SEED, progress=on_progress
+        )
+        if seen.trips:
+            dark = f"{', '.join(seen.trips)} trip under usual work: nothing can be learned of a dark room"
+            raise InvalidInput.one("learning", "site", dark)
         return fit(read_panel(history, topology_of(site)).panel)

@@ -125,9 +125,8 @@ class _Layout:
     @classmethod
     def of(cls, name: str, grid: Grid, topology: Topology) -> _Layout:
         """The empty layout of a table."""
-        gpus = np.array([topology.site.hardware[one].gpus for one in topology.hardware])[topology.server_hardware]
         names = {"room": topology.rooms, "server": topology.servers, "row": topology.rows}[NAMED_BY[name]]
-        return cls(name, grid, names, gpus if name == "gpus" else None)
+        return cls(name, grid, names, topology.server_gpus if name == "gpus" else None)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Lay some rows out."""

@@ -54,7 +54,7 @@ class PrometheusHistory:
             "rooms": Names(t.rooms, self.mapping),
             "serving": _Anything(),
         }
-        self._gpus = np.array([t.site.hardware[name].gpus for name in t.hardware])[t.server_hardware]
+        self._gpus = t.server_gpus
 
     def read(self, span: Span) -> Part:
         """Every column of one span: the first metric that a server has, and of one metric the first of its names."""

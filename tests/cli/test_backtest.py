@@ -96,8 +96,8 @@ def test_faults_of_options_and_of_every_file_are_in_one_message(given, tmp_path,
     assert "S9" not in err
 
 
-def test_too_few_days_to_learn_from_are_told_beside_vms_whose_power_was_never_read(given, tmp_path, tapas):
-    """Three hours are there; the second of them is learned from, and nothing is known of a VM that came after them."""
+def test_too_few_days_to_learn_from_are_told_beside_a_list_without_any_vm_then(given, tmp_path, tapas):
+    """Of three and a half hours the last is replayed: before it is too little to learn from, the only VM had gone."""
     (tmp_path / "vms.csv").write_text("vm,kind,server,created_s,deleted_s,tenant\na,iaas,S1,0,600,t\n")
     code, _, err = tapas(*command(given, models=None, days=0.05, vms=tmp_path / "vms.csv"))
     assert code == 2

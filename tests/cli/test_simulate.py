@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
+
+from tapas_opt.cli.simulate_answer import Asked, simulated
+from tapas_opt.domain.site_generator import generate_site
+from tapas_opt.domain.topology import topology_of
+from tapas_opt.learn.models import LearnedModels
 
 NAMES = {
     *("max_gpu_temperature_c", "max_gpu_rise_over_inlet_k", "p99_gpu_temperature_c"),
@@ -131,6 +137,22 @@ def test_the_papers_figures_are_printed_beside_ours_and_what_nobody_knows_is_unk
     assert runs == [(frac, name, 2) for frac in (0.4, 0.2) for name in ("baseline", "polca")]
     assert json.loads((tmp_path / "reproduction.json").read_text("utf-8")) == answer
     assert "Throttling against oversubscription" in (tmp_path / "reproduction.html").read_text("utf-8")
+
+
+def test_a_site_is_learned_before_policies_that_go_by_models_and_its_models_are_kept(repository, tmp_path):
+    """The fewest days that a fit takes."""
+    asked = Asked(
+        scenario="week", servers=16, days=0.01, policies=("place",), seed=1, oversubscription=None, saas_share=0.5,
+        failures=(), site=None, trace=None, weather=None, place=None, weather_day=None, models=None,
+        profiles=repository / "data" / "demo" / "profiles.csv", measured=False, out=tmp_path, learn_days=4.2,
+    )  # fmt: skip
+    answer = simulated(asked, as_json=True)
+    own = LearnedModels.load(tmp_path / "models")
+    assert own.check_covers(topology_of(generate_site(16))) == ()
+    again = simulated(replace(asked, models=tmp_path / "models", out=None), as_json=True)
+    clocks = {"wall_s", "decision_p99_s"}
+    told, same = ({k: v for k, v in one["policies"]["place"].items() if k not in clocks} for one in (answer, again))
+    assert told == same
 
 
 def test_what_cannot_be_reproduced_is_said_before_anything_runs(tapas):

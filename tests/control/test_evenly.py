@@ -1,4 +1,4 @@
-"""Work spread evenly among alike instances where that costs no more."""
+"""Work spread evenly among alike instances where that costs hardly more."""
 
 from __future__ import annotations
 
