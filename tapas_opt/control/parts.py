@@ -35,19 +35,16 @@ def on_parts(problem: PlacementProblem, forecast: Forecast, examples: Sequence[V
     topology = forecast.fleet.topology
     hardware = [topology.site.hardware[name] for name in topology.hardware]
     type_gpus = np.array([[vm.gpus or item.gpus for item in hardware] for vm in examples], dtype=np.int64)
-    gpus = np.array([item.gpus for item in hardware])[topology.server_hardware]
-    return on_hosts(problem, free_gpus(forecast.fleet), gpus, type_gpus, _ceilings_w(forecast))
+    return on_hosts(problem, free_gpus(forecast.fleet), topology.server_gpus, type_gpus, _ceilings_w(forecast))
 
 
 def free_gpus(fleet: Fleet) -> BoolArray:
     """``[server, gpu]`` whether nobody has it; false beyond a server's last one."""
-    topology = fleet.topology
-    gpus = np.array([topology.site.hardware[name].gpus for name in topology.hardware])[topology.server_hardware]
-    free = np.arange(gpus.max(initial=0)) < gpus[:, None]
+    free = fleet.topology.has_gpu
     for s, vms in enumerate(fleet.occupants()):
         for placed in vms:
             free[s, list(placed.gpus) if placed.gpus else slice(None)] = False
-    return np.asarray(free)
+    return free
 
 
 def without_their_gpus(fleet: Fleet, topology: Topology) -> list[str]:
