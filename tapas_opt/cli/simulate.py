@@ -24,7 +24,8 @@ def simulate(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="baseline, polca, place, route, config, pairs of these, tapas, tapas-opt; again."
+            metavar="NAME",
+            help="baseline, packed, polca, place, route, config, their pairs, tapas, tapas-opt; again.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of weather, workload and sensors.")] = 1,
@@ -32,6 +33,7 @@ def simulate(
         float | None, typer.Option(metavar="FRACTION", help="Servers added under the same budgets: 0.4 for 40 % more.")
     ] = None,
     saas_share: Annotated[float, typer.Option(metavar="FRACTION", help="Share of VMs that are instances.")] = 0.5,
+    occupancy: Annotated[float, typer.Option(metavar="FRACTION", help="VMs that live there, per server.")] = 0.9,
     fail: Annotated[
         list[str] | None,
         typer.Option(metavar="WHAT@WHEN+FOR", help="A failure besides the scenario's: ups:U2@3d14h+5m; again."),
@@ -81,6 +83,7 @@ def simulate(
         seed=seed,
         oversubscription=oversubscribe,
         saas_share=saas_share,
+        occupancy=occupancy,
         failures=tuple(fail or ()),
         site=site,
         trace=trace,

@@ -45,6 +45,7 @@ class Asked:
     seed: int
     oversubscription: float | None
     saas_share: float
+    occupancy: float
     failures: tuple[str, ...]
     site: Path | None
     trace: Path | None
@@ -129,6 +130,7 @@ def _case(asked: Asked) -> Case:
         seed=asked.seed,
         oversubscription=asked.oversubscription,
         saas_share=asked.saas_share,
+        occupancy=asked.occupancy,
         failures=asked.failures,
         weather_day=asked.weather_day,
     )

@@ -17,6 +17,7 @@ _GRID = "#e4e7eb"
 
 _USUAL = {
     "baseline": "#D55E00",
+    "packed": "#AA4499",
     "polca": "#CC79A7",
     "place": "#E69F00",
     "route": "#56B4E9",
@@ -27,7 +28,7 @@ _USUAL = {
     "tapas": "#009E73",
     "tapas-opt": "#0072B2",
 }
-_MORE = ("#332288", "#44AA99", "#999933", "#AA4499", "#661100")
+_MORE = ("#332288", "#44AA99", "#999933", "#661100")
 
 MODE_COLOURS: Mapping[str, str] = {
     Mode.SOLVER: "#0072B2",

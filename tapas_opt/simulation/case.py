@@ -41,8 +41,7 @@ FloatArray = NDArray[np.float64]
 FIRST_DAY = 28
 """The day after the four weeks of history that models are learned from: a Monday."""
 
-OCCUPIED_FRAC = 0.9
-"""VMs that live on a site, per server."""
+OCCUPANCY = 0.9
 
 SAAS_SHARE = 0.5
 LONGEST_DAYS = 366.0
@@ -75,6 +74,8 @@ class Case:
         Of a generated site, before those that ``oversubscription`` adds under the same budgets.
     oversubscription
         The scenario's if None.
+    occupancy
+        VMs that live on the site, per server.
     failures
         Besides the scenario's: ``ups:U2@3d14h+5m``, from the start.
     site
@@ -93,6 +94,7 @@ class Case:
     seed: int = 1
     oversubscription: float | None = None
     saas_share: float = SAAS_SHARE
+    occupancy: float = OCCUPANCY
     failures: tuple[str, ...] = ()
     site: Site | None = None
     demand_shape: Mapping[str, FloatArray] = field(default_factory=dict)
@@ -190,6 +192,8 @@ def _faults(case: Case) -> Iterator[Fault]:
         yield Fault("--weather-day", f"{case.weather_day}: must be 0 or more, and with --weather")
     if not 0.0 <= case.saas_share <= 1.0:
         yield Fault("--saas-share", f"{case.saas_share:g}: must be between 0 and 1")
+    if not 0.0 < case.occupancy <= 1.0:
+        yield Fault("--occupancy", f"{case.occupancy:g}: must be above 0, and no more than 1")
     if not 0.0 <= case.added_frac <= 10.0:
         yield Fault("--oversubscribe", f"{case.added_frac:g}: must be between 0 and 10")
     elif case.site is None and not max(FEWEST_SERVERS, MIN_SERVERS) <= case.servers <= MAX_SERVERS / (
@@ -272,7 +276,7 @@ def _story(case: Case, topology: Topology, started: Mapping[str, Profile]) -> St
     configurations = {name: profile.configuration.name for name, profile in started.items()}
     workload = Workload(seed=case.seed, endpoints=configurations, spikes=twist.spikes)
     asked = read_failures(case.failures, topology, end_s - start_s)
-    vms = round(OCCUPIED_FRAC * len(topology.servers))
+    vms = round(case.occupancy * len(topology.servers))
     living = population(workload, vms=vms, saas_share=case.saas_share, start_s=start_s, end_s=end_s, seed=case.seed)
     return Story(
         start_s=start_s,

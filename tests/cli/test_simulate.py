@@ -96,6 +96,8 @@ def test_weather_is_of_a_place_and_long_enough(tmp_path, tapas):
         ("--days", "-7", "must be above 0"),
         ("--days", "nan", "must be above 0"),
         ("--saas-share", "1.5", "must be between 0 and 1"),
+        ("--occupancy", "0", "must be above 0"),
+        ("--occupancy", "1.1", "no more than 1"),
         ("--scenario", "wek", "there are week"),
         ("--policy", "tapaas", "tapaas"),
         ("--place", "Hill", "needs --weather"),
@@ -143,7 +145,7 @@ def test_a_site_is_learned_before_policies_that_go_by_models_and_its_models_are_
     """The fewest days that a fit takes."""
     asked = Asked(
         scenario="week", servers=16, days=0.01, policies=("place",), seed=1, oversubscription=None, saas_share=0.5,
-        failures=(), site=None, trace=None, weather=None, place=None, weather_day=None, models=None,
+        occupancy=0.9, failures=(), site=None, trace=None, weather=None, place=None, weather_day=None, models=None,
         profiles=repository / "data" / "demo" / "profiles.csv", measured=False, out=tmp_path, learn_days=4.2,
     )  # fmt: skip
     answer = simulated(asked, as_json=True)

@@ -115,6 +115,11 @@ def test_oversubscription_adds_servers_under_the_same_budgets(learned):
     assert two.ahu_airflow_cfm.sum() == pytest.approx(one.ahu_airflow_cfm.sum(), rel=0.03)
 
 
+def test_as_many_vms_live_there_as_are_asked_for(learned):
+    for occupancy, vms in ((0.25, 4), (1.0, 16)):
+        assert len(world_of(Case(servers=16, days=HOUR, occupancy=occupancy), learned).story.running) == vms
+
+
 @pytest.mark.parametrize("policy", ["baseline", "tapas", "tapas-opt"])
 def test_the_same_seed_gives_the_same_numbers_twice(policy, learned):
     """With a failure in it: everything but what a clock shows."""

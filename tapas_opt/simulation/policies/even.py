@@ -1,5 +1,7 @@
 """The baseline's parts: even over rows, even over instances, and one cap for all once a limit is broken.
 
+And what else a blind allocator may do: fill one row after the other.
+
 TAPAS (facts): "a uniform 35 % frequency cap" is the usual answer to a power or cooling emergency. All are blind to heat
 and to UPSs.
 """
@@ -18,7 +20,7 @@ from tapas_opt.simulation.policies.roster import Roster
 from tapas_opt.simulation.policy import Orders, Shares
 from tapas_opt.simulation.sensed import Telemetry
 
-__all__ = ["EvenPlacer", "EvenRouter", "UniformCap"]
+__all__ = ["EvenPlacer", "EvenRouter", "PackingPlacer", "UniformCap"]
 
 CAPPED_FREQUENCY_FRAC = 0.65
 RELEASE_FRAC = 0.95
@@ -40,12 +42,23 @@ class EvenPlacer:
             free.setdefault(int(topology.server_row[s]), deque()).append(s)
         found: dict[str, str] = {}
         for vm in vms[: int((~taken).sum())]:
-            row = min(free, key=lambda row: (used[row], free[row][0]))
+            row = min(free, key=lambda row: (self._rank(int(used[row])), free[row][0]))
             found[vm.name] = topology.servers[free[row].popleft()]
             used[row] += 1
             if not free[row]:
                 del free[row]
         return found
+
+    def _rank(self, used: int) -> int:
+        """Of a row with so many VMs: the lowest gets the next."""
+        return used
+
+
+class PackingPlacer(EvenPlacer):
+    """Puts each VM on the first free server of the row with the most: large hosts stay whole for those who come."""
+
+    def _rank(self, used: int) -> int:
+        return -used
 
 
 class EvenRouter:

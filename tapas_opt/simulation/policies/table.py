@@ -16,7 +16,7 @@ from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.simulation.policies.composed import Composed
 from tapas_opt.simulation.policies.controlled import BY_WORK, Controlled
-from tapas_opt.simulation.policies.even import EvenPlacer, EvenRouter, UniformCap
+from tapas_opt.simulation.policies.even import EvenPlacer, EvenRouter, PackingPlacer, UniformCap
 from tapas_opt.simulation.policies.insight import Insight
 from tapas_opt.simulation.policies.polca import Polca
 from tapas_opt.simulation.policies.roster import Roster
@@ -54,6 +54,12 @@ def _baseline(known: Known) -> Policy:
     return Composed("baseline", roster, EvenPlacer(roster), EvenRouter(roster), UniformCap(roster))
 
 
+def _packed(known: Known) -> Policy:
+    """The baseline, if it filled one row after the other."""
+    roster = Roster(topology_of(known.site))
+    return Composed("packed", roster, PackingPlacer(roster), EvenRouter(roster), UniformCap(roster))
+
+
 def _polca(known: Known) -> Policy:
     roster = Roster(topology_of(known.site))
     return Composed("polca", roster, EvenPlacer(roster), EvenRouter(roster), Polca(roster))
@@ -85,6 +91,7 @@ _PARTS = ("place", "route", "config", "place+route", "place+config", "route+conf
 
 POLICIES: Mapping[str, Callable[[Known], Policy]] = {
     "baseline": _baseline,
+    "packed": _packed,
     "polca": _polca,
     **{name: _tapas(name, name.split("+")) for name in _PARTS},
     "tapas": _tapas("tapas", ("place", "route", "config")),
@@ -92,7 +99,7 @@ POLICIES: Mapping[str, Callable[[Known], Policy]] = {
 }
 """How each policy is made."""
 
-BLIND = ("baseline", "polca")
+BLIND = ("baseline", "packed", "polca")
 """Policies that know nothing that was learned."""
 
 

@@ -31,6 +31,13 @@ def test_vms_are_spread_over_rows(baseline):
     assert Counter("R1" if server in {"S1", "S2", "S3"} else "R2" for server in placed.values()) == {"R1": 2, "R2": 2}
 
 
+def test_packed_fills_one_row_after_the_other(two_rows, profiles):
+    packed = policy_of("packed", Known(two_rows, None, profiles, ()))
+    assert list(packed.place(vms(4), (), 0.0).values()) == ["S1", "S2", "S3", "S4"]
+    packed.release(["v1", "v2"], 1.0)
+    assert packed.place(vms(1, first=9), (), 2.0) == {"v9": "S2"}
+
+
 def test_what_does_not_fit_gets_no_server_and_a_server_is_never_shared(baseline):
     placed = baseline.place(vms(8), (), 0.0)
     assert len(placed) == 6
