@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -10,9 +11,13 @@ import pytest
 from tapas_opt.domain.result import Constraint
 
 REPOSITORY = Path(__file__).parent.parent
+PACKAGE = REPOSITORY / "tapas_opt"
 ADR = REPOSITORY / "docs" / "adr"
+NAMED = re.compile(r"`((?:\w+/)*\w+\.py|(?:\w+/)+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", flags=re.MULTILINE | re.DOTALL)
+TOGETHER = {"The three problems": ("placement", "routing", "reconfiguration")}
+"""What the map has a heading of its own for, because several packages have it."""
 DOCUMENTS = sorted(
     [
         *REPOSITORY.glob("*.md"),
@@ -97,10 +102,61 @@ def test_each_constraint_is_stated_once_a_chapter():
         assert len(headings) == len(set(headings))
 
 
-def test_the_architecture_names_every_part_of_the_package():
+def floors() -> tuple[tuple[str, ...], ...]:
+    """FLOORS of tests/test_layers.py, which enforces them."""
+    for statement in ast.parse((REPOSITORY / "tests" / "test_layers.py").read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "FLOORS":
+            return ast.literal_eval(statement.value)
+    raise AssertionError("no FLOORS")
+
+
+def architecture() -> tuple[str, dict[str, str]]:
+    """What comes before the map, and the map's text by heading: a package, or several that have files in common."""
+    before, _, drawn = text_of(REPOSITORY / "docs" / "architecture.md").partition("\n## Map\n")
+    pieces = re.split(r"^### (.+)$", drawn, flags=re.MULTILINE)[1:]
+    return before, dict(zip(pieces[::2], pieces[1::2], strict=True))
+
+
+def test_the_architecture_has_the_floors_that_are_enforced():
     """The picture of the house shows the house."""
-    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
-    package = REPOSITORY / "tapas_opt"
-    parts = [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
-    parts += [path.name for path in package.glob("*.py") if not path.name.startswith("__")]
-    assert [part for part in parts if f"`{part}" not in text] == []
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", architecture()[0], flags=re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(len(rows)))
+    assert [tuple(re.findall(r"`(\w+)(?:/|\.py)`", packages)) for _, packages in rows] == list(floors())
+
+
+def test_the_map_has_every_package_from_the_lowest_floor_to_the_highest():
+    """Who knows the floor finds the package."""
+    packages = [part for floor in floors() for part in floor if (PACKAGE / part).is_dir()]
+    assert [heading for heading in architecture()[1] if heading not in TOGETHER] == packages
+
+
+def missing(text: str, *packages: str) -> list[str]:
+    """Files and folders that a text names, and that are not in each of the packages nor named from the top."""
+    named = NAMED.findall(text)
+    there = [PACKAGE / package for package in packages]
+    return [name for name in named if not all((at / name).exists() for at in there) and not (PACKAGE / name).exists()]
+
+
+def test_every_file_on_the_map_is_there():
+    """A map that shows what is gone is worse than none."""
+    drawn = architecture()[1]
+    gone = {heading: missing(text, *TOGETHER.get(heading, (heading,))) for heading, text in drawn.items()}
+    assert {heading: names for heading, names in gone.items() if names} == {}
+
+
+def test_a_file_that_is_not_there_is_missed():
+    """The test can fail."""
+    text = "`door.py`, `gone.py` and `horizon/`, beside `control/fleet.py` and `nowhere/`"
+    assert missing(text, "solve") == ["gone.py", "horizon/", "nowhere/"]
+
+
+def test_every_module_that_a_document_names_is_there():
+    """By as much of its path as tells it apart."""
+    there = [f"/{path.relative_to(REPOSITORY).as_posix()}" for path in REPOSITORY.glob("[a-z]*/**/*.py")]
+    gone = [
+        (document.name, name)
+        for document in DOCUMENTS
+        for name in re.findall(r"`((?:\w+/)+\w+\.py)`", text_of(document))
+        if not any(path.endswith(f"/{name}") for path in there)
+    ]
+    assert gone == []
