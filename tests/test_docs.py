@@ -18,11 +18,9 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", flags=re.MULTILINE | re.DOTALL)
 TOGETHER = {"The three problems": ("placement", "routing", "reconfiguration")}
 """What the map has a heading of its own for, because several packages have it."""
+FOLDERS = ("docs", "data", "models", "benchmarks", "tests")
 DOCUMENTS = sorted(
-    [
-        *REPOSITORY.glob("*.md"),
-        *(path for folder in ("docs", "data", "models", "benchmarks") for path in (REPOSITORY / folder).rglob("*.md")),
-    ]
+    [*REPOSITORY.glob("*.md"), *(path for name in FOLDERS for path in (REPOSITORY / name).rglob("*.md"))]
 )
 
 
@@ -36,8 +34,11 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
-def anchors(path: Path) -> set[str]:
-    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", text_of(path), flags=re.MULTILINE)}
+def anchors(path: Path) -> list[str]:
+    """Of every heading in turn; of those alike all but the first are numbered."""
+    plain = [anchor(heading) for heading in re.findall(r"^#+ (.+)$", text_of(path), flags=re.MULTILINE)]
+    before = [plain[:i].count(name) for i, name in enumerate(plain)]
+    return [f"{name}-{count}" if count else name for name, count in zip(plain, before, strict=True)]
 
 
 def broken_links(document: Path) -> list[str]:
@@ -60,15 +61,15 @@ def test_every_relative_link_leads_somewhere(document):
 
 def test_a_broken_link_is_found(tmp_path):
     """The test can fail."""
-    (tmp_path / "there.md").write_text("# A heading, with commas\n", encoding="utf-8")
+    (tmp_path / "there.md").write_text("# A heading, with commas\n# Twice\n# Twice\n", encoding="utf-8")
     page = tmp_path / "page.md"
     page.write_text(
         "[ok](there.md) [ok](there.md#a-heading-with-commas) [ok](https://example.org)\n"
-        "[no](gone.md) [no](there.md#gone)\n"
+        "[ok](there.md#twice-1) [no](gone.md) [no](there.md#gone) [no](there.md#twice-2)\n"
         "```\n[code](not-a-link)\n```\n",
         encoding="utf-8",
     )
-    assert broken_links(page) == ["gone.md", "there.md#gone"]
+    assert broken_links(page) == ["gone.md", "there.md#gone", "there.md#twice-2"]
 
 
 def test_every_decision_record_is_listed_once_with_its_title():
@@ -100,6 +101,14 @@ def test_each_constraint_is_stated_once_a_chapter():
     for chapter in re.split(r"^## ", text_of(REPOSITORY / "docs" / "formulation.md"), flags=re.MULTILINE):
         headings = re.findall(r"^### (.+)$", chapter, re.MULTILINE)
         assert len(headings) == len(set(headings))
+
+
+def test_the_contents_of_the_formulation_lead_to_every_constraint():
+    """Whoever meets a name in an answer finds its equation, in the chapter of the problem."""
+    formulation = REPOSITORY / "docs" / "formulation.md"
+    contents = text_of(formulation).partition("\n## ")[0]
+    linked = [target.removeprefix("#") for target in LINK.findall(contents) if target.startswith("#")]
+    assert sorted(linked) == sorted(anchors(formulation)[1:])
 
 
 def floors() -> tuple[tuple[str, ...], ...]:
