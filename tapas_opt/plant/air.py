@@ -88,24 +88,43 @@ class Air:
         self.supplied_cfm = self._handler_speed * capacity_cfm
 
     def _mix(self, dt_s: float, coil_w: FloatArray) -> None:
-        """One step of ``z`` and ``m``: each is exact while the other holds still.
+        """One step of ``z`` and ``m`` together, exact: what ``q`` has not carried off is what both have stored.
 
-        With q the less of two, dz/dt is the greater of two straight lines in z, and z the greater of their solutions.
+        With q the less of two, dz/dt is the greater of two linear equations, and z the greater of their solutions.
         """
         returned = physics.recirculated_frac(self.wanted_cfm, self.supplied_cfm)
-        by_mass = self._exchange_w_per_k * self.mass_rise_k
-        by_air = self._solved(dt_s, returned * self.heat_w + by_mass, AIR_HEAT_W_PER_K_CFM * self.supplied_cfm)
-        by_coil = self._solved(dt_s, self.heat_w - coil_w + by_mass, coil_w / self._p.coil_drive_k)
-        before, rise = self.rise_k, np.maximum(by_air, by_coil)
-        supplied_w_per_k = AIR_HEAT_W_PER_K_CFM * np.maximum(self.supplied_cfm, 1.0)
-        self.recirculated_k = np.minimum(rise, returned * self.heat_w / supplied_w_per_k)
-        mass_s = self._mass_j_per_k / self._exchange_w_per_k
-        mass = physics.approached(self.mass_rise_k, 0.5 * (before + rise), dt_s, mass_s)
-        stored_j = self._air_j_per_k * (rise - before) + self._mass_j_per_k * (mass - self.mass_rise_k)
+        supplied_w_per_k = AIR_HEAT_W_PER_K_CFM * self.supplied_cfm
+        by_air, mass_by_air = self._risen(dt_s, returned * self.heat_w, supplied_w_per_k)
+        by_coil, mass_by_coil = self._risen(dt_s, self.heat_w - coil_w, coil_w / self._p.coil_drive_k)
+        rise, mass = np.maximum(by_air, by_coil), np.where(by_air >= by_coil, mass_by_air, mass_by_coil)
+        stored_j = self._air_j_per_k * (rise - self.rise_k) + self._mass_j_per_k * (mass - self.mass_rise_k)
         self.removed_w = self.heat_w - stored_j / dt_s if dt_s > 0 else self.heat_w
+        self.recirculated_k = np.minimum(
+            rise, returned * self.heat_w / np.maximum(supplied_w_per_k, AIR_HEAT_W_PER_K_CFM)
+        )
         self.rise_k, self.mass_rise_k = rise, mass
 
-    def _solved(self, dt_s: float, gain_w: FloatArray, carried_w_per_k: FloatArray) -> FloatArray:
-        """``C·dz/dt = gain − (carried + G)·z`` after ``dt_s``."""
-        loss = carried_w_per_k + self._exchange_w_per_k
-        return physics.approached(self.rise_k, gain_w / loss, dt_s, self._air_j_per_k / loss)
+    def _risen(self, dt_s: float, gain_w: FloatArray, carried_w_per_k: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Solve ``C·dz/dt = gain − carried·z − G·(z − m)`` with ``M·dm/dt = G·(z − m)``: both after ``dt_s``.
+
+        With the system's matrix A and rate of change v at the start, x moves by ``Φ·v``, where ``Φ = ∫exp(A·s)ds`` is
+        ``φ(λ)·1 + (φ(λ') − φ(λ))/(λ' − λ)·(A − λ·1)`` with both eigenvalues and ``φ(λ) = (exp(λ·dt) − 1)/λ``.
+        """
+        air_w_per_k, air_j, mass_j = self._exchange_w_per_k, self._air_j_per_k, self._mass_j_per_k
+        own, taken, given = (carried_w_per_k + air_w_per_k) / air_j, air_w_per_k / air_j, air_w_per_k / mass_j
+        between = self.rise_k - self.mass_rise_k
+        air_k_per_s = (gain_w - carried_w_per_k * self.rise_k - air_w_per_k * between) / air_j
+        mass_k_per_s = given * between
+        fast = -0.5 * (own + given) - np.sqrt(0.25 * (own - given) ** 2 + taken * given)
+        slow = carried_w_per_k / air_j * given / fast  # their product is the determinant; 0 where nothing is carried
+        even_s, uneven_s = _passed_s(fast, dt_s), _passed_s(slow, dt_s)
+        coupling = (uneven_s - even_s) / (slow - fast)
+        air = even_s * air_k_per_s + coupling * ((-own - fast) * air_k_per_s + taken * mass_k_per_s)
+        mass = even_s * mass_k_per_s + coupling * (given * air_k_per_s + (-given - fast) * mass_k_per_s)
+        return self.rise_k + air, self.mass_rise_k + mass
+
+
+def _passed_s(rate_per_s: FloatArray, dt_s: float) -> FloatArray:
+    """``(exp(λ·dt) − 1)/λ``: the time that a mode which fades at ``λ`` makes of ``dt``; all of it where none fades."""
+    fades = np.where(rate_per_s < 0.0, rate_per_s, -1.0)
+    return np.where(rate_per_s < 0.0, np.expm1(fades * dt_s) / fades, dt_s)
