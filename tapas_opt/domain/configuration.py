@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -104,7 +104,7 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
     Raises
     ------
     InvalidInput
-        Listing every bad cell by line and column.
+        Listing every bad cell by line and column, powers that cannot be, and what was profiled twice.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -115,11 +115,16 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
         raise InvalidInput.one(str(path), "file", f"is not a CSV table in UTF-8: {error}") from error
     faults = _missing_columns(rows)
     profiles: list[Profile] = []
+    lines: dict[tuple[str, str], int] = {}
     for line, row in enumerate(rows if not faults else (), start=2):
         profile, wrong = field_faults(_READER, _nested(row))
-        faults += [Fault(f"line {line}, {fault.where}", fault.what) for fault in wrong]
         if profile is not None:
             profiles.append(profile)
+            wrong = [*_power_faults(profile)]
+            first = lines.setdefault((profile.configuration.name, profile.hardware), line)
+            if first != line:
+                wrong.append(Fault("name", f"was profiled on {profile.hardware} in line {first} already; keep one"))
+        faults += [Fault(f"line {line}, {fault.where}", fault.what) for fault in wrong]
     if faults:
         raise InvalidInput(str(path), faults)
     return tuple(profiles)
@@ -135,6 +140,16 @@ def write_profiles(path: Path, profiles: Sequence[Profile]) -> None:
             cells += [getattr(profile, name) for name in _PROFILE_COLUMNS]
             texts = ["|".join(f"{x:.12g}" for x in cell) if isinstance(cell, tuple) else cell for cell in cells]
             writer.writerow(texts)
+
+
+def _power_faults(profile: Profile) -> Iterator[Fault]:
+    """No GPU draws less at work than waiting, and no mean is above its highest."""
+    for name in ("gpu_power_w", "hottest_gpu_power_w"):
+        waiting, *working = getattr(profile, name)
+        if min(working) < waiting:
+            yield Fault(name, "is less at work than without; give it at no, half and full load, in this order")
+    if any(mean > most for mean, most in zip(profile.gpu_power_w, profile.hottest_gpu_power_w, strict=True)):
+        yield Fault("hottest_gpu_power_w", "is below the mean in gpu_power_w; were the two exchanged?")
 
 
 def _missing_columns(rows: list[dict[str, str]]) -> list[Fault]:

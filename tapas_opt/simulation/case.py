@@ -242,6 +242,10 @@ def started_with(profiles: Profiles, measured: bool, topology: Topology) -> dict
     if measured and there:
         best = max(there, key=lambda profile: (profile.quality, profile.goodput_tokens_per_s))
         return {endpoint: by_name.get(name, best) for endpoint, name in ENDPOINTS.items()}
+    if measured:
+        there_is = ", ".join(sorted({profile.hardware for profile in profiles.all}))
+        what = f"has no profile on {' and '.join(needed)}, which the site has, but on {there_is}; give --site of these"
+        raise InvalidInput.one("profiles", "--profiles", what)
     faults = [
         Fault(f"endpoint {endpoint}", f"{name!r} has no profile on {', '.join(needed)}")
         for endpoint, name in ENDPOINTS.items()

@@ -64,6 +64,21 @@ def test_every_bad_cell_is_named_by_line_and_column(table):
     ]
 
 
+def test_what_was_profiled_twice_and_powers_that_cannot_be_are_refused(table):
+    """Of two profiles of the same one would stand by chance; GPUs do not draw less at work than without."""
+    head, first, second = table.read_text().splitlines()
+    second = second.replace("80|250|330.25", "330.25|250|80")
+    table.write_text("\n".join([head, first, second, first.replace("85|260|345", "70|200|300")]))
+    with pytest.raises(InvalidInput) as refused:
+        read_profiles(table)
+    assert [(fault.where, fault.what.partition(";")[0]) for fault in refused.value.faults] == [
+        ("line 3, gpu_power_w", "is less at work than without"),
+        ("line 3, hottest_gpu_power_w", "is below the mean in gpu_power_w"),
+        ("line 4, hottest_gpu_power_w", "is below the mean in gpu_power_w"),
+        ("line 4, name", "was profiled on dgx-a100 in line 2 already"),
+    ]
+
+
 def test_a_missing_column_is_named_once(table):
     """Not once for every line."""
     table.write_text(table.read_text().replace("quality", "qualty", 1))
