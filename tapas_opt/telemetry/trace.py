@@ -1,7 +1,14 @@
-"""Traces of LLM requests: one CSV file (plain or gzipped) per endpoint, as the public Azure traces are laid out."""
+"""Traces of LLM requests: one file (plain or gzipped) per endpoint, as public traces are laid out.
+
+CSV as the Azure traces of 2023 are kept by us (``t_s``, ``context_tokens``, ``generated_tokens``) or as BurstGPT is
+(``Timestamp``, ``Request tokens``, ``Response tokens``); or an object a line as Mooncake's are (``timestamp`` in ms,
+``input_length``, ``output_length``).
+"""
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +25,14 @@ __all__ = ["COLUMNS", "read_trace"]
 COLUMNS = ("t_s", "context_tokens", "generated_tokens")
 """Arrival (s since the trace began), prompt length and output length (tokens)."""
 
-_SUFFIXES = (".csv.gz", ".csv")
+_LAYOUTS = {
+    COLUMNS: 1.0,
+    ("Timestamp", "Request tokens", "Response tokens"): 1.0,
+    ("timestamp", "input_length", "output_length"): 1e-3,
+}
+"""What the three columns are called, and how many seconds one of the first is."""
+
+_SUFFIXES = (".csv.gz", ".csv", ".jsonl.gz", ".jsonl")
 _SHOWN = 5
 """Faults of one kind in one column that are listed; the rest are counted."""
 
@@ -36,11 +50,13 @@ def read_trace(folder: Path) -> dict[str, pd.DataFrame]:
     except OSError as error:
         raise InvalidInput.one(str(folder), "folder", f"cannot be read: {error.strerror}") from error
     if not files:
-        raise InvalidInput.one(str(folder), "folder", "holds no .csv or .csv.gz file; expected one per endpoint")
+        raise InvalidInput.one(
+            str(folder), "folder", "holds no .csv or .csv.gz file, and no .jsonl; expected one per endpoint"
+        )
     traces: dict[str, pd.DataFrame] = {}
     faults: list[Fault] = []
     for path in files:
-        name = path.name.removesuffix(".gz").removesuffix(".csv")
+        name = path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".jsonl")
         if name in traces:
             faults.append(Fault(path.name, f"endpoint {name!r} has two files; keep one"))
             continue
@@ -57,33 +73,61 @@ def _read(path: Path) -> tuple[pd.DataFrame, list[Fault]]:
 
     empty = pd.DataFrame({name: np.zeros(0) for name in COLUMNS})
     try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+        raw = _objects(path) if ".jsonl" in path.suffixes else pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, EOFError, ValueError, pd.errors.ParserError) as error:
         return empty, [Fault(path.name, f"cannot be read: {' '.join(str(error).split())}")]
-    missing = [name for name in COLUMNS if name not in raw.columns]
-    if missing:
-        return empty, [Fault(f"{path.name}, column {name}", "is missing") for name in missing]
+    layout = next((names for names in _LAYOUTS if names[0] in raw.columns), COLUMNS)
+    missing = [name for name in layout if name not in raw.columns]
     if raw.empty:
         return empty, [Fault(path.name, "holds no request")]
-    numbers = raw[list(COLUMNS)].apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    faults = [fault for name in COLUMNS for fault in _column_faults(path.name, name, raw[name], numbers[name])]
+    if missing:
+        return empty, [Fault(f"{path.name}, column {name}", "is missing") for name in missing]
+    numbers = raw[list(layout)].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    first_line = 1 if ".jsonl" in path.suffixes else 2
+    faults = [
+        fault
+        for name in layout
+        for fault in _column_faults(path.name, name, raw[name], numbers[name], first_line, rising=name == layout[0])
+    ]
     if faults:
         return empty, faults
+    numbers.columns = list(COLUMNS)
+    numbers["t_s"] *= _LAYOUTS[layout]
     return numbers.astype({"context_tokens": np.int64, "generated_tokens": np.int64}), []
 
 
-def _column_faults(file: str, name: str, raw: pd.Series, numbers: pd.Series) -> Iterator[Fault]:
+def _objects(path: Path) -> pd.DataFrame:
+    """A table of one JSON object a line; ValueError names the first line that is none."""
+    import pandas as pd  # noqa: PLC0415
+
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        rows = []
+        for line, text in enumerate(file, start=1):
+            try:
+                row = json.loads(text)
+            except ValueError as error:
+                raise ValueError(f"line {line}: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"line {line}: is no JSON object")
+            rows.append({name: str(value) for name, value in row.items() if not isinstance(value, list)})
+    return pd.DataFrame(rows)
+
+
+def _column_faults(
+    file: str, name: str, raw: pd.Series, numbers: pd.Series, first_line: int, *, rising: bool
+) -> Iterator[Fault]:
     finite = np.isfinite(numbers.to_numpy())
-    yield from _listed(file, name, ~finite, raw, "must be a finite number")
-    yield from _listed(file, name, finite & (numbers.to_numpy() < 0), raw, "must not be negative")
-    if name == "t_s":
+    where = f"{file}, column {name}"
+    yield from _listed(where, ~finite, raw, first_line, "must be a finite number")
+    yield from _listed(where, finite & (numbers.to_numpy() < 0), raw, first_line, "must not be negative")
+    if rising:
         back = np.concatenate([[False], np.diff(numbers.to_numpy()) < 0])
-        yield from _listed(file, name, back, raw, "is earlier than the line before; sort the file by t_s")
+        yield from _listed(where, back, raw, first_line, f"is earlier than the line before; sort the file by {name}")
 
 
-def _listed(file: str, name: str, wrong: np.ndarray, raw: pd.Series, what: str) -> Iterator[Fault]:
+def _listed(where: str, wrong: np.ndarray, raw: pd.Series, first_line: int, what: str) -> Iterator[Fault]:
     lines = np.flatnonzero(wrong)
     for i in lines[:_SHOWN]:
-        yield Fault(f"{file}, line {i + 2}, column {name}", f"{raw.iloc[i]!r}: {what}")
+        yield Fault(where.replace(", column", f", line {i + first_line}, column"), f"{raw.iloc[i]!r}: {what}")
     if len(lines) > _SHOWN:
-        yield Fault(f"{file}, column {name}", f"{len(lines) - _SHOWN} more lines: {what}")
+        yield Fault(where, f"{len(lines) - _SHOWN} more lines: {what}")

@@ -23,6 +23,46 @@ def test_each_file_is_an_endpoint(tmp_path):
     assert traces["code"].context_tokens.tolist() == [100, 200, 50]
 
 
+def test_traces_are_read_as_they_are_published(tmp_path):
+    """Mooncake in milliseconds, an object a line, prefix blocks left alone; BurstGPT in seconds by its own names."""
+    lines = '{"timestamp":0,"input_length":6758,"output_length":500,"hash_ids":[0,1]}\n'
+    lines += '{"timestamp":3000,"input_length":7322,"output_length":490,"hash_ids":[0,14]}\n'
+    (tmp_path / "conv.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    burst = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+    (tmp_path / "code.csv").write_text(
+        burst + "5,ChatGPT,472,18,490,Conversation log\n45,GPT-4,1087,230,1317,API log\n"
+    )
+    traces = read_trace(tmp_path)
+    assert traces["conv"].to_dict("list") == {
+        "t_s": [0.0, 3.0],
+        "context_tokens": [6758, 7322],
+        "generated_tokens": [500, 490],
+    }
+    assert traces["code"].t_s.tolist() == [5.0, 45.0]
+    assert traces["code"].generated_tokens.tolist() == [18, 230]
+
+
+def test_faults_of_objects_are_named_by_their_line(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        '{"timestamp":9,"input_length":1,"output_length":2}\n{"timestamp":3,"input_length":null,"output_length":-2}\n'
+    )
+    (tmp_path / "b.jsonl").write_text('{"timestamp":9,"input_length":1}\n')
+    (tmp_path / "c.jsonl").write_text('{"timestamp":9,"input_length":1,"output_length":2}\n[1]\n')
+    (tmp_path / "d.jsonl").write_text("{\n")
+    with pytest.raises(InvalidInput) as refused:
+        read_trace(tmp_path)
+    assert [fault.where for fault in refused.value.faults] == [
+        "a.jsonl, line 2, column timestamp",
+        "a.jsonl, line 2, column input_length",
+        "a.jsonl, line 2, column output_length",
+        "b.jsonl, column output_length",
+        "c.jsonl",
+        "d.jsonl",
+    ]
+    assert "line 2: is no JSON object" in str(refused.value)
+    assert "sort the file by timestamp" in str(refused.value)
+
+
 def test_every_fault_of_every_file_is_listed_with_line_and_column(tmp_path):
     """One look at the message must be enough to mend the files."""
     (tmp_path / "a.csv").write_text(
