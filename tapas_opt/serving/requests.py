@@ -32,17 +32,31 @@ class RequestRun:
         had a single token (tbt_s).
     gap_s, gap_tokens
         ``[k]`` length of each iteration, and how many sequences waited for it with their next token.
-    read_s, busy_s, until_s
-        Time that prompt tokens took, that iterations took in all, and when the last one ended.
+    gap_from_s, gap_read_s
+        ``[k]`` when each iteration began, and how much of it prompt tokens took.
     """
 
     ttft_s: FloatArray
     tbt_s: FloatArray
     gap_s: FloatArray
     gap_tokens: FloatArray
-    read_s: float
-    busy_s: float
-    until_s: float
+    gap_from_s: FloatArray
+    gap_read_s: FloatArray
+
+    @property
+    def read_s(self) -> float:
+        """Time that prompt tokens took."""
+        return float(self.gap_read_s.sum())
+
+    @property
+    def busy_s(self) -> float:
+        """Time that iterations took in all."""
+        return float(self.gap_s.sum())
+
+    @property
+    def until_s(self) -> float:
+        """When the last iteration ended."""
+        return float((self.gap_from_s + self.gap_s).max(initial=0.0))
 
     @property
     def unserved(self) -> int:
@@ -55,6 +69,22 @@ class RequestRun:
         passed = np.cumsum(self.gap_tokens[order])
         at = np.searchsorted(passed, np.asarray(quantile) * passed[-1])
         return np.asarray(self.gap_s[order][np.minimum(at, len(order) - 1)])
+
+    def by_second(self) -> tuple[FloatArray, FloatArray]:
+        """``[T]`` share of each whole second in which prompt tokens were read, and of what else iterations did.
+
+        An iteration counts as reading first.
+        """
+        parts_s = np.stack([self.gap_read_s, self.gap_s - self.gap_read_s])
+        moments_s = np.stack([self.gap_from_s, self.gap_from_s + self.gap_read_s, self.gap_from_s + self.gap_s], axis=1)
+        seconds = np.arange(np.floor(self.until_s) + 1)
+        shares = []
+        for part in (0, 1):
+            done_s = np.zeros(moments_s.shape)
+            done_s[:, part + 1 :] = parts_s[part][:, None]
+            done_s[1:] += np.cumsum(parts_s[part])[:-1, None]
+            shares.append(np.diff(np.interp(seconds, moments_s.ravel(), done_s.ravel(), left=0.0)))
+        return shares[0], shares[1]
 
 
 def serve_requests(
@@ -121,13 +151,12 @@ class _Engine:
     decoding: int = 0
     context_tokens: float = 0.0
     held_tokens: float = 0.0
-    read_s: float = 0.0
     sleeping: simpy.Event | None = None
 
     def __post_init__(self) -> None:
         self.first_s = np.full(self.arrivals.size, np.nan)
         self.last_s = np.full(self.arrivals.size, np.nan)
-        self.gaps: list[tuple[float, int]] = []
+        self.gaps: list[tuple[float, int, float, float]] = []
 
     def arrive(self) -> Generator[simpy.Event, Any, None]:
         for number, at_s in enumerate(self.arrivals.tolist()):
@@ -146,9 +175,9 @@ class _Engine:
                 continue
             tokens, read = self._chunk()
             took_s = float(self.pace.iteration_s(tokens, self.context_tokens))
+            began_s = self.environment.now
             yield self.environment.timeout(took_s)
-            self.read_s += self.pace.prefill_s_per_token * tokens
-            self.gaps.append((took_s, self.decoding))
+            self.gaps.append((took_s, self.decoding, began_s, self.pace.prefill_s_per_token * tokens))
             self._decode()
             self._begin(read)
 
@@ -203,14 +232,13 @@ class _Engine:
         self.held_tokens -= float(self.prompts[number] + self.outputs[number])
 
     def result(self) -> RequestRun:
-        gaps = np.array(self.gaps).reshape(-1, 2)
+        gaps = np.array(self.gaps).reshape(-1, 4)
         decoded = np.where(self.outputs > 1, self.outputs - 1.0, np.nan)
         return RequestRun(
             ttft_s=self.first_s - self.arrivals,
             tbt_s=(self.last_s - self.first_s) / decoded,
             gap_s=gaps[:, 0],
             gap_tokens=gaps[:, 1],
-            read_s=self.read_s,
-            busy_s=float(gaps[:, 0].sum()),
-            until_s=float(self.environment.now),
+            gap_from_s=gaps[:, 2],
+            gap_read_s=gaps[:, 3],
         )

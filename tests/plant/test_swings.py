@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tapas_opt.domain.configuration import Configuration
+from tapas_opt.domain.site_generator import HARDWARE
 from tapas_opt.errors import InvalidInput
+from tapas_opt.plant.instances import Instance
 from tapas_opt.plant.plant import Demand
 from tapas_opt.plant.swings import NO_JOB, server_swing
 
@@ -103,47 +106,63 @@ def test_phases_of_other_servers_are_refused(uniform, changes, fault):
         uniform().step(60.0, Demand(np.full((6, 8), 100.0), **changes))
 
 
+@pytest.mark.parametrize("load_frac", [0.3, 0.6, 1.0])
+def test_an_engine_swings_about_as_its_requests_have_it(load_frac):
+    """70B on eight A100, request by request, conversations at random: the worst second in a thousand within an eighth.
+
+    Reading prompts at its peak power, waiting at its own, decoding at what makes the mean that of its load.
+    """
+    pytest.importorskip("simpy", reason="simpy is not installed; it comes with the dev extra")
+    from tapas_opt.serving.requests import serve_requests  # noqa: PLC0415
+
+    a100, random = HARDWARE["dgx-a100"], np.random.default_rng(1)
+    one = Instance(Configuration("70b", "llama2-70b", "fp16", 8, 1, 64, 1410.0), a100)
+    load = load_frac * one.goodput_tokens_per_s / (one.request.prompt_tokens + one.request.output_tokens)
+    picked = random.integers(0, one.mix.prompt_tokens.size, 1_500)
+    arrivals = np.cumsum(random.exponential(1.0 / load, picked.size))
+    outputs = np.rint(one.mix.output_tokens[picked])
+    reading, other = serve_requests(one.pace, arrivals, one.mix.prompt_tokens[picked], outputs).by_second()
+    mean_w, waiting_w, peak_w = one.gpu_powers_w(load_frac), one.gpu_powers_w(0.0).mean(), one.gpu_peak_w()
+    decoding_w = (mean_w.mean() - waiting_w - reading.mean() * (peak_w.mean() - waiting_w)) / other.mean() + waiting_w
+    assert waiting_w < decoding_w < peak_w.mean()
+    seconds_w = waiting_w + reading * (peak_w.mean() - waiting_w) + other * (decoding_w - waiting_w)
+    swing = server_swing(mean_w[None], np.full((1, 8), a100.gpu_idle_power_w), peak_w[None], a(0.25), a(0.0))
+    modelled_w = mean_w.mean() + min(3.0902 * swing.sigma_w[0], swing.headroom_w[0]) / 8
+    assert modelled_w == pytest.approx(np.quantile(seconds_w, 0.999), rel=0.125)
+
+
 @pytest.fixture(scope="module")
-def measured_minutes(dataset) -> pd.DataFrame:
-    """Minutes of a real server's four GPUs, from one-second means: mean, 99.9th percentile, range and utilisation."""
+def measured_seconds(dataset) -> pd.DataFrame:
+    """``[run and second, GPU]`` power of a real server's four GPUs, means of each second."""
     table = pd.read_parquet(dataset("llm-gpu-telemetry-4gpu/telemetry.parquet"))
-    table["second"] = table.t_s.astype(int)
-    gpus = table.groupby(["run", "second", "gpu"]).agg(w=("power_w", "mean"), busy=("util_pct", "mean")).reset_index()
-    server = gpus.groupby(["run", "second"]).agg(w=("w", "sum"), busy=("busy", "mean"), n=("w", "size"))
-    server = server[server.n == 4].reset_index()
-    idle_w = server.groupby("run").w.transform("min")
-    minutes = server.assign(idle_w=idle_w, minute=server.second // 60).groupby(["run", "minute"])
-    found = minutes.agg(
-        mean_w=("w", "mean"),
-        p999_w=("w", lambda w: w.quantile(0.999)),
-        idle_w=("idle_w", "first"),
-        seconds=("w", "size"),
-        swings=("w", lambda w: w.max() > 1.3 * w.mean()),
-    )
-    return found[found.seconds >= 40]
+    seconds = table.assign(second=table.t_s.astype(int))
+    return seconds.pivot_table(index=["run", "second"], columns="gpu", values="power_w", aggfunc="mean").dropna()
 
 
-def test_minutes_with_phases_are_as_a_real_server_has_them(measured_minutes):
-    """Where prompts come and go the modelled 99.9th percentile is within a third of the measured one, in the median.
+def test_minutes_with_phases_are_as_a_real_server_has_them(measured_seconds):
+    """Where prompts come and go the modelled 99.9th percentile is within a seventh of the real one, in the median.
 
     The model takes every busy minute for one with phases, which is what a shared endpoint has: on a steady one it is
-    too high. The server: four consumer GPUs of 165 W, its idle power that of each run.
+    too high. The server: four consumer GPUs, seen at 687 W together; the idle power of each is the least of its run.
     """
-    m = measured_minutes
-    shape = (len(m), 1)
-    swing = server_swing(
-        m.mean_w.to_numpy().reshape(shape),
-        m.idle_w.to_numpy().reshape(shape),
-        np.full(shape, 4 * 172.0),
-        np.full(len(m), 0.25),
-        np.zeros(len(m)),
-    )
-    modelled = (m.mean_w + np.minimum(3.0902 * swing.sigma_w, swing.headroom_w)) / m.mean_w
-    ratio = modelled / (m.p999_w / m.mean_w)
+    idle_w, minute = measured_seconds.groupby("run").min(), measured_seconds.index.get_level_values("second") // 60
+    ratios: dict[bool, list[float]] = {True: [], False: []}
+    for (run, _), seconds in measured_seconds.groupby([measured_seconds.index.get_level_values("run"), minute]):
+        if len(seconds) < 40:
+            continue
+        mean_w, server_w = seconds.to_numpy().mean(axis=0), seconds.sum(axis=1)
+        idle = np.minimum(idle_w.loc[run].to_numpy(), mean_w)
+        swing = server_swing(mean_w[None], idle[None], np.full((1, 4), 172.0), a(0.25), a(0.0))
+        modelled_w = mean_w.sum() + min(3.0902 * swing.sigma_w[0], swing.headroom_w[0])
+        phases = bool(server_w.max() > 1.3 * server_w.mean())
+        ratios[phases].append(float(modelled_w / server_w.quantile(0.999)))
     # pytest -s shows how far off it is.
-    print(
-        pd.DataFrame({"minutes": ratio.groupby(m.swings).size(), "modelled/measured": ratio.groupby(m.swings).median()})
-    )
-    assert m.swings.sum() >= 5
-    assert ratio[m.swings].median() == pytest.approx(1.0, abs=0.33)
-    assert (ratio[~m.swings] > 0.9).all()
+    for phases, some in ratios.items():
+        print(
+            f"{'phases' if phases else 'steady'}: {len(some)} minutes, modelled/measured",
+            np.quantile(some, [0, 0.5, 1]),
+        )
+    assert len(ratios[True]) >= 5
+    assert np.median(ratios[True]) == pytest.approx(1.0, abs=1 / 7)
+    assert min(ratios[True]) > 2 / 3
+    assert 1.0 < min(ratios[False]) < max(ratios[False]) < 1.6

@@ -34,6 +34,19 @@ def test_a_chunk_joins_the_decoding_of_others_and_delays_it(slow):
     assert np.isnan(run.tbt_s[1]), "a single token has no gap"
 
 
+def test_each_second_knows_what_it_was_spent_on(slow):
+    """150 tokens from 5 s on, 0.1 + 0.1 and 0.05 + 0.1 s; four tokens, 0.1 s each; then 300 from 6.6 s on, 0.3 + 0.3 s.
+
+    Whole seconds are counted: of the last prompt, which reads its second and third hundred until 7.2 s, what is
+    before 7 s.
+    """
+    run = serve_requests(slow, [5.0, 6.6], [150, 300], [5, 1])
+    reading, otherwise = run.by_second()
+    assert run.until_s == pytest.approx(7.2)
+    assert reading == pytest.approx([0.0] * 5 + [0.15, 0.2])
+    assert otherwise == pytest.approx([0.0] * 5 + [0.6, 0.2])
+
+
 def test_prompts_share_an_iteration_as_far_as_its_chunk_goes(slow):
     """From 0.11 on 60 + 60 tokens wait: the first and 40 of the second take 0.2 s, the other 20 take 0.12 s."""
     run = serve_requests(slow, [0.0, 0.05, 0.05], [10, 60, 60], [1, 1, 1])
