@@ -10,6 +10,7 @@ import pytest
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import InvalidInput
+from tapas_opt.plant import physics
 from tapas_opt.plant.machines import machines_of
 from tapas_opt.plant.parameters import Parameters
 from tapas_opt.plant.plant import Demand, Plant
@@ -18,6 +19,9 @@ from tapas_opt.plant.profiling import measure_profiles
 from tapas_opt.plant.workload import Workload
 
 HOUR_S = 3600.0
+UNIFORM = replace(
+    Parameters(), resistance_spread=0.0, row_spread_k=0.0, server_spread_k=0.0, row_end_rise_k=0.0, rack_top_rise_k=0.0
+)
 
 
 def same(one, other) -> bool:
@@ -44,6 +48,67 @@ def test_gpus_heat_within_a_minute_and_the_room_within_an_hour(uniform, at_load)
         truth = slow.step(1.0, at_load(slow, 0.3))
     assert (truth.gpu_temperature_c[0, 0] - start) / (settled - start) == pytest.approx(0.63, abs=0.04)
     assert truth.supply_c[0] == pytest.approx(slow.step(HOUR_S, at_load(slow, 0.3)).supply_c[0], abs=0.8)
+
+
+def test_supply_air_follows_the_weather_with_the_rooms_lag(two_rows_topology):
+    """From 10 to 20 °C outside within a moment: 18.09 → 21.03 °C, and after 600 s 63 % of that way."""
+    plant = Plant(two_rows_topology, seed=1, parameters=UNIFORM, outdoor=lambda t_s: 10.0 if t_s <= HOUR_S else 20.0)
+    before = plant.step(HOUR_S, plant.idle_demand()).supply_c[0]
+    after = plant.step(600.0, plant.idle_demand()).supply_c[0]
+    way = physics.supply_air_c(20.0, UNIFORM) - physics.supply_air_c(10.0, UNIFORM)
+    assert float(way) == pytest.approx(2.94, abs=0.01)
+    assert after - before == pytest.approx((1 - np.exp(-1)) * float(way), abs=0.03)
+
+
+def test_memory_is_hotter_than_its_gpu_and_follows_it(uniform, at_load):
+    """2 K, and 8 K more at full power; behind a GPU's 20 s its own 30 s.
+
+    Half a minute after a step, with lags of 20 and 30 s in a row 1 − (3·e^−1 − 2·e^−1.5) = 34 % of the GPU's way, and
+    63 % of the own.
+    """
+    plant = uniform(fan_time_constant_s=1e9, leakage_frac=0.0)
+    idle = plant.step(HOUR_S, plant.idle_demand())
+    ways = [idle.gpu_memory_temperature_c[0, 0], idle.gpu_temperature_c[0, 0]]
+    for _ in range(300):
+        truth = plant.step(0.1, at_load(plant, 0.5))
+    soon = truth.gpu_memory_temperature_c[0, 0] - ways[0]
+    settled = plant.step(600.0, at_load(plant, 0.5))
+    own = settled.gpu_memory_temperature_c - settled.gpu_temperature_c
+    assert own[0, 0] == pytest.approx(2.0 + 8.0 * settled.gpu_power_w[0, 0] / 400.0, abs=0.05)
+    risen = 8.0 * (settled.gpu_power_w[0, 0] - 63.0) / 400.0
+    followed = (1 - 3 * np.exp(-1) + 2 * np.exp(-1.5)) * (settled.gpu_temperature_c[0, 0] - ways[1])
+    assert soon == pytest.approx(followed + (1 - np.exp(-1)) * risen, rel=0.02)
+
+
+def test_fans_of_idle_servers_rise_with_their_inlets(uniform):
+    """At 30 °C and a little: 0.30 and 1 % per kelvin above 22 °C, while GPUs are far from 50 °C."""
+    plant = uniform(supply_cold_c=30.0)
+    truth = plant.step(HOUR_S, plant.idle_demand())
+    assert truth.inlet_c[0] > 30.0
+    assert truth.gpu_temperature_c.max() < 45.0
+    assert truth.airflow_cfm == pytest.approx(1050.0 * (0.30 + 0.01 * (truth.inlet_c - 22.0)), rel=1e-3)
+
+
+def test_airflow_does_not_follow_load_in_a_straight_line(uniform, at_load):
+    """Slow fans until GPUs reach 50 °C, at about a third of the load; steeply from there on."""
+    flow = {
+        load: float(uniform().step(HOUR_S, at_load(uniform(), load)).airflow_cfm[0]) for load in (0.0, 0.2, 0.4, 0.6)
+    }
+    assert flow[0.0] == flow[0.2] == pytest.approx(0.30 * 1050.0)
+    assert flow[0.6] > 1.5 * flow[0.2]
+
+
+def test_a_gpu_at_its_shutdown_temperature_takes_its_server_down(uniform):
+    """Nothing to slow it (throttle_frac 1) and heat sinks half as good: 92 °C is reached though the inlet is fine."""
+    plant = uniform(rear_rise_k=100.0, throttle_frac=1.0)
+    for _ in range(300):
+        truth = plant.step(1.0, Demand(np.full((6, 8), 400.0)))
+        if truth.shut_down.any():
+            break
+    assert truth.shut_down.all()
+    assert truth.gpu_temperature_c.max() == pytest.approx(92.0, abs=2.0)
+    assert truth.inlet_c.max() < 30.0
+    assert plant.step(1.0, Demand(np.full((6, 8), 400.0))).server_power_w.sum() == 0.0
 
 
 def test_a_full_server_draws_its_nameplate(uniform, at_load):
@@ -92,6 +157,18 @@ def test_an_overheated_gpu_halves_its_work_until_it_has_cooled(uniform, at_load)
     assert 0.05 < np.mean(shares, axis=0)[4:].mean() < 0.95
     assert 77.0 < min(hottest) < max(hottest) < 87.0
     assert set(np.round(loads, 3)) == {0.85, 0.425}
+
+
+def test_throttled_time_is_a_share_of_the_step(uniform, at_load):
+    """A minute in one step says of each GPU what sixty seconds say in the mean."""
+    hot = {"outdoor_c": 45.0, "supply_slope_hot": 0.8, "shutdown_inlet_c": 60.0, "max_substep_s": 1.0}
+    whole, cut = uniform(**hot), uniform(**hot)
+    for plant in (whole, cut):
+        plant.step(600.0, at_load(plant, 0.85))
+    one = whole.step(60.0, at_load(whole, 0.85)).throttled_frac
+    seconds = [cut.step(1.0, at_load(cut, 0.85)).throttled_frac for _ in range(60)]
+    assert 0.05 < one[0, 7] < 0.95
+    assert one == pytest.approx(np.mean(seconds, axis=0))
 
 
 def test_a_dark_server_draws_nothing_and_cools(uniform, at_load):
@@ -202,8 +279,12 @@ def test_sensors_are_as_noisy_as_stated(demo_topology, at_load):
     inlet = errors("server_inlet_c", truth.inlet_c)
     power = errors("server_power_w", truth.server_power_w) / truth.server_power_w
     flow = errors("server_airflow_cfm", truth.airflow_cfm) / truth.airflow_cfm
+    gpu = errors("gpu_power_w", truth.gpu_power_w) / truth.gpu_power_w
+    meter = errors("row_meter_power_w", truth.row_power_w) / truth.row_power_w
+    outdoor = errors("room_outdoor_c", np.array([truth.outdoor_c]))
     temperature = errors("gpu_temperature_c", truth.gpu_temperature_c)
-    assert [inlet.std(), power.std(), flow.std()] == pytest.approx([0.3, 0.01, 0.02], rel=0.05)
+    assert [inlet.std(), power.std(), flow.std(), gpu.std()] == pytest.approx([0.3, 0.01, 0.02, 0.01], rel=0.05)
+    assert [meter.std(), outdoor.std()] == pytest.approx([0.01, 0.3], rel=0.2)
     assert [inlet.mean(), power.mean(), flow.mean()] == pytest.approx([0.0, 0.0, 0.0], abs=0.01)
     assert np.abs(temperature).max() <= 0.5
     assert np.array_equal(readings[0].gpu_temperature_c, np.round(readings[0].gpu_temperature_c))

@@ -149,6 +149,24 @@ def test_an_overloaded_rack_breaker_darkens_its_rack_alone(chain):
     assert chain.racks.used[1:].max() == 0.0
 
 
+def test_an_overloaded_pdu_opens_and_its_racks_hang_on_their_other_feed(two_rows):
+    """P1 for 8 kW carries 9, 112.5 %.
+
+    Between 105 % for 3,600 s and 125 % for 300 s, on log-log axes, that is borne for 3600 s × (1.125/1.05)^−14.25 =
+    1,347 s. Then K1, K3 and K5 lie on P2, P3 and P4 alone, 12 kW each.
+    """
+    room = two_rows.rooms[0]
+    pdus = tuple(replace(pdu, rating_w=8_000.0) if pdu.name == "P1" else pdu for pdu in room.pdus)
+    chain = PowerChain(topology_of(replace(two_rows, rooms=(replace(room, pdus=pdus),))), BARE)
+    run(chain, 1346)
+    assert not chain.pdus.opened.any()
+    run(chain, 1)
+    assert chain.pdus.opened.tolist() == [True, False, False, False]
+    assert not chain.dark.any()
+    assert chain.flow(SIX_KW).pdu_w == pytest.approx([0.0, 12_000.0, 12_000.0, 12_000.0])
+    assert chain.flow(SIX_KW).ups_w[0] == 0.0
+
+
 def test_a_rack_with_a_single_feed_is_carried_by_that_feed(two_rows):
     """K1 on P1 alone: P1 carries 6 + 2 × 3 = 12 kW, P2 the 2 × 3 kW of K4 and K6."""
     room = two_rows.rooms[0]

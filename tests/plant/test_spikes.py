@@ -66,6 +66,21 @@ def test_surges_reach_about_half_of_the_customers_at_the_same_moment():
     assert np.diff(seconds, axis=0).max() > 0.12 / RISE_S * 10.0, "up within 40 s"
 
 
+def test_a_surge_is_in_the_load_of_those_whom_it_reaches():
+    """What templates ask for besides, through a day, is what the surges of each moment add; none is loaded above 1."""
+    calm, stormy, bursts = (
+        Workload(seed=1, bursts_per_day=0.0),
+        Workload(seed=1, bursts_per_day=20.0),
+        Bursts(1, 14, 20.0),
+    )
+    highest = 0.0
+    for t_s in np.arange(0.0, DAY_S, 1800.0):
+        before, now = (np.array(list(one.template_load_frac(t_s).values())) for one in (calm, stormy))
+        assert now == pytest.approx(np.minimum(before + bursts.at(t_s), 1.0))
+        highest = max(highest, (now - before).max())
+    assert highest > 0.05
+
+
 def test_surges_are_the_same_in_any_order_and_none_come_if_none_are_asked_for():
     """The drill starts on day 28, and must meet what a history would have met."""
     early_first, late_first = Bursts(3, 5, 4.0), Bursts(3, 5, 4.0)

@@ -8,8 +8,11 @@ import pytest
 
 from tapas_opt.domain.configuration import Configuration
 from tapas_opt.domain.site_generator import HARDWARE
+from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import InvalidInput
 from tapas_opt.plant.instances import Instance
+from tapas_opt.plant.machines import machines_of
+from tapas_opt.plant.parameters import Parameters
 from tapas_opt.plant.plant import Demand
 from tapas_opt.plant.swings import NO_JOB, server_swing
 
@@ -49,11 +52,15 @@ def rises(truth, *parts: str) -> list[np.ndarray]:
     return [getattr(truth, f"{part}_power_p999_w") - getattr(truth, f"{part}_power_w") for part in parts]
 
 
-def test_servers_that_work_alone_add_up_as_variances_do(at_half):
-    """With x = 3.09·σ of a server: its rack rises by x, its row of three by √3·x, a UPS of three halves by √3/2·x."""
+def test_servers_that_work_alone_add_up_as_variances_do(at_half, two_rows):
+    """With x = 3.09·σ of a server: its rack rises by x, its row of three by √3·x, a UPS of three halves by √3/2·x.
+
+    A twentieth of the swing is left within a second here: σ = 8 · 0.05 · √((400 − P)(P − 63)), and its host's part.
+    """
     truth = at_half(None)
     server, rack, row, ups = rises(truth, "server", "rack", "row", "ups")
-    x = server[0]
+    power_w, host = truth.gpu_power_w[0], machines_of(topology_of(two_rows), Parameters()).host_w_per_w[0]
+    x = 3.0902 * (1 + host) * 0.05 * np.sqrt((400.0 - power_w) * (power_w - 63.0)).sum()
     assert 50.0 < x < 500.0
     assert server == pytest.approx(np.full(6, x))
     assert rack == pytest.approx(np.full(6, x))

@@ -44,6 +44,29 @@ def test_vms_of_one_tenant_move_together(workload):
     assert correlation[same].mean() > correlation[tenant[:, None] != tenant].mean() + 0.3
 
 
+def test_customers_scatter_by_six_per_cent_around_their_rhythm_and_vms_by_five_around_theirs():
+    """The same hour of sixty Tuesdays: only noise differs, of a tenant's template, and of a VM besides."""
+    calm = Workload(seed=1, bursts_per_day=0.0)
+    tuesdays = DAY_S + 11 * 3600.0 + WEEK_S * np.arange(60)
+    templates = np.array([list(calm.template_load_frac(t_s).values()) for t_s in tuesdays])
+    unclipped = (templates.min(axis=0) > 0.0) & (templates.max(axis=0) < 1.0)
+    assert unclipped.sum() >= 8
+    assert templates.std(axis=0)[unclipped].mean() == pytest.approx(0.06, rel=0.15)
+    vms = [vm for vm in calm.initial_vms(60, iaas_frac=1.0) if unclipped[calm.tenants.index(vm.tenant)]]
+    own = [
+        load - calm.template_load_frac(t_s)[vm.tenant]
+        for t_s in tuesdays[:20]
+        for vm, load in zip(vms, calm.vm_load_frac(vms, t_s), strict=True)
+    ]
+    assert np.std(own) == pytest.approx(0.05, rel=0.15)
+
+
+def test_gpus_of_a_tenant_are_a_few_per_cent_unevenly_busy():
+    """3 % more for the first and less for the last, of what is above idle; the mean is the load's."""
+    powers = iaas_gpu_power_w(0.5, 1.0, A100) - 63.0
+    assert powers / 168.5 == pytest.approx(np.linspace(1.03, 0.97, 8))
+
+
 def test_load_depends_on_name_and_time_only(workload):
     """A VM's load is its own, whoever else is asked about, in whatever order."""
     vms = [workload.vm(f"vm-{i}") for i in range(5)]
