@@ -69,7 +69,7 @@ class Parameters:
     brake_latency_s
         A power brake's way out of band.
     burst_frac
-        What one-second means leave of the swing between a GPU's idle and busy phases, where the demand does not say.
+        What one-second means leave of the swing between the idle and busy phases of an engine, or of a tenant's VM.
     recirculation_top_weight
         How much more (and at the bottom less) of the recirculated heat the top of a rack gets.
     rack_overhead_w, distribution_loss_frac

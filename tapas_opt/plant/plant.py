@@ -45,8 +45,8 @@ class Demand:
         step; an idle GPU asks for its idle power. Places without a GPU are ignored.
     gpu_peak_w
         ``[S, G]`` the most that a GPU draws in its busiest phase, at the clocks in force; its maximum if None.
-    burst_frac
-        ``[S]`` how much of the swing between idle and busiest phase one second shows; the parameters' if None.
+    engines
+        ``[S]`` how many engines share a server's GPUs, each with phases of its own; one if None.
     job
         ``[S]`` servers of the same number, 0 or more, work in step; :data:`~tapas_opt.plant.swings.NO_JOB` for those
         that work alone, as all do if None.
@@ -54,7 +54,7 @@ class Demand:
 
     gpu_power_w: FloatArray
     gpu_peak_w: FloatArray | None = None
-    burst_frac: FloatArray | None = None
+    engines: IntArray | None = None
     job: IntArray | None = None
 
 
@@ -189,7 +189,7 @@ class Plant:
             raise InvalidInput.one("demand", "gpu_power_w", f"has shape {wanted.shape}: must be {expected}")
         if not np.isfinite(wanted).all():
             raise InvalidInput.one("demand", "gpu_power_w", "must hold finite numbers only")
-        for name, value in (("gpu_peak_w", demand.gpu_peak_w), ("burst_frac", demand.burst_frac), ("job", demand.job)):
+        for name, value in (("gpu_peak_w", demand.gpu_peak_w), ("engines", demand.engines), ("job", demand.job)):
             expected = wanted.shape if name == "gpu_peak_w" else wanted.shape[:1]
             if value is not None and value.shape != expected:
                 raise InvalidInput.one("demand", name, f"has shape {value.shape}: must be {expected}")
@@ -259,10 +259,10 @@ class Plant:
         """Power of the worst second of a thousand."""
         m, servers = self.machines, len(self._server_w)
         peak = m.gpu_max_w if demand.gpu_peak_w is None else np.where(m.has_gpu, demand.gpu_peak_w, 0.0)
-        burst = np.full(servers, self.parameters.burst_frac) if demand.burst_frac is None else demand.burst_frac
+        engines = np.ones(servers) if demand.engines is None else demand.engines
         job = np.full(servers, NO_JOB) if demand.job is None else demand.job
-        lit = np.where(self._dark, 0.0, burst)
-        swing = server_swing(self._gpu_w, m.gpu_idle_w, peak, lit, m.host_w_per_w)
+        burst = np.where(self._dark, 0.0, self.parameters.burst_frac / np.sqrt(engines))
+        swing = server_swing(self._gpu_w, m.gpu_idle_w, peak, burst, m.host_w_per_w)
         return peaks_of(self.topology, self._server_w, self._flow, swing, job)
 
     def _observed(self, throttled_frac: FloatArray, demand: Demand) -> Truth:

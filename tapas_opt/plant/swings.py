@@ -49,7 +49,8 @@ def server_swing(
 
     A GPU that is either idle at ``l`` or busy at ``h``, and draws ``μ`` in the mean, has the standard deviation
     ``√((h − μ)·(μ − l))`` (a Bernoulli variable's). Within one second many phases pass, so that ``burst_frac`` of it
-    is left. One VM holds a server: its GPUs move as one, and its processors with them.
+    is left; of n engines with phases of their own ``burst_frac/√n``. One VM holds a server: the GPUs of its engine move
+    as one, and its processors with them.
     """
     up, down = np.maximum(gpu_peak_w - gpu_w, 0.0), np.maximum(gpu_w - gpu_idle_w, 0.0)
     with_host = 1.0 + host_w_per_w

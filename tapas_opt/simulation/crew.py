@@ -164,6 +164,13 @@ class Crew:
             peak_w[self.instance_server[members], : instance.hardware.gpus] = instance.gpu_peak_w()
         return peak_w
 
+    def engines(self, servers: int) -> IntArray:
+        """``[server]`` how many engines have phases of their own: an instance's replicas, and one of any other VM."""
+        engines = np.ones(servers, dtype=np.int64)
+        for instance, members in self.kinds:
+            engines[self.instance_server[members]] = instance.configuration.replicas
+        return engines
+
 
 def crew_of(running: Iterable[Running], topology: Topology, instances: Instances) -> Crew:
     """Lay the VMs of a room out."""

@@ -26,6 +26,7 @@ from tapas_opt.simulation.tenants import Tenants
 __all__ = ["MachineRoom"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 THROTTLED_SPEED = 0.5
 """Hardware slowdown halves the clocks (facts: cut by two or more)."""
@@ -76,6 +77,7 @@ class MachineRoom(Tenants):
         self._crew: Crew | None = None
         self._laid_out = self.changes
         self._peak_w: FloatArray = np.zeros(0)
+        self._engines_on: IntArray = np.zeros(0, dtype=np.int64)
         self._job = np.zeros(0, dtype=np.int64)
         self._spread: tuple[Shares, Crew, Spread] | None = None
         self._engines = Engines(endpoints)
@@ -89,6 +91,7 @@ class MachineRoom(Tenants):
             self._laid_out = self.changes
             self._crew = crew_of(self.running.values(), self.topology, self._instances)
             self._peak_w = self._crew.peak_w(self._idle_w)
+            self._engines_on = self._crew.engines(len(self._idle_w))
             self._job = np.full(len(self.topology.servers), NO_JOB)
             self._job[self._crew.iaas_server] = self._workload.jobs(self._crew.iaas)
         return self._crew
@@ -110,7 +113,7 @@ class MachineRoom(Tenants):
         self.crew.draw_saas(given, power_w)
         done = given * speed[self.crew.instance_server]
         self.answered = self._engines.step(dt_s, self.crew, given, speed, demand_tokens_per_s)
-        truth = self.plant.step(dt_s, Demand(power_w, self._peak_w, job=self._job))
+        truth = self.plant.step(dt_s, Demand(power_w, self._peak_w, self._engines_on, self._job))
         asked, quality = sum(demand_tokens_per_s.values()), float((done * self.crew.quality).sum())
         return self._moment(truth, _Served(asked, float(done.sum()), quality, iaas_performance_frac))
 

@@ -80,11 +80,19 @@ def test_servers_of_one_job_rise_together(at_half):
     assert pdu == pytest.approx(ups), "one PDU a UPS"
 
 
+def test_engines_of_their_own_swing_less_than_one_of_all_gpus(uniform, at_load):
+    """Four replicas of two GPUs read prompts independently: variances add up, and half of the deviation is left."""
+    plant = uniform(burst_frac=0.05)
+    power = at_load(plant, 0.5).gpu_power_w
+    one, four = (plant.step(600.0, Demand(power, engines=np.full(6, n))) for n in (1, 4))
+    assert rises(four, "server")[0] == pytest.approx(rises(one, "server")[0] / 2.0, rel=1e-3)
+
+
 def test_nothing_rises_above_all_of_it_at_its_peak(uniform, at_load):
     """Within a second as much as over minutes: GPUs at their peak and hosts with them, though 3.09·σ would be more."""
-    plant = uniform()
+    plant = uniform(burst_frac=1.0)
     power = at_load(plant, 0.5).gpu_power_w
-    truth = plant.step(600.0, Demand(power, burst_frac=np.ones(6), gpu_peak_w=np.full((6, 8), 300.0)))
+    truth = plant.step(600.0, Demand(power, gpu_peak_w=np.full((6, 8), 300.0)))
     headroom = (300.0 - truth.gpu_power_w[0]).sum() * (1.0 + plant.machines.host_w_per_w[0])
     server, row = rises(truth, "server", "row")
     assert server == pytest.approx(np.full(6, headroom))
@@ -103,7 +111,7 @@ def test_idle_and_dark_servers_do_not_swing(uniform):
     ("changes", "fault"),
     [
         ({"job": np.zeros(5, dtype=np.int64)}, r"job: has shape \(5,\): must be \(6,\)"),
-        ({"burst_frac": np.zeros(5)}, r"burst_frac: has shape \(5,\): must be \(6,\)"),
+        ({"engines": np.ones(5)}, r"engines: has shape \(5,\): must be \(6,\)"),
         ({"gpu_peak_w": np.zeros((6, 7))}, r"gpu_peak_w: has shape \(6, 7\): must be \(6, 8\)"),
     ],
 )

@@ -124,6 +124,14 @@ def test_a_braked_server_halves_what_its_vm_does_and_the_vm_counts_as_capped(roo
     assert moment.iaas_performance_frac == pytest.approx(0.5)
 
 
+def test_replicas_read_prompts_independently(room, clock):
+    """An instance of two engines on S1; any other VM, and a server without one, counts as one."""
+    room.order(Orders({"chat": "llama2-70b-fp8-tp4-b64-f1410@1"}), clock(0))
+    assert room.crew.engines(6).tolist() == [1] * 6
+    room.act(clock(0) + 600.0)
+    assert room.crew.engines(6).tolist() == [2, 1, 1, 1, 1, 1]
+
+
 def test_power_within_the_minute_is_that_of_what_servers_run(room, served, clock):
     """The instance swings up to what its GPUs draw while they read, a parked one and empty servers not at all."""
     (instance, _), *_ = room.crew.kinds
