@@ -159,6 +159,28 @@ def test_generated_traces_resemble_the_real_ones(dataset):
     assert burstiness(real["code"]) > 2 * burstiness(real["conv"])
 
 
+def test_demand_is_as_unsteady_as_that_of_real_services(dataset, workload):
+    """Ten minutes by ten minutes through nine days, beside ServeGen's chat models: within half and twice their range.
+
+    How far a day is off the mean day's shape, and by how much demand rises within ten minutes at worst, 1 % of times.
+    """
+    rates = pd.read_parquet(dataset("servegen-alibaba/rates.parquet"), columns=["model", "t_s", "rate_rps"])
+    windows = np.arange(0.0, 9 * DAY_S, 600.0)
+    real = [
+        unsteadiness(rates[rates.model == model].groupby("t_s").rate_rps.sum().reindex(windows).fillna(0.0).to_numpy())
+        for model in ("m-small", "m-mid", "m-large")
+    ]
+    made = unsteadiness(np.array([workload.endpoint_load_frac(t_s)["conv"] for t_s in windows]))
+    for ours, theirs in zip(made, zip(*real, strict=True), strict=True):
+        assert 0.5 * min(theirs) < ours < 2.0 * max(theirs)
+
+
+def unsteadiness(demand: np.ndarray) -> tuple[float, float]:
+    days = demand.reshape(9, -1) / demand.reshape(9, -1).mean(axis=1, keepdims=True)
+    busy = demand[:-1] > 0.2 * demand.mean()
+    return float((days - days.mean(axis=0)).std()), float(np.quantile(np.diff(demand)[busy] / demand[:-1][busy], 0.99))
+
+
 def burstiness(table: pd.DataFrame) -> float:
     counts = np.bincount((table.t_s // 10).astype(int))
     return float(counts.std() / counts.mean())

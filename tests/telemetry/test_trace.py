@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,18 @@ def test_traces_are_read_as_they_are_published(tmp_path):
     }
     assert traces["code"].t_s.tolist() == [5.0, 45.0]
     assert traces["code"].generated_tokens.tolist() == [18, 230]
+
+
+def test_a_real_hour_of_mooncake_is_read(repository):
+    """7,689 conversations in 2,358 s with prompts of 12,449 tokens on average, two thirds of the hour."""
+    folder = Path(os.environ.get("TAPAS_DATA_DIR", repository.parent / "shared" / "datasets")) / "mooncake-fast25"
+    if not folder.is_dir():
+        pytest.skip(f"{folder.name} is not in {folder.parent}; set TAPAS_DATA_DIR")
+    traces = read_trace(folder)
+    assert sorted(traces) == ["conversation", "synthetic"]
+    assert len(traces["conversation"]) == 7_689
+    assert traces["conversation"].t_s.iloc[-1] == pytest.approx(2_358.0, abs=3.0)
+    assert traces["conversation"].context_tokens.mean() == pytest.approx(12_449, abs=1.0)
 
 
 def test_faults_of_objects_are_named_by_their_line(tmp_path):
