@@ -163,7 +163,7 @@ class Workload:
         )
 
     def vm(self, name: str, *, iaas_frac: float = 0.5) -> Vm:
-        """The VM of this name: kind, owner and life are drawn from it. Lives last one to six weeks."""
+        """The VM of this name: kind, owner and life are drawn from it. Lives last days to weeks, in the median two."""
         random = np.random.default_rng([self._seed, 44, crc32(name.encode())])
         lifetime_s = float(np.clip(random.lognormal(np.log(14.0), 0.6), 2.0, 60.0)) * DAY_S
         if random.random() < iaas_frac:

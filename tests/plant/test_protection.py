@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tapas_opt.domain.site import UPS_ON_BATTERY, UPS_ON_MAINS
+from tapas_opt.domain.site import BREAKER, UPS_ON_BATTERY, UPS_ON_MAINS, ToleranceCurve
 from tapas_opt.plant.protection import InverseTime
 
 
-def seconds_until_open(load_frac: float, dt_s: float = 1.0) -> float:
-    element = InverseTime([UPS_ON_BATTERY])
+def seconds_until_open(load_frac: float, dt_s: float = 1.0, curve: ToleranceCurve = UPS_ON_BATTERY) -> float:
+    element = InverseTime([curve])
     for step in range(1, 10_000):
         if element.step(np.array([load_frac]), dt_s):
             return step * dt_s
@@ -22,6 +22,15 @@ def test_a_constant_overload_opens_at_the_time_of_its_curve(load_frac, tolerance
     """The curve of the site file is a promise in seconds; the accumulator must keep it."""
     assert seconds_until_open(load_frac) == tolerance_s
     assert seconds_until_open(load_frac, dt_s=0.1) == pytest.approx(tolerance_s)
+
+
+@pytest.mark.parametrize(
+    ("curve", "load_frac", "tolerance_s"),
+    [(UPS_ON_MAINS, 1.25, 600.0), (UPS_ON_MAINS, 1.5, 60.0), (UPS_ON_BATTERY, 4 / 3, 10.0), (BREAKER, 1.25, 300.0)],
+)
+def test_default_curves_are_as_published(curve, load_frac, tolerance_s):
+    """Manuals of large UPSs on mains: 125 % 10 min, 150 % 1 min. The design point on battery: about 10 s at 133 %."""
+    assert seconds_until_open(load_frac, curve=curve) == pytest.approx(tolerance_s, rel=0.02)
 
 
 def test_a_load_at_its_rating_is_borne_forever_and_one_beyond_the_curve_not_at_all():
