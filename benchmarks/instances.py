@@ -2,7 +2,8 @@
 
     python benchmarks/instances.py DATASETS [OUT.json]
 
-DATASETS holds azure-llm-2023 (docs/instances.md). Each row is one replica under a share of a service's trace: its load
+DATASETS holds azure-llm-2023 (docs/instances.md), and for measured profiles beside our own splitwise-perf-model and
+mlenergy-llm-profiles. Each row is one replica under a share of a service's trace: its load
 (work offered over what it can do), p50 and p99 of both latencies request by request, and by what part of that the fluid
 model is off when it is told the work of each minute, or of each ten seconds. Shares are drawn three times, since a few
 long prompts make a p99; what is shown is the median of the three.
@@ -21,13 +22,14 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from tapas_opt.domain.configuration import Profile, read_profiles
+from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.workload import Slo
 from tapas_opt.serving.fluid import Fluid
 from tapas_opt.serving.latency import LatencyTable, quantile_s
 from tapas_opt.serving.mix import CONVERSATION, RequestMix, arrivals_at_once
 from tapas_opt.serving.pace import Pace
 from tapas_opt.serving.requests import RequestRun, serve_requests
+from tapas_opt.telemetry.profiles.read import read_profiles
 from tapas_opt.telemetry.trace import read_trace
 
 LOADS = (0.2, 0.4, 0.6, 0.8, 1.1)
@@ -38,6 +40,13 @@ CONFIGURATIONS = (
     "llama2-13b-fp16-tp4-b64-f990",
     "llama2-7b-fp16-tp2-b64-f1410",
 )
+MEASURED = {
+    "splitwise-perf-model": ("llama2-70b-fp16-tp8-b32-f1410", "llama2-70b-fp16-tp4-b64-f1980"),
+    "mlenergy-llm-profiles": (
+        "llama-3.1-70b-instruct-bfloat16-tp4-b64-f1980",
+        "llama-3.1-8b-instruct-bfloat16-tp1-b32-f1980",
+    ),
+}
 STEPS_S = (60.0, 10.0)
 PATIENCE_S = 60.0
 SEEDS = (1, 2, 3)
@@ -117,8 +126,9 @@ def at_goodput(profile: Profile) -> dict:
     }
 
 
-def show(rows: list[dict]) -> None:
-    table = Table(title="fluid model beside every request: off by, told the work of each minute / of each 10 s")
+def show(whose: str, rows: list[dict]) -> None:
+    title = f"{whose} profiles, fluid model beside every request: off by, told the work of each minute / of each 10 s"
+    table = Table(title=title)
     for heading in ("service", "configuration", "load", "TTFT p50, s", "off", "p99, s", "off", "TBT p99, s", "off"):
         table.add_column(heading, justify="left" if heading in ("service", "configuration") else "right", no_wrap=True)
     drawn = [rows[i : i + len(SEEDS)] for i in range(0, len(rows), len(SEEDS))]
@@ -130,6 +140,7 @@ def show(rows: list[dict]) -> None:
         table.add_row(*cells)
     Console(width=140).print(table)
     print("by service and load, told the work of each minute: median |off| over configurations, and the furthest off")
+    print("| service | load | TTFT p50 | TTFT p99 | TBT p50 | TBT p99 |\n|---|---|---|---|---|---|")
     for service in dict.fromkeys(one["service"] for one in rows):
         for load in LOADS:
             same = [some for some in drawn if some[0]["service"] == service and some[0]["load_frac"] == load]
@@ -145,17 +156,29 @@ def off(some: list[dict], name: str, i: int, step_s: float) -> float:
     return float(np.median([one[f"off_{step_s:.0f}s_frac"][name][i] for one in some]))
 
 
+def by_name(path: Path) -> dict[str, Profile]:
+    return {one.configuration.name: one for one in read_profiles(path)}
+
+
 def main() -> None:
-    profiles = {one.configuration.name: one for one in read_profiles(Path("data/demo/profiles.csv"))}
-    traces = read_trace(Path(sys.argv[1]) / "azure-llm-2023")
-    rows = [
-        row(service, profiles[name], trace, load, seed)
-        for service, trace in sorted(traces.items(), reverse=True)
-        for name in CONFIGURATIONS
-        for load in LOADS
-        for seed in SEEDS
-    ]
-    show(rows)
+    folder, profiles = Path(sys.argv[1]), by_name(Path("data/demo/profiles.csv"))
+    traces = read_trace(folder / "azure-llm-2023")
+    judged = {"our own": [profiles[name] for name in CONFIGURATIONS]}
+    for source, names in MEASURED.items():
+        if (folder / source).is_dir():
+            measured = by_name(folder / source)
+            judged.setdefault("measured", []).extend(measured[name] for name in names)
+    rows = []
+    for whose, some in judged.items():
+        of_these = [
+            {"profiles": whose} | row(service, profile, trace, load, seed)
+            for service, trace in sorted(traces.items(), reverse=True)
+            for profile in some
+            for load in LOADS
+            for seed in SEEDS
+        ]
+        show(whose, of_these)
+        rows += of_these
     kept = [at_goodput(profile) for profile in list(profiles.values())[::4]]
     for name in ("ttft_kept_frac", "tbt_kept_frac"):
         shares = [one[name] for one in kept]

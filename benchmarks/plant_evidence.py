@@ -119,17 +119,22 @@ def splitwise(folder: Path, profiles: dict[str, Profile]) -> Iterator[Row]:
 
 
 def requests(folder: Path) -> Iterator[Row]:
-    """Requests of real traces, and of the generated one."""
-    traces = {f"generated, {name}": table for name, table in generate_trace(1).items()}
+    """Requests of real traces, and of the generated one, which is to be a share of Azure's."""
+    made, random = generate_trace(1), np.random.default_rng(1)
+    traces = {f"generated, {name}": table for name, table in made.items()}
     for source in ("azure-llm-2023", "mooncake-fast25"):
-        if (folder / source).is_dir():
-            traces |= {f"{source}, {name}": table for name, table in read_trace(folder / source).items()}
+        for name, table in read_trace(folder / source).items() if (folder / source).is_dir() else ():
+            traces[f"{source}, {name}"] = table
+            if name in made:
+                share = len(made[name]) / made[name].t_s.max() / (len(table) / table.t_s.max())
+                traces[f"{source}, {name}, as many as generated"] = table[random.random(len(table)) < share]
     for name, table in traces.items():
-        minutes = np.bincount((table.t_s // 60.0).astype(int))[:-1]
+        minutes, short = (np.bincount((table.t_s // span_s).astype(int))[:-1] for span_s in (60.0, 10.0))
         yield {
             "trace": name,
             "a minute": float(minutes.mean()),
             "scatter by minute": float(minutes.std() / minutes.mean()),
+            "by ten seconds": float(short.std() / short.mean()),
             "at once": arrivals_at_once(table.t_s),
             "prompt": float(table.context_tokens.mean()),
             "prompt p99": float(table.context_tokens.quantile(0.99)),
