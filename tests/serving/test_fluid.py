@@ -48,11 +48,31 @@ def test_a_waiting_line_without_decoding_is_that_of_pollaczek_and_khinchine(slow
     """One token, prompts of 100 in chunks of 100: service D = 0.2 s, mean wait ρD / 2(1 − ρ), 0.1 s at ρ = 0.5."""
     table = LatencyTable.of(replace(slow, batch=1_000), RequestMix.of([100.0], [1.0]))
     half = np.searchsorted(LOAD_FRACS, 0.5)
-    load = table.at.requests_per_s[half]
-    times = np.concatenate([[0.0], TIMES_S])
-    mean = float((np.diff(times) * (1.0 - table.at.ttft_cdf[half])).sum())
-    rho = 0.2 * load
-    assert mean == pytest.approx(0.2 + rho * 0.2 / (2 * (1 - rho)), rel=0.08)
+    rho = 0.2 * table.at.requests_per_s[half]
+    assert mean_s(table.at.ttft_cdf[half]) == pytest.approx(0.2 + rho * 0.2 / (2 * (1 - rho)), rel=0.08)
+
+
+def mean_s(cdf: np.ndarray) -> float:
+    """Of what is distributed so."""
+    return float((np.diff(TIMES_S, prepend=0.0) * (1.0 - cdf)).sum())
+
+
+@pytest.mark.parametrize("outputs", [[11.0], [1.0, 21.0]], ids=["all alike", "short and long"])
+@pytest.mark.parametrize("load_frac", [0.5, 0.7])
+def test_a_waiting_line_for_the_only_place_is_that_of_pollaczek_and_khinchine(slow, outputs, load_frac):
+    """Prompts of 10 tokens, 0.11 s, and 10 more tokens of 0.1 s on average: E[wait] = λ·E[S²] / 2(1 − λ·E[S])."""
+    table = LatencyTable.of(replace(slow, batch=1), RequestMix.of([10.0] * len(outputs), outputs))
+    row = np.searchsorted(LOAD_FRACS, load_frac)
+    load, service_s = table.at.requests_per_s[row], 0.11 + 0.1 * (np.array(outputs) - 1.0)
+    wait_s = load * np.mean(service_s**2) / (2.0 * (1.0 - load * service_s.mean()))
+    assert mean_s(table.at.ttft_cdf[row]) == pytest.approx(0.11 + wait_s, rel=0.06)
+
+
+def test_who_comes_in_a_group_waits_for_those_before(slow):
+    """Groups of five on average, next to no load: geometric, so that four come before one; 0.2 s + 4 · 0.2 s."""
+    alone = RequestMix.of([100.0], [1.0], at_once=5.0)
+    table = LatencyTable.of(replace(slow, batch=1_000), alone)
+    assert mean_s(table.at.ttft_cdf[0]) == pytest.approx(1.0, rel=0.03)
 
 
 def test_requests_that_come_together_wait_longer(chatting, mix):
