@@ -103,10 +103,13 @@ def test_a_late_sensor_says_what_was_so_before(misread, two_rows_topology):
 def test_a_silent_sensor_is_nan_and_an_absurd_one_is_not(misread, two_rows_topology):
     silent = [np.isnan(wrong).mean() for *_, wrong in each(misread, "dropout", two_rows_topology)]
     assert 0.1 < np.mean(silent) < 0.9
+    shares = []
     for *_, right, wrong in each(misread, "absurd", two_rows_topology):
         odd = wrong[wrong != right]
         assert np.isin(odd, ABSURD).all()
         assert np.unique(odd).size <= 1
+        shares.append(odd.size / right.size)
+    assert 0.2 < np.mean(shares) < 0.8
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,22 @@ def test_a_days_arrivals_come_in_order_on_that_day(workload):
     assert len({arrival.vm.name for day in days for arrival in day}) == 60
 
 
+def test_most_arrivals_come_in_working_hours(workload):
+    """Around one o'clock, give or take four hours; a fifth of the customers have agreed to be capped."""
+    hours = np.array([arrival.at_s % DAY_S / 3600.0 for day in range(20) for arrival in workload.arrivals(day, 30)])
+    assert hours.mean() == pytest.approx(13.0, abs=0.5)
+    assert hours.std() == pytest.approx(4.0, rel=0.15)
+    opaque = workload.initial_vms(600, iaas_frac=1.0)
+    assert np.mean([vm.capping_agreed for vm in opaque]) == pytest.approx(0.2, abs=0.05)
+
+
+def test_vms_live_for_days_to_weeks(workload):
+    """In the median two weeks, nine tenths of them between five and forty days."""
+    days = np.array([vm.lifetime_s for vm in workload.initial_vms(600)]) / DAY_S
+    assert np.median(days) == pytest.approx(14.0, rel=0.1)
+    assert np.quantile(days, [0.05, 0.95]) == pytest.approx([5.2, 37.5], rel=0.2)
+
+
 def test_iaas_power_is_its_load_on_the_gpus_range_and_falls_with_the_clock():
     """Half of 63..400 W is 231.5 W in the mean; at 70 % of the clock the dynamic half falls to 0.484 of itself."""
     full, slow = iaas_gpu_power_w([0.5], [1.0], A100), iaas_gpu_power_w([0.5], [0.7], A100)

@@ -25,11 +25,15 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
     Raises
     ------
     InvalidInput
-        Listing every bad cell by line and column; or if the folder holds no file that is known.
+        Listing every bad cell by line and column; or if the folder holds no file that is known, or nothing of use.
     """
     if not path.is_dir():
         return read_table(path)
     found = [name for name in _READERS if (path / name).exists()]
     if not found:
         raise InvalidInput.one(str(path), "folder", f"holds none of {', '.join(_READERS)}; give it, or a table (CSV)")
-    return tuple(profile for name in found for profile in _READERS[name](path / name))
+    profiles = tuple(profile for name in found for profile in _READERS[name](path / name))
+    if not profiles:
+        what = "holds no configuration that serves chats within a promise and fits into a server; give another folder"
+        raise InvalidInput.one(str(path), ", ".join(found), what)
+    return profiles

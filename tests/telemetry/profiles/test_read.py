@@ -14,6 +14,9 @@ import pytest
 from tapas_opt.domain.configuration import read_profiles as read_table
 from tapas_opt.domain.configuration import write_profiles
 from tapas_opt.errors import InvalidInput
+from tapas_opt.serving.latency import LatencyTable
+from tapas_opt.serving.mix import CONVERSATION
+from tapas_opt.serving.pace import Pace
 from tapas_opt.telemetry.profiles import mlenergy, splitwise
 from tapas_opt.telemetry.profiles.measured import size_quality
 from tapas_opt.telemetry.profiles.read import read_profiles
@@ -33,6 +36,19 @@ V3_ROW = {
     "median_itl_ms": 16.0,
 }
 """As published; further columns are left alone."""
+
+V2_ROW = {
+    "task": "chat",
+    "model_id": "meta-llama/Meta-Llama-3.1-8B-Instruct",
+    "gpu_model": "NVIDIA A100-SXM4-40GB",
+    "tensor_parallel": 1,
+    "pipeline_parallel": 1,
+    "avg_tpot_s": 0.025,
+    "avg_output_tokens": 300.0,
+    "avg_batch_size": 32.0,
+    "max_batch_size": 32,
+    "avg_power_watts_derived": 250.0,
+}
 
 RUN = {
     "model": "llama2-70b",
@@ -54,6 +70,17 @@ def v3(tmp_path):
 
     def write(*changes):
         pd.DataFrame([V3_ROW | change for change in changes]).to_csv(tmp_path / mlenergy.V3, index=False)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def v2(tmp_path):
+    """A folder with these rows of its second version."""
+
+    def write(*changes):
+        pd.DataFrame([V2_ROW | change for change in changes]).to_csv(tmp_path / mlenergy.V2, index=False)
         return tmp_path
 
     return write
@@ -108,6 +135,42 @@ def test_power_is_the_batchs_and_the_prompts_by_their_time(v3):
     assert 250.0 < half < full
     assert 430.0 < full < 600.0
     assert profile.hottest_gpu_power_w[2] == pytest.approx(1.04 * full, abs=0.1)
+
+
+def test_power_at_a_load_is_that_of_each_share_of_time(v3):
+    """122 W waiting, 450 W decoding at any batch, 700 W reading: by what the latency table has of each."""
+    profile = top(read_profiles(v3({})))[0]
+    table, mean = LatencyTable.of(Pace.of(profile), CONVERSATION), CONVERSATION.mean
+    requests = profile.goodput_tokens_per_s / 2 / (mean.prompt_tokens + mean.output_tokens)
+    busy, read = (float(table.by_load(column, requests)) for column in (table.at.busy_frac, table.at.read_frac))
+    assert 0.05 < read < busy < 1.0
+    assert profile.gpu_power_w[2] == pytest.approx(122.0 + (busy - read) * 328.0 + read * 578.0, abs=0.5)
+
+
+def test_the_second_version_is_read_too(v2):
+    """8B on one A100: prompts at half of 312 TFLOP/s, 2 · 8·10⁹ a token; watts and seconds as they stand."""
+    profile = top(read_profiles(v2({})))[0]
+    assert profile.configuration.name == "meta-llama-3.1-8b-instruct-bfloat16-tp1-b32-f1410"
+    assert (profile.hardware, profile.configuration.replicas, profile.gpu_memory_gb) == ("dgx-a100", 8, 40.0)
+    assert profile.prefill_tokens_per_s == pytest.approx(0.5 * 312e12 / 16e9)
+    assert profile.tbt_s == pytest.approx(0.025)
+    assert 200.0 < profile.gpu_power_w[2] < 400.0
+
+
+def test_watts_are_of_all_gpus_and_only_active_experts_read(v2):
+    """Mixtral 8x7B on four: 1,000 W are 250 each; of 46.7·10⁹ parameters 12.9 are active."""
+    change = {"model_id": "mistralai/Mixtral-8x7B-Instruct-v0.1", "tensor_parallel": 4, "avg_power_watts_derived": 1e3}
+    profile = top(read_profiles(v2(change)))[0]
+    assert profile.prefill_tokens_per_s == pytest.approx(4 * 0.5 * 312e12 / 25.8e9, rel=1e-5)
+    assert profile.gpu_power_w[1] < 330.0, "between 250 W decoding and 400 W reading"
+    assert profile.reload_s == pytest.approx(20.0 + 2 * 46.7 / 14.0, abs=0.1)
+
+
+def test_pipelines_and_code_are_left_out(v2):
+    others = {"pipeline_parallel": 2}, {"task": "code"}
+    assert {one.configuration.batch for one in read_profiles(v2({}, *others))} == {32}
+    with pytest.raises(InvalidInput, match="holds no configuration that serves chats within a promise"):
+        read_profiles(v2(*others))
 
 
 def test_lower_clocks_are_slower_cooler_and_there(v3):
