@@ -34,6 +34,6 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
         raise InvalidInput.one(str(path), "folder", f"holds none of {', '.join(_READERS)}; give it, or a table (CSV)")
     profiles = tuple(profile for name in found for profile in _READERS[name](path / name))
     if not profiles:
-        what = "holds no configuration that serves chats within a promise and fits into a server; give another folder"
+        what = "holds nothing that fits into a server and keeps its default promise; give another folder"
         raise InvalidInput.one(str(path), ", ".join(found), what)
     return profiles

@@ -169,7 +169,7 @@ def test_watts_are_of_all_gpus_and_only_active_experts_read(v2):
 def test_pipelines_and_code_are_left_out(v2):
     others = {"pipeline_parallel": 2}, {"task": "code"}
     assert {one.configuration.batch for one in read_profiles(v2({}, *others))} == {32}
-    with pytest.raises(InvalidInput, match="holds no configuration that serves chats within a promise"):
+    with pytest.raises(InvalidInput, match="holds nothing that fits into a server"):
         read_profiles(v2(*others))
 
 
