@@ -252,13 +252,77 @@ def exchange(  # noqa: PLR0912  a loop that numba compiles as one
 
 
 @njit(cache=True)
-def even_out(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
+def hot_domains(
+    row_begin: IntArray, row: tuple[IntArray, IntArray, FloatArray, FloatArray], drawn: IntArray
+) -> BoolArray:
+    """``[domain]`` whether any of its rows has a penalty."""
+    _, _, target, weight = row
+    hot = np.zeros(len(row_begin) - 1, dtype=np.bool_)
+    for d in range(len(hot)):
+        for j in range(row_begin[d], row_begin[d + 1]):
+            hot[d] |= weight[j] > 0 and drawn[j] > target[j]
+    return hot
+
+
+@njit(cache=True)
+def best_exchange(
+    v: int,
+    concerned: bool,
     kind: IntArray,
     class_of: IntArray,
     bucket: tuple[IntArray, IntArray, IntArray],
-    eligible: BoolArray,
-    cost: IntArray,
-    gpus: IntArray,
+    of_kind: tuple[BoolArray, IntArray, IntArray],
+    free: IntArray,
+    of_class: IntArray,
+    tap: tuple[IntArray, IntArray, IntArray],
+    row_begin: IntArray,
+    row: tuple[IntArray, IntArray, FloatArray, FloatArray],
+    drawn: IntArray,
+    draw: IntArray,
+    tries: int,
+) -> tuple[int, int, float]:
+    """Of some exchanges of a VM the best: with whom (-1 for nobody), to which class (-1 for none), and its worth.
+
+    Every fourth try is a free server; of the others, of a VM that is ``concerned``, two of three are of its bucket.
+    """
+    eligible, cost, gpus = of_kind
+    of_vm, begin, by_bucket = bucket
+    w1, k1, b = kind[v], class_of[v], of_vm[v]
+    partner, to, best = -1, -1, -1e-6
+    for trial in range(tries):
+        w2, other = -1, -1
+        if trial % 4 == 3:
+            k2 = np.random.randint(len(free))
+            if free[k2] < gpus[w1, k2]:
+                continue
+        else:
+            if trial % 4 == 2 or not concerned:
+                other = np.random.randint(len(kind))
+            else:
+                other = by_bucket[begin[b] + np.random.randint(begin[b + 1] - begin[b])]
+            w2, k2 = kind[other], class_of[other]
+            alike_in_gpus = gpus[w2, k1] == gpus[w1, k1] and gpus[w1, k2] == gpus[w2, k2]
+            if w2 == w1 or not eligible[w2, k1] or not alike_in_gpus:
+                continue
+        if k2 == k1 or not eligible[w1, k2]:
+            continue
+        worth = float(cost[w1, k2] - cost[w1, k1])
+        if w2 >= 0:
+            worth += cost[w2, k1] - cost[w2, k2]
+        if worth >= 0.0 and not concerned:
+            continue
+        worth += exchange(k1, w1, k2, w2, False, of_class, tap, row_begin, row, drawn, draw)
+        if worth < best:
+            partner, to, best = other, k2, worth
+    return partner, to, best
+
+
+@njit(cache=True)
+def even_out(
+    kind: IntArray,
+    class_of: IntArray,
+    bucket: tuple[IntArray, IntArray, IntArray],
+    of_kind: tuple[BoolArray, IntArray, IntArray],
     free: IntArray,
     of_class: IntArray,
     tap: tuple[IntArray, IntArray, IntArray],
@@ -271,62 +335,30 @@ def even_out(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
     """Exchange VMs, or move them to free servers, while that costs less than it saves; how many changes were made.
 
     ``kind[vm]`` and ``class_of[vm]`` are of VMs that may move; ``bucket`` says which VMs to try first as partners of
-    those near a peak: the bucket of each, where buckets begin, and the VMs by bucket. ``limits`` are passes, tries a
-    VM, and a seed.
+    those near a peak: the bucket of each, where buckets begin, and the VMs by bucket; ``of_kind`` what is ``[kind,
+    class]``: eligible, cost, GPUs. ``limits`` are passes, tries a VM, and a seed.
     """
     passes, tries, seed = limits
     np.random.seed(seed)
-    domain, made, first_gain = tap[0], 0, 0.0
-    of_vm, begin, by_bucket = bucket
+    domain, gpus, made, first_gain = tap[0], of_kind[2], 0, 0.0
+    shape = of_class, tap, row_begin, row, drawn, draw
     for _ in range(passes):
-        hot = np.zeros(len(row_begin), dtype=np.bool_)
-        for d in range(len(row_begin) - 1):
-            for j in range(row_begin[d], row_begin[d + 1]):
-                hot[d] |= row[3][j] > 0 and drawn[j] > row[2][j]
-        gain = 0.0
+        hot, gain = hot_domains(row_begin, row, drawn), 0.0
         for v in range(len(kind)):
-            w1, k1 = kind[v], class_of[v]
-            concerned = False
-            for place in range(of_class.shape[1]):
-                concerned |= hot[domain[of_class[k1, place]]]
-            best, partner, to = -1e-6, -1, -1
-            for trial in range(tries):
-                w2, other = -1, -1
-                if trial % 4 == 3:
-                    k2 = np.random.randint(len(free))
-                    if free[k2] < gpus[w1, k2]:
-                        continue
-                else:
-                    b = of_vm[v]
-                    if trial % 4 == 2 or not concerned:
-                        other = np.random.randint(len(kind))
-                    else:
-                        other = by_bucket[begin[b] + np.random.randint(begin[b + 1] - begin[b])]
-                    w2, k2 = kind[other], class_of[other]
-                    if w2 == w1 or not eligible[w2, k1] or gpus[w2, k1] != gpus[w1, k1]:
-                        continue
-                    if gpus[w1, k2] != gpus[w2, k2]:
-                        continue
-                if k2 == k1 or not eligible[w1, k2]:
-                    continue
-                worth = float(cost[w1, k2] - cost[w1, k1])
-                if w2 >= 0:
-                    worth += cost[w2, k1] - cost[w2, k2]
-                if worth >= 0.0 and not concerned:
-                    continue
-                worth += exchange(k1, w1, k2, w2, False, of_class, tap, row_begin, row, drawn, draw)
-                if worth < best:
-                    best, partner, to = worth, other, k2
-            if to >= 0:
-                w2 = kind[partner] if partner >= 0 else -1
-                exchange(k1, w1, to, w2, True, of_class, tap, row_begin, row, drawn, draw)
-                class_of[v] = to
-                if partner >= 0:
-                    class_of[partner] = k1
-                else:
-                    free[to] -= gpus[w1, to]
-                    free[k1] += gpus[w1, k1]
-                made, gain = made + 1, gain - best
+            k1, w1, concerned = class_of[v], kind[v], False
+            for n in of_class[k1]:
+                concerned |= hot[domain[n]]
+            partner, to, best = best_exchange(v, concerned, kind, class_of, bucket, of_kind, free, *shape, tries)
+            if to < 0:
+                continue
+            exchange(k1, w1, to, kind[partner] if partner >= 0 else -1, True, *shape)
+            class_of[v] = to
+            if partner >= 0:
+                class_of[partner] = k1
+            else:
+                free[to] -= gpus[w1, to]
+                free[k1] += gpus[w1, k1]
+            made, gain = made + 1, gain - best
         first_gain = max(first_gain, gain)
         if gain <= 0.02 * first_gain:
             break
@@ -345,3 +377,6 @@ def warm_up() -> None:
     tie(square, 1, none.copy())
     led(none)
     draw_on(none, 1, tap, begin, none, none.copy(), draw[0])
+    of_kind = square == 0, square, square
+    rows = none, none, np.zeros(1), np.zeros(1)
+    even_out(none, none, (none, begin, none), of_kind, none, square, tap, begin, rows, none, draw, (1, 1, 0))

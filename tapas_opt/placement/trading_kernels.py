@@ -290,7 +290,7 @@ def left_over(k: int, terms: Terms, book: Book) -> float:
 
 
 @njit(cache=True)
-def peak_rise(k: int, peak: IntArray, terms: Terms, book: Book) -> None:
+def rise_of_class(k: int, peak: IntArray, terms: Terms, book: Book) -> None:
     """Raise ``peak`` to what the rows of class ``k`` ask."""
     if k == len(book.left):
         return
@@ -302,6 +302,19 @@ def peak_rise(k: int, peak: IntArray, terms: Terms, book: Book) -> None:
 
 
 @njit(cache=True)
+def counted_anew(peak: IntArray, terms: Terms, book: Book) -> float:
+    """Count peaks anew; by how much they cost less than was booked."""
+    peak[:] = 0
+    for j in range(len(book.drawn)):
+        f = terms.peak_of_row[j]
+        if f >= 0 and book.drawn[j] > terms.before[j]:
+            peak[f] = max(peak[f], -(-(book.drawn[j] - terms.before[j]) // terms.step[j]))
+    less = float(((book.peak - peak) * terms.peak_price).sum())
+    book.peak[:] = peak
+    return less
+
+
+@njit(cache=True)
 def place(class_of: IntArray, terms: Terms, book: Book) -> None:
     """Book a whole placement where nothing is placed yet."""
     for j in range(len(terms.pair_slot)):
@@ -310,13 +323,17 @@ def place(class_of: IntArray, terms: Terms, book: Book) -> None:
         draw_on(v, class_of[v], 1, terms, book)
         fail_on(v, class_of[v], 1, terms, book)
     book.class_of[:] = class_of
+    counted_anew(book.peak.copy(), terms, book)
 
 
 @njit(cache=True)
-def move(v: int, here: int, there: int, terms: Terms, book: Book) -> None:
-    """Take a VM from one class to another."""
+def move(v: int, u: int, here: int, there: int, terms: Terms, book: Book) -> None:
+    """Take ``v`` from one class to another, and ``u``, if it is anybody, the other way: all but the failures."""
     draw_on(v, here, -1, terms, book)
     draw_on(v, there, 1, terms, book)
+    if u >= 0:
+        draw_on(u, there, -1, terms, book)
+        draw_on(u, here, 1, terms, book)
 
 
 @njit(cache=True)
@@ -330,97 +347,125 @@ def fail(v: int, u: int, here: int, there: int, terms: Terms, book: Book) -> Non
 
 
 @njit(cache=True)
-def trade(  # noqa: PLR0912, PLR0915  a loop that numba compiles as one
-    terms: Terms, book: Book, tries: int, heat: float, seed: int
-) -> tuple[IntArray, float]:
+def anybody(terms: Terms) -> int:
+    """A VM that may move."""
+    return int(terms.mobile[np.random.randint(len(terms.mobile))])
+
+
+@njit(cache=True)
+def anybody_outside(terms: Terms, book: Book) -> int:
+    """One that has no server, if some looks find one."""
+    v = anybody(terms)
+    for _ in range(LOOKS):
+        if book.class_of[v] == len(book.left):
+            break
+        v = anybody(terms)
+    return v
+
+
+@njit(cache=True)
+def drawn_change(v: int, terms: Terms, book: Book) -> tuple[int, int]:
+    """With whom a VM might change places, -1 for nobody, and on which class it then is: its own if nothing can change.
+
+    It may come in by this, move, or drop out.
+    """
+    here, nowhere = book.class_of[v], len(book.left)
+    if np.random.random() < 0.5:
+        u = anybody(terms)
+        there = book.class_of[u]
+        both_placed = nowhere not in (here, there)
+        return u, here if both_placed and terms.kind[u] == terms.kind[v] else there
+    there = np.random.randint(nowhere + 1)
+    return -1, here if there < nowhere and book.left[there] < terms.gpus[terms.kind[v], there] else there
+
+
+@njit(cache=True)
+def own_change(v: int, u: int, here: int, there: int, terms: Terms, book: Book) -> tuple[float, float]:
+    """What going there costs the two VMs by themselves, and what is felt beside it: the size of who is left outside."""
+    costs, size, nowhere = 0.0, 0.0, len(book.left)
+    for one, left, reached in ((v, here, there), (u, there, here)):
+        if one >= 0:
+            costs += own_cost(one, reached, terms, book) - own_cost(one, left, terms, book)
+            size += terms.size[one] * (int(reached == nowhere) - int(left == nowhere))
+    return costs, size
+
+
+@njit(cache=True)
+def rooms_told_apart(here: int, there: int, terms: Terms) -> tuple[int, int]:
+    """Rooms whose worst failure another class may change, each once; -1 for none."""
+    if terms.alike[here] == terms.alike[there]:
+        return -1, -1
+    one, other = terms.room_of_class[here], terms.room_of_class[there]
+    return one, -1 if other == one else other
+
+
+@njit(cache=True)
+def changed(v: int, u: int, there: int, heat: float, peak: IntArray, terms: Terms, book: Book) -> float:
+    """Take ``v`` to a class, and ``u``, if it is anybody, to where ``v`` was; what all costs more now.
+
+    inf, and all is as it was, where a limit is broken or it costs too much for this heat. ``peak`` is for notes.
+    """
+    here = book.class_of[v]
+    costs, size = own_change(v, u, here, there, terms, book)
+    costs -= left_over(here, terms, book) + left_over(there, terms, book)
+    move(v, u, here, there, terms, book)
+    if not holds(v, there, terms, book) or (u >= 0 and not holds(u, here, terms, book)):
+        move(v, u, there, here, terms, book)
+        return np.inf
+    costs += left_over(here, terms, book) + left_over(there, terms, book)
+    peak[:] = book.peak
+    rise_of_class(here, peak, terms, book)
+    rise_of_class(there, peak, terms, book)
+    costs += float(((peak - book.peak) * terms.peak_price).sum())
+    felt, fits, worst = costs + size, True, np.zeros((2, 2))
+    rooms = rooms_told_apart(here, there, terms)
+    if max(rooms) >= 0:
+        fail(v, u, here, there, terms, book)
+        fits = bears(here, terms, book) and bears(there, terms, book)
+    for side, r in enumerate(rooms):
+        if fits and r >= 0:
+            worst[side] = worst_of(r, terms, book)
+            costs += worst[side, 0] - book.room_cost[r, 0]
+            felt += worst[side, 0] - book.room_cost[r, 0]
+            felt += SOFT_FRAC * (worst[side, 1] - book.room_cost[r, 1])
+    if not fits or (felt > 0.0 and np.random.random() >= np.exp(-felt / heat)):
+        if max(rooms) >= 0:
+            fail(v, u, there, here, terms, book)
+        move(v, u, there, here, terms, book)
+        return np.inf
+    for side, r in enumerate(rooms):
+        if r >= 0:
+            book.room_cost[r] = worst[side]
+    book.class_of[v] = there
+    if u >= 0:
+        book.class_of[u] = here
+    book.peak[:] = peak
+    return costs
+
+
+@njit(cache=True)
+def trade(terms: Terms, book: Book, tries: int, heat: float, seed: int) -> tuple[IntArray, float]:
     """``class_of`` of the best that was met, and by how much it costs less than the beginning.
 
     A change that costs ``heat`` more is taken every third time or so.
     """
     np.random.seed(seed)
-    nowhere, best_of = len(book.left), book.class_of.copy()
+    best_of, peak = book.class_of.copy(), book.peak.copy()
     saved, most_saved = 0.0, 0.0
-    peak, then = book.peak.copy(), np.zeros((2, 2))
     for r in range(len(book.room_cost)):
         book.room_cost[r] = worst_of(r, terms, book)
     for n in range(tries):
         if n % RECOUNT == 0:
-            peak[:] = 0
-            for j in range(len(book.drawn)):
-                f = terms.peak_of_row[j]
-                if f >= 0 and book.drawn[j] > terms.before[j]:
-                    peak[f] = max(peak[f], -(-(book.drawn[j] - terms.before[j]) // terms.step[j]))
-            saved += float(((book.peak - peak) * terms.peak_price).sum())
-            book.peak[:] = peak
-        v = terms.mobile[np.random.randint(len(terms.mobile))]
-        if n % OUTSIDE == 0:
-            for _ in range(LOOKS):
-                if book.class_of[v] == nowhere:
-                    break
-                v = terms.mobile[np.random.randint(len(terms.mobile))]
-        u, k1 = -1, book.class_of[v]
-        if np.random.random() < 0.5:
-            u = terms.mobile[np.random.randint(len(terms.mobile))]
-            k2 = book.class_of[u]
-            if terms.kind[u] == terms.kind[v] and nowhere not in (k1, k2):
-                continue
-        else:
-            k2 = np.random.randint(nowhere + 1)
-            if k2 < nowhere and book.left[k2] < terms.gpus[terms.kind[v], k2]:
-                continue
-        if k1 == k2 or not may_go(v, k2, terms, book) or (u >= 0 and not may_go(u, k1, terms, book)):
+            saved += counted_anew(peak, terms, book)
+        v = anybody_outside(terms, book) if n % OUTSIDE == 0 else anybody(terms)
+        u, there = drawn_change(v, terms, book)
+        here = book.class_of[v]
+        if here == there or not may_go(v, there, terms, book) or (u >= 0 and not may_go(u, here, terms, book)):
             continue
-        worth = own_cost(v, k2, terms, book) - own_cost(v, k1, terms, book)
-        worth -= left_over(k1, terms, book) + left_over(k2, terms, book)
-        move(v, k1, k2, terms, book)
-        fits = holds(v, k2, terms, book)
-        if u >= 0:
-            worth += own_cost(u, k1, terms, book) - own_cost(u, k2, terms, book)
-            move(u, k2, k1, terms, book)
-            fits = holds(u, k1, terms, book) and holds(v, k2, terms, book)
-        if not fits:
-            move(v, k2, k1, terms, book)
-            if u >= 0:
-                move(u, k1, k2, terms, book)
+        costs = changed(v, u, there, heat, peak, terms, book)
+        if costs == np.inf:
             continue
-        worth += left_over(k1, terms, book) + left_over(k2, terms, book)
-        peak[:] = book.peak
-        peak_rise(k1, peak, terms, book)
-        peak_rise(k2, peak, terms, book)
-        worth += float(((peak - book.peak) * terms.peak_price).sum())
-        felt = worth
-        for one, here, there in ((v, k1, k2), (u, k2, k1)):
-            if one >= 0:
-                felt += terms.size[one] * (int(there == nowhere) - int(here == nowhere))
-        r1, r2, alike = terms.room_of_class[k1], terms.room_of_class[k2], terms.alike[k1] == terms.alike[k2]
-        if not alike:
-            fail(v, u, k1, k2, terms, book)
-            fits = bears(k1, terms, book) and bears(k2, terms, book)
-        if fits and not alike:
-            then[0], then[1] = worst_of(r1, terms, book), worst_of(r2, terms, book)
-            for side in range(2):
-                r = r1 if side == 0 else r2
-                if r >= 0 and (side == 0 or r1 != r2):
-                    worth += then[side, 0] - book.room_cost[r, 0]
-                    felt += then[side, 0] - book.room_cost[r, 0]
-                    felt += SOFT_FRAC * (then[side, 1] - book.room_cost[r, 1])
-        if not fits or (felt > 0.0 and np.random.random() >= np.exp(-felt / heat)):
-            if not alike:
-                fail(v, u, k2, k1, terms, book)
-            move(v, k2, k1, terms, book)
-            if u >= 0:
-                move(u, k1, k2, terms, book)
-            continue
-        if not alike:
-            for side in range(2):
-                r = r1 if side == 0 else r2
-                if r >= 0:
-                    book.room_cost[r] = then[side]
-        book.class_of[v] = k2
-        if u >= 0:
-            book.class_of[u] = k1
-        book.peak[:] = peak
-        saved -= worth
+        saved -= costs
         if saved > most_saved + 0.5:
             most_saved = saved
             best_of[:] = book.class_of

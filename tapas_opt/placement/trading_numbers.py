@@ -23,14 +23,20 @@ IntArray = NDArray[np.int64]
 
 def terms_of(problem: PlacementProblem, classes: PlacementClasses, survival: Survival) -> tuple[Terms, Book]:
     """What stays as it is, and the book of a batch of which nothing is placed."""
-    taps, first = Taps.of(problem, classes), classes.servers.first
+    taps, pairs = Taps.of(problem, classes), _Pairs.of(problem, survival, classes.servers.first)
+    terms, empty = _terms(problem, classes, survival, taps, pairs), _empty(problem, classes, survival, taps, pairs)
+    return terms._replace(**_plain(terms)), empty._replace(**_plain(empty))
+
+
+def _terms(
+    problem: PlacementProblem, classes: PlacementClasses, survival: Survival, taps: Taps, pairs: _Pairs
+) -> Terms:
+    first = classes.servers.first
     asked, kind = np.unique(problem.vm_type, return_inverse=True)
     by_unit = np.stack([problem.type_power_w[asked], problem.type_airflow_cfm[asked]], axis=2)
-    pairs = _Pairs.of(problem, survival, first, asked)
-    group_place, together_place, held = _groups(problem, first)
-    kept_place, kept = _kept_back(problem, classes)
+    group_place, together_place = _group_places(problem, first)
     whole = [group.all_or_nothing or group.together is not None for group in problem.groups]
-    terms = Terms(
+    return Terms(
         kind=kind.astype(np.int64),
         group=problem.vm_group,
         stays=~problem.is_spot,
@@ -71,9 +77,13 @@ def terms_of(problem: PlacementProblem, classes: PlacementClasses, survival: Sur
         group_place=group_place,
         together_place=together_place,
         group_most=np.array([group.max_per_place for group in problem.groups], dtype=np.int64),
-        kept_place=kept_place,
+        kept_place=_kept_places(classes),
     )
-    empty = Book(
+
+
+def _empty(problem: PlacementProblem, classes: PlacementClasses, survival: Survival, taps: Taps, pairs: _Pairs) -> Book:
+    first = classes.servers.first
+    return Book(
         class_of=np.full(len(problem.vms), len(first)),
         left=classes.servers.size * problem.gpus[first],
         drawn=np.zeros(len(taps.row_slot), dtype=np.int64),
@@ -82,13 +92,12 @@ def terms_of(problem: PlacementProblem, classes: PlacementClasses, survival: Sur
         row_cost=np.zeros(len(pairs.slot), dtype=np.int64),
         cell_cost=np.zeros(int(pairs.failure_begin[-1]), dtype=np.int64),
         failure_cost=np.zeros(len(pairs.failure_begin) - 1, dtype=np.int64),
-        held=held,
-        kept=kept,
+        held=_held(problem),
+        kept=_kept(problem, classes),
         used=np.zeros(len(first), dtype=np.int64),
         peak=np.zeros(len(classes.peaks), dtype=np.int64),
         room_cost=np.zeros((len(survival.rooms), 2)),
     )
-    return terms._replace(**_plain(terms)), empty._replace(**_plain(empty))
 
 
 def _plain(entries: Terms | Book) -> dict[str, Any]:
@@ -100,10 +109,6 @@ def booked(terms: Terms, empty: Book, class_of: IntArray) -> Book:
     """The book of a placement; ``empty`` is left as it is."""
     book = empty._replace(**{name: entry.copy() for name, entry in empty._asdict().items()})
     place(class_of, terms, book)
-    for f in range(len(book.peak)):
-        rows = np.flatnonzero(terms.peak_of_row == f)
-        steps = -((terms.before[rows] - book.drawn[rows]) // terms.step[rows])
-        book.peak[f] = max(0, int(steps.max(initial=0)))
     return book
 
 
@@ -148,7 +153,7 @@ class _Pairs:
     room_of_class: IntArray
 
     @classmethod
-    def of(cls, problem: PlacementProblem, survival: Survival, first: IntArray, asked: IntArray) -> _Pairs:
+    def of(cls, problem: PlacementProblem, survival: Survival, first: IntArray) -> _Pairs:
         """Number pairs, their rows, and failures by room."""
         parts = survival.parts
         stated = np.concatenate([part.stated for part in parts])
@@ -204,27 +209,37 @@ def _rows(part: Secured, number: IntArray, rank: IntArray, tiers: int) -> tuple[
     )
 
 
-def _groups(problem: PlacementProblem, first: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """``[group, class]`` place of the spread, and place of those that are together; ``[group, place]`` who runs."""
+def _group_places(problem: PlacementProblem, first: IntArray) -> tuple[IntArray, IntArray]:
+    """``[group, class]`` place of the spread, and place of those that are together."""
     shape = (len(problem.groups), len(first))
     place, together = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    held = np.zeros((shape[0], max((len(group.places) for group in problem.groups), default=0)), dtype=np.int64)
     for g, group in enumerate(problem.groups):
         place[g] = group.place_of[first]
-        held[g, : len(group.places)] = group.present
         if group.together is not None:
             together[g] = group.together.place_of[first]
-    return place, together, held
+    return place, together
 
 
-def _kept_back(problem: PlacementProblem, classes: PlacementClasses) -> tuple[IntArray, IntArray]:
-    """``[level, class]`` place, and ``[level, place]`` servers beyond those that are kept back and owed."""
+def _held(problem: PlacementProblem) -> IntArray:
+    """``[group, place]`` members that run."""
+    most = max((len(group.places) for group in problem.groups), default=0)
+    held = np.zeros((len(problem.groups), most), dtype=np.int64)
+    for g, group in enumerate(problem.groups):
+        held[g, : len(group.places)] = group.present
+    return held
+
+
+def _kept_places(classes: PlacementClasses) -> IntArray:
+    """``[level, class]`` place in which servers are kept back."""
+    levels, first = classes.promises.levels, classes.servers.first
+    return np.array([level.place_of[first] for level in levels], dtype=np.int64).reshape(len(levels), len(first))
+
+
+def _kept(problem: PlacementProblem, classes: PlacementClasses) -> IntArray:
+    """``[level, place]`` servers beyond those that are kept back and owed."""
     levels = classes.promises.levels
-    places = max((len(level.places) for level in levels), default=0)
-    left = np.zeros((len(levels), places), dtype=np.int64)
-    of_class = np.full((len(levels), len(classes.servers.first)), NONE)
+    promised = classes.promises if problem.promises is None else problem.promises
+    kept = np.zeros((len(levels), max((len(level.places) for level in levels), default=0)), dtype=np.int64)
     for n, level in enumerate(levels):
-        of_class[n] = level.place_of[classes.servers.first]
-        promised = classes.promises if problem.promises is None else problem.promises
-        left[n, : len(level.places)] = promised.room(n, problem.server_available) - promised.due(n)
-    return of_class, left
+        kept[n, : len(level.places)] = promised.room(n, problem.server_available) - promised.due(n)
+    return kept
