@@ -19,7 +19,7 @@ from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plot.reproduction_report import write_reproduction
 from tapas_opt.simulation.case import Case, Learned, World, judge, site_of, world_of
-from tapas_opt.simulation.learning import asks_models, learned_of
+from tapas_opt.simulation.learning import DAYS, asks_models, learned_of
 from tapas_opt.simulation.record import Record, Run, thinned
 from tapas_opt.simulation.reproduction import HEADLINES, MORE, Outcome
 
@@ -50,6 +50,7 @@ class Asked:
     oversubscriptions: tuple[float, ...] = ()
     models: Path | None = None
     out: Path | None = None
+    learn_days: float = DAYS
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,9 +72,10 @@ class Asked:
 class _Knowledge:
     """Profiles and models: what is learned of a site is learned once."""
 
-    def __init__(self, given: LearnedModels | None) -> None:
+    def __init__(self, given: LearnedModels | None, learn_days: float) -> None:
         self._profiles = Profiles(read_profiles(demo_data() / "profiles.csv"))
         self._given = given
+        self._learn_days = learn_days
         self._own: dict[str, LearnedModels] = {}
 
     def of(self, case: Case) -> Learned:
@@ -83,7 +85,7 @@ class _Knowledge:
     def _learned(self, site: Site) -> LearnedModels:
         room = repr(site)
         if room not in self._own:
-            self._own[room] = learned_of(site)
+            self._own[room] = learned_of(site, days=self._learn_days)
         return self._own[room]
 
 
@@ -113,7 +115,7 @@ def reproduced(asked: Asked, as_json: bool) -> dict[str, Any]:
     if asked.out is not None:
         with writing("reproduce", "--out", asked.out):
             asked.out.mkdir(parents=True, exist_ok=True)
-    knowledge = _Knowledge(models)
+    knowledge = _Knowledge(models, asked.learn_days)
     cases = [case for seed in asked.seeds for case in asked.cases(seed)]
     found = _Found()
     with bar("simulating", len(cases) * len(asked.names), as_json) as show:
