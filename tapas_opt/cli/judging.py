@@ -12,17 +12,22 @@ __all__ = ["tried"]
 _T = TypeVar("_T")
 
 
-def tried(faults: list[Fault], option: str | None, read: Callable[[], _T]) -> _T | None:
+def tried(faults: list[Fault], named_by: str | None, read: Callable[[], _T]) -> _T | None:
     """What is read, or None where something is wrong with it, which is added to the faults.
 
     Parameters
     ----------
-    option
-        Which option names the file; None where faults say by themselves what they are about.
+    named_by
+        Which option, or field of another file, names the file; None where faults say by themselves what they are about.
     """
     try:
         return read()
     except InvalidInput as error:
-        about = "" if option is None else f"{option} {error.subject}, "
-        faults += [Fault(about + fault.where, fault.what) for fault in error.faults]
+        about = None if named_by is None else f"{named_by} {error.subject}"
+        faults += error.faults if about is None else [_within(about, fault) for fault in error.faults]
         return None
+
+
+def _within(about: str, fault: Fault) -> Fault:
+    """A fault of a file, or of what is in it."""
+    return Fault(about if fault.where == "file" else f"{about}, {fault.where}", fault.what)

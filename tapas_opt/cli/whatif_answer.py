@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from tapas_opt.cli.judging import tried
 from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.whatif_run import Runner, finish
 from tapas_opt.control.forecast import Profiles
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_file import read_site
-from tapas_opt.errors import Fault, InvalidInput
-from tapas_opt.learn.folder import in_use
+from tapas_opt.errors import InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.mip.machine import cores
 from tapas_opt.planning.cells import Cell, Named, Step, cells_of
@@ -31,8 +31,6 @@ from tapas_opt.simulation.case import Learned
 from tapas_opt.telemetry.profiles.read import read_profiles
 
 __all__ = ["Asked", "studied"]
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +112,20 @@ def _everything(asked: Asked, study: Study) -> tuple[tuple[Cell, ...], tuple[Ste
     sites: dict[str, Site] = {}
     for n, item in enumerate(study.sites):
         if item.file is not None:
-            site = _tried(faults, f"sites[{n}].file", read_site, beside / item.file)
+            site = tried(faults, f"sites[{n}].file", partial(read_site, beside / item.file))
             if site is not None:
                 sites[item.name] = site
     weather: dict[str, HourlyWeather] = {}
     for n, asked_for in enumerate(study.weather):
         if asked_for.file is not None:
-            read = partial(read_weather, place=asked_for.place)
-            hourly = _tried(faults, f"weather[{n}].file", read, beside / asked_for.file)
+            read = partial(read_weather, beside / asked_for.file, asked_for.place)
+            hourly = tried(faults, f"weather[{n}].file", read)
             if hourly is not None:
                 weather[asked_for.name] = hourly
-    models = _tried(faults, "models", _models, beside / study.models if study.models else asked.models)
+    models_folder = beside / study.models if study.models else asked.models
+    models = tried(faults, "models", partial(LearnedModels.load, models_folder))
     profiles_file = beside / study.profiles if study.profiles else asked.profiles
-    profiles = _tried(faults, "profiles", read_profiles, profiles_file)
+    profiles = tried(faults, "profiles", partial(read_profiles, profiles_file))
     learned = None
     if models is not None and profiles is not None:
         learned = Learned(Profiles(profiles), models, study.profiles is not None)
@@ -137,26 +136,3 @@ def _everything(asked: Asked, study: Study) -> tuple[tuple[Cell, ...], tuple[Ste
     if faults or learned is None:
         raise InvalidInput(str(asked.study), list(dict.fromkeys(faults)))
     return cells, steps, learned
-
-
-def _models(folder: Path) -> LearnedModels:
-    """A folder that is not there is one fault, not one for each model."""
-    if not in_use(folder).is_dir():
-        raise InvalidInput.one(str(folder), "file", "no such folder; run `tapas-opt fit`")
-    return LearnedModels.load(folder)
-
-
-def _tried(faults: list[Fault], where: str, read: Callable[[Path], _T], path: Path) -> _T | None:
-    """What a file holds; what is wrong with it is added to the faults."""
-    try:
-        return read(path)
-    except InvalidInput as error:
-        faults += [_within(where, path, fault) for fault in error.faults]
-        return None
-
-
-def _within(where: str, path: Path, fault: Fault) -> Fault:
-    """A fault of a file that a study names, or of a field in it."""
-    if fault.where == "file":
-        return Fault(where, f"{path}: {fault.what}")
-    return Fault(f"{where} {fault.where}", fault.what)

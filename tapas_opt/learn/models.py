@@ -86,6 +86,8 @@ class LearnedModels:
         artefacts: dict[str, Artefact[Any]] = {}
         faults: list[Fault] = []
         files = in_use(folder)
+        if not files.is_dir():
+            raise InvalidInput.one(str(folder), "folder", "does not exist; run `tapas-opt fit`")
         for name, kind in KINDS.items():
             try:
                 artefacts[name] = read_artefact(files / f"{name}.json", name, kind)

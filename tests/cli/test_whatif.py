@@ -107,7 +107,7 @@ def test_files_that_a_study_names_are_judged_with_it(write, tmp_path, tapas):
     named = STUDY.replace("[{name: small, servers: 16}]", "[{name: mine, file: room.yaml}]")
     code, out, err = tapas("whatif", write(named + "models: nowhere\nprofiles: none.csv\n"), "--out", tmp_path / "o")
     assert (code, out) == (2, "")
-    for where in ("sites[0].file format", "models", "profiles"):
+    for where in (f"sites[0].file {tmp_path / 'room.yaml'}, format", "models", "profiles"):
         assert where in err, where
 
 
@@ -120,7 +120,8 @@ def test_what_is_wrong_with_sites_files_and_failures_is_one_message(write, tmp_p
     code, out, err = tapas("whatif", write(wrong), "--out", tmp_path / "o")
     assert (code, out) == (2, "")
     told = [line.strip().split(": ")[0] for line in err.splitlines()[1:]]
-    assert told == ["seeds[1]", "sites[1].file", "weather[0].file", "models", "failures.one UPS"]
+    files = [f"sites[1].file {tmp_path / 'none.yaml'}", f"weather[0].file {tmp_path / 'no.csv'}"]
+    assert told == ["seeds[1]", *files, f"models {tmp_path / 'none'}, folder", "failures.one UPS"]
 
 
 @pytest.mark.parametrize(
