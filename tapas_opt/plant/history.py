@@ -121,34 +121,16 @@ def generate_history(
     if weather is not None and days > 0:
         weather.check_covers(0.0, days * DAY_S)
     _judge(days, step_s, hold_s, bad_sensor_frac, out)
-    topology = topology_of(site)
     changed = {"bad_sensor_frac": bad_sensor_frac, "bad_sensor_horizon_s": days * DAY_S}
     parameters = replace(Parameters(), sensor_dropout_frac=DROPOUT_FRAC, **changed)
-    run = _Run(topology, seed, step_s, hold_s, parameters, weather)
-    sender = _Sender(seed, bad_sensor_frac)
-    true_tables = [f"truth_{name}" for name in _MEASURED] if with_truth else []
-    with ExitStack() as stack:
-        writers = {name: stack.enter_context(_writer(out, name)) for name in (*TABLES, *true_tables)}
-        samples = max(int(days * DAY_S // step_s), 1)
-        per_day = max(int(DAY_S // step_s), 1)
-        for first in range(0, samples, per_day):
-            day = _Day(topology, run.plant, with_truth)
-            for sample in range(first, min(first + per_day, samples)):
-                day.add(run)
-                if progress is not None and sample % 12 == 0:
-                    progress(sample / samples)
-            for name, table in day.tables():
-                sent = sender.send(table) if name in _MEASURED else table
-                writers[name].write_table(sent)
-                run.rows[name] = run.rows.get(name, 0) + sent.num_rows
-    for name in writers:
-        _being_written(out, name).rename(out / f"{name}.parquet")
+    run = _Run(topology_of(site), seed, step_s, hold_s, parameters, weather)
+    told = progress or (lambda share: None)
+    rows = _write_days(_days(run, days, step_s, with_truth, told), out, _Sender(seed, bad_sensor_frac), with_truth)
     write_vm_list(out / VM_LIST, run.lives.all())
     if with_truth and run.plant.bad_sensors is not None:
         pq.write_table(pa.table(dict(run.plant.bad_sensors.table())), out / "truth_bad_sensors.parquet")
-    if progress is not None:
-        progress(1.0)
-    return run.summary()
+    told(1.0)
+    return run.summary(rows)
 
 
 def _judge(days: float, step_s: float, hold_s: float, bad_sensor_frac: float, out: Path) -> None:
@@ -172,6 +154,34 @@ def _judge(days: float, step_s: float, hold_s: float, bad_sensor_frac: float, ou
         raise InvalidInput("history", faults)
 
 
+def _days(run: _Run, days: float, step_s: float, with_truth: bool, progress: Callable[[float], None]) -> Iterator[_Day]:
+    """Days as they pass; the last may be a part of one."""
+    samples, per_day = (max(int(span_s // step_s), 1) for span_s in (days * DAY_S, DAY_S))
+    for first in range(0, samples, per_day):
+        day = _Day(run, with_truth)
+        for sample in range(first, min(first + per_day, samples)):
+            day.add_sample()
+            if sample % 12 == 0:
+                progress(sample / samples)
+        yield day
+
+
+def _write_days(days: Iterator[_Day], out: Path, sender: _Sender, with_truth: bool) -> dict[str, int]:
+    """Number of rows by table; tables get their names once all of them are whole."""
+    names = (*TABLES, *(f"truth_{name}" for name in _MEASURED if with_truth))
+    rows = dict.fromkeys(names, 0)
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(_writer(out, name)) for name in names}
+        for day in days:
+            for name, table in day.tables():
+                sent = sender.send(table) if name in _MEASURED else table
+                writers[name].write_table(sent)
+                rows[name] += sent.num_rows
+    for name in names:
+        _being_written(out, name).rename(out / f"{name}.parquet")
+    return rows
+
+
 class _Run:
     """The simulation behind a history: plant, VMs and what has been seen so far."""
 
@@ -186,9 +196,8 @@ class _Run:
     ) -> None:
         outdoor = None if weather is None else weather.outdoor_c
         self.plant = Plant(topology, seed=seed, parameters=parameters, outdoor=outdoor)
-        self.rows: dict[str, int] = {}
+        self.topology = topology
         self.lives = Lives(topology.servers)
-        self._topology = topology
         serving = _serving(topology)
         endpoints = {name: item.name for name, item in serving.items()}
         self._workload = Workload(seed=seed, endpoints=endpoints)
@@ -209,33 +218,33 @@ class _Run:
             self.lives.look(t_s, vms, servers)
             load = self._workload.vm_load_frac(vms, t_s)
             idle = self.plant.idle_demand()
-            demand = demand_of(self._topology, idle, vms, servers, load, self._configurations)
+            demand = demand_of(self.topology, idle, vms, servers, load, self._configurations)
             truth = self.plant.step(self._inner_step_s, self._capped_demand(demand, idle))
             self._adjust_caps(truth)
         self._watch(truth)
-        names = [self._topology.servers[s] for s in servers]
+        names = [self.topology.servers[s] for s in servers]
         running = {"vm": [vm.name for vm in vms], "server": names, "template": [vm.template for vm in vms]}
         configurations = [vm.configuration for vm in vms]
         return self.plant.read(), truth, running | {"load_frac": load, "configuration": configurations}
 
     def _capped_demand(self, demand: Demand, idle: Demand) -> Demand:
-        cap = self._cap[self._topology.server_row][:, None]
+        cap = self._cap[self.topology.server_row][:, None]
         return Demand(idle.gpu_power_w + cap * (demand.gpu_power_w - idle.gpu_power_w))
 
     def _adjust_caps(self, truth: Truth) -> None:
         """Tighten the dynamic power of rows that are near a limit, and release the others slowly."""
-        t = self._topology
+        t = self.topology
         room = np.zeros(len(t.rooms))
         np.maximum.at(room, t.ups_room, truth.ups_power_w / t.ups_rating_w)
         used = np.maximum(truth.row_power_w / t.row_budget_w, room[t.aisle_room[t.row_aisle]])
         change = np.where(used > CAP_ABOVE_FRAC, -CAP_STEP, CAP_RELEASE)
         self._cap = np.clip(self._cap + change, CAP_FLOOR, 1.0)
 
-    def summary(self) -> HistorySummary:
-        """Extremes seen at the samples."""
+    def summary(self, rows: Mapping[str, int]) -> HistorySummary:
+        """Extremes seen at the samples, beside what was written."""
         truth = self.plant.truth
         return HistorySummary(
-            rows=dict(self.rows),
+            rows=rows,
             max_gpu_temperature_c=self._peaks["gpu"],
             max_inlet_c=self._peaks["inlet"],
             peak_row_power_frac=self._peaks["row"],
@@ -248,7 +257,7 @@ class _Run:
         now = {
             "gpu": np.nanmax(truth.gpu_temperature_c),
             "inlet": truth.inlet_c.max(),
-            "row": (truth.row_power_w / self._topology.row_budget_w).max(),
+            "row": (truth.row_power_w / self.topology.row_budget_w).max(),
         }
         self._peaks = {name: max(self._peaks[name], float(value)) for name, value in now.items()}
         self._throttled.append(float(truth.throttled_frac.mean()))
@@ -287,17 +296,18 @@ class _Sender:
 class _Day:
     """The samples of one day, and their tables."""
 
-    def __init__(self, topology: Topology, plant: Plant, with_truth: bool) -> None:
-        self._topology = topology
-        self._machines = plant.machines
+    def __init__(self, run: _Run, with_truth: bool) -> None:
+        self._run = run
+        self._topology = run.topology
+        self._machines = run.plant.machines
         self._with_truth = with_truth
         self._readings: list[Readings] = []
         self._exact: list[Readings] = []
         self._vms: dict[str, list[Any]] = {column.name: [] for column in TABLES["vms"].columns}
 
-    def add(self, run: _Run) -> None:
-        """Take the next sample."""
-        readings, truth, vms = run.sample()
+    def add_sample(self) -> None:
+        """Let the next sampling step pass."""
+        readings, truth, vms = self._run.sample()
         self._readings.append(readings)
         if self._with_truth:
             self._exact.append(exact_readings(truth, self._machines))
