@@ -24,9 +24,18 @@ _EXCESS = 1e-9
 def metrics_of(
     record: Record, steps_s: Sequence[float], failures: Sequence[FailureAt], tally: Tally
 ) -> dict[str, float]:
-    """Metrics of a record; "over time" is a mean weighted by the length of each step.
+    """Metrics of a record: of :func:`heat_of`, :func:`power_of` and :func:`service_of`.
 
-    Heat
+    "Over time" is there a mean weighted by the length of each step, ``steps_s``.
+    """
+    time_s = np.asarray(steps_s, dtype=np.float64)
+    return (
+        power_of(record, time_s, failures, tally) | heat_of(record, time_s, tally) | service_of(record, time_s, tally)
+    )
+
+
+def heat_of(record: Record, time_s: FloatArray, tally: Tally) -> dict[str, float]:
+    """What became hot, and who slowed down for it.
 
     - ``max_gpu_temperature_c``: the hottest GPU of the run.
     - ``p99_gpu_temperature_c``: what the hottest GPU of the moment stayed at or below for 99 % of the time.
@@ -34,8 +43,19 @@ def metrics_of(
     - ``thermal_throttle_events``, ``thermal_throttle_time_frac``: how often a server began to slow itself, and the
       part of server time for which any of its GPUs did.
     - ``peak_aisle_airflow_frac``: the highest ratio of the airflow that an aisle's fans want to its capacity in force.
+    """
+    return {
+        "max_gpu_temperature_c": float(record.hottest_gpu_c.max()),
+        "p99_gpu_temperature_c": _quantile(record.hottest_gpu_c, time_s, 0.99),
+        "max_gpu_rise_over_inlet_k": tally.rise_over_inlet_k,
+        "thermal_throttle_events": tally.thermal_throttle_events,
+        "thermal_throttle_time_frac": tally.throttled_server_s / tally.server_s,
+        "peak_aisle_airflow_frac": _peak(record.aisle_airflow_cfm, record.aisle_capacity_cfm),
+    }
 
-    Power
+
+def power_of(record: Record, time_s: FloatArray, failures: Sequence[FailureAt], tally: Tally) -> dict[str, float]:
+    """What was drawn and overloaded, and who was slowed down for it.
 
     - ``peak_row_power_frac``: the highest ratio of a row's power to its budget in force.
     - ``peak_row_second_power_frac``: the same of the worst second of a thousand within any step.
@@ -47,8 +67,23 @@ def metrics_of(
     - ``ups_overload_s``: time with any UPS above its capacity in force.
     - ``relief_s``: the longest of the failures (:func:`relief_s`); 0 if no failure overloaded a UPS.
     - ``energy_kwh``: what the servers drew.
+    """
+    return {
+        "ups_trips": tally.ups_trips,
+        "breaker_trips": tally.breaker_trips,
+        "worst_overload_frac_of_tolerance": tally.tolerance_used_frac,
+        "ups_overload_s": float(time_s[_ups_overloaded(record)].sum()),
+        "relief_s": max((relief_s(record, item) for item in failures), default=0.0),
+        "power_throttle_events": tally.power_throttle_events,
+        "power_cap_time_frac": tally.capped_vm_s / tally.vm_s if tally.vm_s else 0.0,
+        "peak_row_power_frac": _peak(record.row_power_w, record.row_budget_w),
+        "peak_row_second_power_frac": tally.row_second_frac,
+        "energy_kwh": tally.energy_j / 3.6e6,
+    }
 
-    Service; a request is the mean one of :data:`~tapas_opt.simulation.answering.REQUEST_TOKENS`
+
+def service_of(record: Record, time_s: FloatArray, tally: Tally) -> dict[str, float]:
+    """What users lived to see; a request is the mean one of :data:`~tapas_opt.simulation.answering.REQUEST_TOKENS`.
 
     - ``slo_attainment_frac``: of all requests that were answered, lost or refused, those that kept the promise of
       their endpoint: at each moment the share of first tokens, or of gaps between tokens if that is less, within it.
@@ -64,23 +99,7 @@ def metrics_of(
     - ``decision_p99_s``: measured by a real clock, the 99th percentile of what a placement, the answer to a failure or
       a review took; NaN where nothing was decided. How long it takes in the story is a constant of the actuators.
     """
-    time_s = np.asarray(steps_s, dtype=np.float64)
     return {
-        "ups_trips": tally.ups_trips,
-        "breaker_trips": tally.breaker_trips,
-        "worst_overload_frac_of_tolerance": tally.tolerance_used_frac,
-        "ups_overload_s": float(time_s[_ups_overloaded(record)].sum()),
-        "relief_s": max((relief_s(record, item) for item in failures), default=0.0),
-        "max_gpu_temperature_c": float(record.hottest_gpu_c.max()),
-        "p99_gpu_temperature_c": _quantile(record.hottest_gpu_c, time_s, 0.99),
-        "max_gpu_rise_over_inlet_k": tally.rise_over_inlet_k,
-        "thermal_throttle_events": tally.thermal_throttle_events,
-        "thermal_throttle_time_frac": tally.throttled_server_s / tally.server_s,
-        "power_throttle_events": tally.power_throttle_events,
-        "power_cap_time_frac": tally.capped_vm_s / tally.vm_s if tally.vm_s else 0.0,
-        "peak_row_power_frac": _peak(record.row_power_w, record.row_budget_w),
-        "peak_row_second_power_frac": tally.row_second_frac,
-        "peak_aisle_airflow_frac": _peak(record.aisle_airflow_cfm, record.aisle_capacity_cfm),
         **_latencies(tally.answered),
         "saas_performance_loss_frac": _mean_loss(record.served_frac, time_s),
         "quality_loss_frac": _mean_loss(record.quality_frac, time_s),
@@ -91,7 +110,6 @@ def metrics_of(
         "vms_adopted": tally.vms_adopted,
         "vms_rejected": tally.vms_rejected,
         "configuration_changes": tally.configuration_changes,
-        "energy_kwh": tally.energy_j / 3.6e6,
         "decision_p99_s": float(np.quantile(tally.decisions_s, 0.99)) if tally.decisions_s else float("nan"),
     }
 
