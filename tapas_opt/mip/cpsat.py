@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tapas_opt.errors import InvalidInput, WorkerFailed
+from tapas_opt.errors import WorkerFailed
 from tapas_opt.mip.integers import EDGE, IntegerArrays, in_integers
 from tapas_opt.mip.machine import cores
 from tapas_opt.mip.model import FloatArray, MipArrays, MipModel
@@ -84,17 +84,15 @@ def solve(
     answer = _answer(
         _model(arrays, integers, start),
         None if report is None else _Listener(arrays, integers, report),
-        num_workers=1 if work is not None else cores() if threads is None else threads,
-        random_seed=seed,
-        relative_gap_limit=gap_frac,
         cp_model_presolve=start is None or deadline_s is None or arrays.columns_count <= PRESOLVED_PER_S * deadline_s,
-        **({} if deadline_s is None else {"max_time_in_seconds": max(0.0, deadline_s)}),
-        **({} if work is None else {"max_deterministic_time": work}),
+        **_parameters(deadline_s, gap_frac, seed, threads, work),
     )
-    result = _result(answer, arrays, integers, gap_frac, time.perf_counter() - began)
+    solve_s = time.perf_counter() - began
+    result = _result(answer, arrays, integers, gap_frac, solve_s)
     if answer.status == "INFEASIBLE" and result.status is MipStatus.NO_SOLUTION and arrays.cost.any():
         # Without a cost more columns have a box, so that the same may be proven after all.
-        costless = solve(replace(arrays, cost=0.0 * arrays.cost), deadline_s=deadline_s, seed=seed, threads=threads)
+        left_s = None if deadline_s is None else deadline_s - solve_s
+        costless = solve(arrays.costless, deadline_s=left_s, seed=seed, threads=threads, work=work)
         return costless if costless.status is MipStatus.INFEASIBLE else result
     return result
 
@@ -104,6 +102,21 @@ def warm_up() -> None:
     model = MipModel()
     model.columns("x", upper=1.0, integer=True)
     solve(model.arrays(), deadline_s=1.0)
+
+
+def _parameters(
+    deadline_s: float | None, gap_frac: float, seed: int, threads: int | None, work: float | None
+) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        "num_workers": 1 if work is not None else cores() if threads is None else threads,
+        "random_seed": seed,
+        "relative_gap_limit": gap_frac,
+    }
+    if deadline_s is not None:
+        parameters["max_time_in_seconds"] = max(0.0, deadline_s)
+    if work is not None:
+        parameters["max_deterministic_time"] = work
+    return parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +213,7 @@ def _add_rows(proto: Any, arrays: MipArrays, integers: IntegerArrays) -> None:
 
 
 def _add_hint(proto: Any, arrays: MipArrays, start: FloatArray) -> None:
-    if start.shape != (arrays.columns_count,) or not np.isfinite(start).all():
-        raise InvalidInput.one("start", "values", f"needs {arrays.columns_count} finite values, shape {start.shape}")
+    arrays.require_start(start)
     proto.solution_hint.vars.extend(range(len(start)))
     proto.solution_hint.values.extend(np.rint(start).astype(np.int64).tolist())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from tapas_opt.errors import InvalidInput, WorkerFailed
 from tapas_opt.mip.machine import cores
 from tapas_opt.mip.model import FloatArray, MipArrays, MipModel
 from tapas_opt.mip.result import MipResult, MipStatus, Report, proven_status
-from tapas_opt.mip.trivial import infeasible, trivial_result, unbounded
+from tapas_opt.mip.trivial import infeasible, trivial_result, unbounded, unbounded_or_infeasible
 
 if TYPE_CHECKING:
     import highspy
@@ -103,7 +102,7 @@ def solve(
     if result is not None:
         return result
     left_s = None if deadline_s is None else deadline_s - (time.perf_counter() - began)
-    return _feasible_at_all(arrays, deadline_s=left_s, seed=seed, threads=threads)
+    return unbounded_or_infeasible(solve(arrays.costless, deadline_s=left_s, seed=seed, threads=threads))
 
 
 def loaded(arrays: MipArrays, *, deadline_s: float, seed: int = 0) -> highspy.Highs:
@@ -174,8 +173,7 @@ def _model(arrays: MipArrays) -> tuple[Any, ...]:
 def _offer(highs: highspy.Highs, arrays: MipArrays, start: FloatArray | None) -> None:
     if start is None:
         return
-    if start.shape != (arrays.columns_count,) or not np.isfinite(start).all():
-        raise InvalidInput.one("start", "values", f"needs {arrays.columns_count} finite values, shape {start.shape}")
+    arrays.require_start(start)
     if arrays.integer.any():
         highs.setSolution(len(start), np.arange(len(start), dtype=np.int32), start)
 
@@ -248,11 +246,3 @@ def _solution(highs: highspy.Highs, arrays: MipArrays, gap_frac: float, solve_s:
     duals = np.asarray(solution.row_dual) if continuous and optimal else None
     status = proven_status(objective, bound, gap_frac)
     return MipResult(status, values, objective, min(bound, objective), duals, solve_s)
-
-
-def _feasible_at_all(arrays: MipArrays, **limits: Any) -> MipResult:
-    """Tell unbounded from infeasible: without a cost, only the second has no solution."""
-    costless = solve(replace(arrays, cost=np.zeros(arrays.columns_count)), **limits)
-    if costless.values is not None:
-        return unbounded(costless.solve_s)
-    return replace(costless, bound=np.inf if costless.status is MipStatus.INFEASIBLE else -np.inf)

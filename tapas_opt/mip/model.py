@@ -6,7 +6,7 @@ The verbs are few on purpose: :meth:`MipModel.columns`, :meth:`MipModel.rows`, :
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -108,6 +108,16 @@ class MipArrays:
     def row_of_entry(self) -> IntArray:
         """Row of each entry of ``value``."""
         return np.repeat(np.arange(self.rows_count), np.diff(self.start))
+
+    @property
+    def costless(self) -> MipArrays:
+        """The same model without a cost: any solution is as good as another."""
+        return replace(self, cost=np.zeros(self.columns_count))
+
+    def require_start(self, start: FloatArray) -> None:
+        """Raise `InvalidInput` unless there is a finite value for each column."""
+        if start.shape != (self.columns_count,) or not np.isfinite(start).all():
+            raise InvalidInput.one("start", "values", f"needs {self.columns_count} finite values, shape {start.shape}")
 
     def require_numbers(self) -> None:
         """Raise `InvalidInput` that names the columns and rows whose numbers no solver could read.

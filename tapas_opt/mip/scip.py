@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from tapas_opt.errors import InvalidInput, NotFound, WorkerFailed
 from tapas_opt.mip.model import FloatArray, MipArrays, MipModel
 from tapas_opt.mip.result import ABSOLUTE_GAP, MipResult, MipStatus, Report, proven_status
-from tapas_opt.mip.trivial import infeasible, trivial_result, unbounded
+from tapas_opt.mip.trivial import infeasible, trivial_result, unbounded, unbounded_or_infeasible
 
 __all__ = ["installed", "solve", "warm_up"]
 
@@ -93,22 +92,16 @@ def solve(
     began = time.perf_counter()
     model, columns = _loaded(arrays)
     _limit(model, deadline_s, gap_frac, seed, nodes)
-    _offer(model, columns, start)
+    _offer(model, columns, arrays, start)
     if report is not None:
         _listen(model, columns, arrays, report)
     model.optimizeNogil()  # other threads of this process go on
     solve_s = time.perf_counter() - began
-    ending = model.getStatus()
-    if ending not in ENDINGS:
-        raise WorkerFailed(f"SCIP ended with {ending}")
-    if ENDINGS[ending] is MipStatus.INFEASIBLE:
-        return infeasible(solve_s)
-    if ENDINGS[ending] is MipStatus.UNBOUNDED:
-        return unbounded(solve_s)
-    if ENDINGS[ending] is None:
-        left_s = None if deadline_s is None else max(0.0, deadline_s - solve_s)
-        return _feasible_at_all(arrays, deadline_s=left_s, seed=seed)
-    return _solution(model, columns, arrays, gap_frac, solve_s)
+    result = _result(model, columns, arrays, gap_frac, solve_s)
+    if result is not None:
+        return result
+    left_s = None if deadline_s is None else deadline_s - solve_s
+    return unbounded_or_infeasible(solve(arrays.costless, deadline_s=left_s, seed=seed))
 
 
 def warm_up() -> None:
@@ -168,11 +161,10 @@ def _limit(model: Any, deadline_s: float | None, gap_frac: float, seed: int, nod
         model.setParam("limits/totalnodes", nodes)
 
 
-def _offer(model: Any, columns: list[Any], start: FloatArray | None) -> None:
+def _offer(model: Any, columns: list[Any], arrays: MipArrays, start: FloatArray | None) -> None:
     if start is None:
         return
-    if start.shape != (len(columns),) or not np.isfinite(start).all():
-        raise InvalidInput.one("start", "values", f"needs {len(columns)} finite values, shape {start.shape}")
+    arrays.require_start(start)
     offered = model.createSol()
     for column, value in zip(columns, start.tolist(), strict=True):
         if value:
@@ -217,6 +209,19 @@ def _finite(bound: float) -> float:
     return float(np.copysign(np.inf, bound)) if abs(bound) >= INFINITE else float(bound)
 
 
+def _result(model: Any, columns: list[Any], arrays: MipArrays, gap_frac: float, solve_s: float) -> MipResult | None:
+    """Read the outcome; None when SCIP knows only "infeasible or unbounded"."""
+    ending = model.getStatus()
+    if ending not in ENDINGS:
+        raise WorkerFailed(f"SCIP ended with {ending}")
+    status = ENDINGS[ending]
+    if status is MipStatus.INFEASIBLE:
+        return infeasible(solve_s)
+    if status is MipStatus.UNBOUNDED:
+        return unbounded(solve_s)
+    return None if status is None else _solution(model, columns, arrays, gap_frac, solve_s)
+
+
 def _solution(model: Any, columns: list[Any], arrays: MipArrays, gap_frac: float, solve_s: float) -> MipResult:
     bound = _finite(model.getDualbound())
     if model.getNSols() == 0:
@@ -225,11 +230,3 @@ def _solution(model: Any, columns: list[Any], arrays: MipArrays, gap_frac: float
     objective = arrays.objective(values)
     status = proven_status(objective, bound, gap_frac)
     return MipResult(status, values, objective, min(bound, objective), None, solve_s)
-
-
-def _feasible_at_all(arrays: MipArrays, **limits: Any) -> MipResult:
-    """Tell unbounded from infeasible: without a cost, only the second has no solution."""
-    costless = solve(replace(arrays, cost=np.zeros(arrays.columns_count)), **limits)
-    if costless.values is not None:
-        return unbounded(costless.solve_s)
-    return replace(costless, bound=np.inf if costless.status is MipStatus.INFEASIBLE else -np.inf)

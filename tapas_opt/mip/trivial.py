@@ -1,13 +1,15 @@
-"""Models that need no solver, answered alike whichever solver was asked."""
+"""Models that need no solver, and answers that solvers leave open, alike whichever solver was asked."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from tapas_opt.mip.model import FloatArray, MipArrays
 from tapas_opt.mip.result import MipResult, MipStatus
 
-__all__ = ["infeasible", "trivial_result", "unbounded"]
+__all__ = ["infeasible", "trivial_result", "unbounded", "unbounded_or_infeasible"]
 
 CROSSED = 1e-9
 """Bounds that cross by less than this, relative to max(1, |bound|), are left to the solver's tolerance."""
@@ -33,6 +35,13 @@ def infeasible(solve_s: float = 0.0) -> MipResult:
 def unbounded(solve_s: float = 0.0) -> MipResult:
     """The result that says the cost falls without end."""
     return MipResult(MipStatus.UNBOUNDED, None, None, -np.inf, None, solve_s)
+
+
+def unbounded_or_infeasible(costless: MipResult) -> MipResult:
+    """Which of both a model is, by the answer to the same without a cost: only an infeasible one has no solution."""
+    if costless.values is not None:
+        return unbounded(costless.solve_s)
+    return replace(costless, bound=np.inf if costless.status is MipStatus.INFEASIBLE else -np.inf)
 
 
 def _crossed(lower: FloatArray, upper: FloatArray) -> bool:
