@@ -55,6 +55,10 @@ class _Limits:
     def left_s(self) -> float:
         return self.until - time.perf_counter()
 
+    @property
+    def cancelled(self) -> bool:
+        return self.cancel is not None and self.cancel.is_set()
+
 
 def solve(
     problem: Any,
@@ -115,16 +119,11 @@ def solve(
     if engine is not None and not (solver == "auto" and result.status is Status.OPTIMAL):
         result = _searched(kind, problem, result, Search(engine, None, gap_frac, seed, work), limits, workers, record)
         record.note(result)
-    if explain and not (cancel is not None and cancel.is_set()):
+    if explain and not limits.cancelled:
         left_s = max(0.0, began + given_s - time.perf_counter())
         prices = prices_beside(problem, result.plan, deadline_s=left_s, seed=seed, workers=workers)
         result = replace(result, shadow_prices=prices)
-    return replace(
-        result,
-        why_not=kind.check.why_not(problem, result.plan),
-        binding=kind.check.binding(problem, result.plan),
-        trace=record.trace(result),
-    )
+    return _explained(kind, problem, result, record)
 
 
 def _satisfying(problem: Any, first: Result[Any], gap_frac: float) -> float:
@@ -133,6 +132,15 @@ def _satisfying(problem: Any, first: Result[Any], gap_frac: float) -> float:
     if gap_frac == 0.0 or first.objective <= 0.0:
         return gap_frac
     return float(max(gap_frac, min(1.0, negligible / first.objective)))
+
+
+def _explained(kind: Kind, problem: Any, result: Result[Any], record: Record) -> Result[Any]:
+    return replace(
+        result,
+        why_not=kind.check.why_not(problem, result.plan),
+        binding=kind.check.binding(problem, result.plan),
+        trace=record.trace(result),
+    )
 
 
 def _greedy(kind: Kind, problem: Any, gap_frac: float, seed: int) -> Result[Any]:
@@ -204,7 +212,7 @@ def _found(
     left_s -= min(CHECKS_KEPT * incumbent.check_s, 0.5 * left_s) if left_s < math.inf else 0.0
     if left_s < ROUND_TRIP_S + min(incumbent.solve_s, MODEL_MOST_S):
         return _ended(record), f"{search.engine} was not asked: {max(0.0, left_s):.3f} s were left"
-    if limits.cancel is not None and limits.cancel.is_set():
+    if limits.cancelled:
         return _ended(record), f"{search.engine} was not asked: the call was cancelled"
     search = replace(search, deadline_s=_share_s(left_s, search), tells=workers is not None)
     try:
