@@ -16,7 +16,7 @@ from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.aggregate import WHOLE, Shares
 from tapas_opt.placement.problem import PlacementClasses, PlacementPlan, PlacementProblem
 from tapas_opt.placement.trading import plan_of_classes
-from tapas_opt.placement.trading_kernels import Book
+from tapas_opt.placement.trading_book import Book
 from tapas_opt.placement.trading_numbers import terms_of
 
 if TYPE_CHECKING:

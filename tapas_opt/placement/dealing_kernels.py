@@ -9,7 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tapas_opt.placement.taps import UNLIMITED
-from tapas_opt.placement.trading_kernels import Book, Terms, bears, draw_on, fail_on, holds, own_cost, smallest
+from tapas_opt.placement.trading_book import Book, Terms, smallest
+from tapas_opt.placement.trading_kernels import bears, draw_on, fail_on, holds, own_cost
 
 __all__ = ["Hand", "deal", "warm_up"]
 

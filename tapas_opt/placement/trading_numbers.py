@@ -14,7 +14,8 @@ from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.problem import PlacementClasses, PlacementProblem
 from tapas_opt.placement.survival.problem import Secured, Survival
 from tapas_opt.placement.taps import Taps
-from tapas_opt.placement.trading_kernels import Book, Terms, place
+from tapas_opt.placement.trading_book import Book, Terms
+from tapas_opt.placement.trading_kernels import place
 
 __all__ = ["booked", "terms_of"]
 
