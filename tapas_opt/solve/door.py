@@ -27,9 +27,9 @@ DEADLINE_S = 1.0
 """The deadline of whoever names none and counts no work."""
 
 HAND_OVER_FRAC, HAND_OVER_S, HAND_OVER_MOST_S = 0.08, 0.1, 1.5
-"""Kept back of a deadline, but never more than half of it: solvers overrun their limits (HiGHS given 0.1 s has returned
-after 0.45 s), and what they end with has to be decoded and sent. One that overruns even so is ended, and costs the next
-call a spare process; what it told of until then stands."""
+"""Kept back of a deadline, but never more than half of it: solvers overrun their limits, and what they end with has to
+be decoded and sent. One that overruns even so is ended, and costs the next call a spare process; what it told of until
+then stands."""
 
 EXPLAIN_FRAC = 0.3
 """Part of a deadline that is kept for shadow prices where they are asked for."""
