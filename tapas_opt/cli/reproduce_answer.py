@@ -141,6 +141,8 @@ def _faults(asked: Asked) -> Iterator[Fault]:
     yield from told
     yield from dict.fromkeys(fault for case in others for fault in judge(case, ()) if fault not in told)
     yield from (Fault("--seed", f"{seed}: must be 0 or more") for seed in asked.seeds if seed < 0)
+    twice = dict.fromkeys(seed for seed in asked.seeds if asked.seeds.count(seed) > 1)
+    yield from (Fault("--seed", f"{seed} is given twice; give it once") for seed in twice)
 
 
 def _models(asked: Asked, faults: list[Fault]) -> LearnedModels | None:

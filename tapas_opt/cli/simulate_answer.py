@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,23 @@ from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.plant.weather_file import HourlyWeather, read_weather
 from tapas_opt.plot.report import write_report
-from tapas_opt.simulation.case import Case, Learned, World, judge, site_of, started_with, world_of
+from tapas_opt.simulation.case import LONGEST_DAYS, Case, Learned, World, judge, site_of, started_with, world_of
 from tapas_opt.simulation.learning import DAYS, asks_models, learned_of
 from tapas_opt.simulation.metrics import json_safe
 from tapas_opt.simulation.record import Record, Run, thinned
 from tapas_opt.simulation.series import write_series
+from tapas_opt.simulation.story import DAY_S
 from tapas_opt.telemetry.profiles.read import read_profiles
 from tapas_opt.telemetry.trace import read_trace
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["Asked", "simulated"]
 
+FloatArray = NDArray[np.float64]
+
+MINUTE_S = 60.0
 HOUR_MINUTES = 60
 
 
@@ -92,13 +99,16 @@ def _judged(asked: Asked) -> tuple[Case, Profiles, LearnedModels | None]:
     faults: list[Fault] = []
     site = None if asked.site is None else tried(faults, "--site", lambda: read_site(_path(asked.site)))
     shape = {} if asked.trace is None else tried(faults, "--trace", lambda: _shape(_path(asked.trace)))
+    if asked.weather is None and asked.place is not None:
+        faults.append(Fault("--place", f"{asked.place}: is of real weather; needs --weather"))
     weather = tried(faults, "--weather", lambda: _weather(asked))
     profiles = tried(faults, "--profiles", lambda: Profiles(read_profiles(asked.profiles)))
     models = (
         None if asked.models is None else tried(faults, "--models", lambda: LearnedModels.load(_path(asked.models)))
     )
     case = replace(_case(asked), site=site, demand_shape=shape or {}, weather=weather)
-    faults += judge(case, asked.policies)
+    unread = asked.site is not None and site is None
+    faults += judge(replace(case, failures=()) if unread else case, asked.policies)
     if faults or profiles is None:
         raise InvalidInput("simulate", faults)
     topology = topology_of(site_of(case))
@@ -142,21 +152,38 @@ def _path(path: Path | None) -> Path:
 
 
 def _weather(asked: Asked) -> HourlyWeather | None:
-    if asked.weather is None and asked.place is not None:
-        raise InvalidInput.one("weather", "--place", f"{asked.place}: needs --weather")
     return None if asked.weather is None else read_weather(asked.weather, asked.place)
 
 
-def _shape(folder: Path) -> dict[str, NDArray[np.float64]]:
-    """By endpoint, tokens that come in each minute of the hour, relative to the mean; longer traces are laid over."""
-    shapes = {}
-    for name, table in read_trace(folder).items():
-        minute = (table["t_s"].to_numpy() // 60.0).astype(np.int64) % HOUR_MINUTES
-        tokens = (table["context_tokens"] + table["generated_tokens"]).to_numpy(dtype=np.float64)
-        by_minute = np.bincount(minute, tokens, HOUR_MINUTES)
-        there = by_minute[: int(minute.max()) + 1]
-        shapes[name] = np.resize(there / there.mean(), HOUR_MINUTES)
-    return shapes
+def _shape(folder: Path) -> dict[str, FloatArray]:
+    """By endpoint, tokens that come in each minute of the hour, relative to the mean; InvalidInput lists faults."""
+    shapes = {name: _relative(name, table) for name, table in read_trace(folder).items()}
+    faults = [shape for shape in shapes.values() if isinstance(shape, Fault)]
+    if faults:
+        raise InvalidInput(str(folder), faults)
+    return {name: shape for name, shape in shapes.items() if not isinstance(shape, Fault)}
+
+
+def _relative(name: str, table: pd.DataFrame) -> FloatArray | Fault:
+    arrivals_s = table["t_s"].to_numpy(dtype=np.float64)
+    if arrivals_s[-1] > LONGEST_DAYS * DAY_S:
+        return Fault(name, f"ends after {arrivals_s[-1]:g} s: must be seconds, of {LONGEST_DAYS:g} days at most")
+    by_minute = _by_minute(arrivals_s, (table["context_tokens"] + table["generated_tokens"]).to_numpy(np.float64))
+    return by_minute / by_minute.mean() if by_minute.any() else Fault(name, "asks for no tokens")
+
+
+def _by_minute(arrivals_s: FloatArray, tokens: FloatArray) -> FloatArray:
+    """``[60]`` tokens in each minute of the hour, the mean over hours; a trace of less than an hour is repeated.
+
+    A last minute that is not whole is left out, since less comes in it.
+    """
+    minutes = max(1, int(arrivals_s[-1] // MINUTE_S))
+    minute = np.minimum(arrivals_s // MINUTE_S, minutes).astype(np.int64)
+    there = np.bincount(minute, tokens, minutes + 1)[:minutes]
+    if minutes < HOUR_MINUTES:
+        return np.resize(there, HOUR_MINUTES)
+    of_hour = np.arange(minutes) % HOUR_MINUTES
+    return np.asarray(np.bincount(of_hour, there) / np.bincount(of_hour))
 
 
 def _runs(world: World, policies: tuple[str, ...], as_json: bool) -> Iterator[Record]:

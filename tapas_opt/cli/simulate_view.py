@@ -17,14 +17,15 @@ def show(answer: Mapping[str, Any]) -> None:
     policies = answer["policies"]
     table = Table("", *policies)
     for name in next(iter(policies.values())):
-        table.add_row(name, *(_told(metrics.get(name)) for metrics in policies.values()))
+        table.add_row(name, *(_told(name, metrics.get(name)) for metrics in policies.values()))
     out = console()
     days = f"{answer['days']:g} day{'s' if answer['days'] != 1 else ''}"
     out.print(f"{answer['scenario']}: {answer['servers']:,} servers, {days}, seed {answer['seed']}; all of it modelled")
     out.print(table)
 
 
-def _told(value: float | None) -> str:
+def _told(name: str, value: float | None) -> str:
+    """None is relief that never came, or what no moment of the run defines."""
     if value is None:
-        return "never"
+        return "never" if name == "relief_s" else "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -88,6 +88,8 @@ class LearnedModels:
         files = in_use(folder)
         if not files.is_dir():
             raise InvalidInput.one(str(folder), "folder", "does not exist; run `tapas-opt fit`")
+        if not any((files / f"{name}.json").exists() for name in KINDS):
+            raise InvalidInput.one(str(folder), "folder", "holds no learned models; run `tapas-opt fit`")
         for name, kind in KINDS.items():
             try:
                 artefacts[name] = read_artefact(files / f"{name}.json", name, kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,8 @@ class HourlyWeather:
         """
         whole = (len(self.hourly_c) - 1) // DAY_H
         if not 0 < days <= whole:
-            raise InvalidInput.one(self._name, "weather", f"has {whole} whole days, {days} are asked for")
+            what = f"has {whole} whole days, {days} are asked for; a day ends with the midnight after it"
+            raise InvalidInput.one(self._name, "weather", what)
         total = np.concatenate([[0.0], np.cumsum(self.hourly_c)])[::DAY_H]
         return int(np.argmax(total[days : whole + 1] - total[: whole + 1 - days]))
 
@@ -112,8 +114,8 @@ def read_weather(path: Path, place: str | None = None) -> HourlyWeather:
         raise InvalidInput.one(
             str(path), "columns", f"has none of {', '.join(TEMPERATURES)}: which is the temperature?"
         )
-    hourly_c = table[column].to_numpy(dtype=np.float64)
-    faults = [*_order_faults(table), *_value_faults(column, hourly_c)]
+    hourly_c = _numbers(table[column])
+    faults = [*_order_faults(table), *_value_faults(table[column], hourly_c)]
     if faults:
         raise InvalidInput(str(path), faults)
     return HourlyWeather(hourly_c, name=str(path))
@@ -144,22 +146,45 @@ def _of_place(path: Path, table: pd.DataFrame, place: str | None) -> pd.DataFram
 
 def _order_faults(table: pd.DataFrame) -> list[Fault]:
     """Hours must follow each other, by whichever column says when."""
-    if "hour" in table:
-        step = np.diff(table["hour"].to_numpy(dtype=np.float64))
-    elif "t_s" in table:
-        step = np.diff(table["t_s"].to_numpy(dtype=np.float64)) / HOUR_S
-    elif "time_local" in table:
-        times = table["time_local"].to_numpy().astype("datetime64[s]").astype(np.float64)
-        step = np.diff(times) / HOUR_S
-    else:
-        return [Fault("columns", "has none of hour, t_s, time_local: when was what measured?")]
-    wrong = np.flatnonzero(np.abs(step - 1.0) > 1e-6)
+    column = next((name for name in _TIMES if name in table), None)
+    if column is None:
+        return [Fault("columns", f"has none of {', '.join(_TIMES)}: when was what measured?")]
+    hours = _TIMES[column](table[column])
+    unread = np.flatnonzero(~np.isfinite(hours))
+    if unread.size:
+        return [Fault(f"{column}, row {unread[0] + 1}", f"{table[column].iloc[unread[0]]} is no time")]
+    wrong = np.flatnonzero(np.abs(np.diff(hours) - 1.0) > 1e-6)
     return [Fault(f"row {wrong[0] + 2}", "does not follow an hour after the row before it")] if wrong.size else []
 
 
-def _value_faults(column: str, hourly_c: FloatArray) -> list[Fault]:
-    faults = [] if len(hourly_c) >= 2 else [Fault(column, f"{len(hourly_c)} hours: two are needed at least")]
+def _value_faults(raw: pd.Series, hourly_c: FloatArray) -> list[Fault]:
+    faults = [] if len(hourly_c) >= 2 else [Fault(str(raw.name), f"{len(hourly_c)} hours: two are needed at least")]
     wrong = np.flatnonzero(~((hourly_c > -90.0) & (hourly_c < 60.0)))
     if wrong.size:
-        faults.append(Fault(f"{column}, row {wrong[0] + 1}", f"{hourly_c[wrong[0]]} is no outdoor temperature in °C"))
+        where = f"{raw.name}, row {wrong[0] + 1}"
+        faults.append(Fault(where, f"{raw.iloc[wrong[0]]} is no outdoor temperature in °C"))
     return faults
+
+
+def _numbers(column: pd.Series) -> FloatArray:
+    """Its values; NaN for what is no number."""
+    import pandas as pd  # noqa: PLC0415  only runs with real weather need it
+
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+
+
+def _hours_of_moments(column: pd.Series) -> FloatArray:
+    """Its moments in hours since the first of 1970; NaN for what is none."""
+    import pandas as pd  # noqa: PLC0415  only runs with real weather need it
+
+    moments = pd.to_datetime(column.astype(str), errors="coerce", format="ISO8601", utc=True)
+    hours = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(hours=1)
+    return np.asarray(hours, dtype=np.float64)
+
+
+_TIMES: Mapping[str, Callable[[pd.Series], FloatArray]] = {
+    "hour": _numbers,
+    "t_s": lambda column: _numbers(column) / HOUR_S,
+    "time_local": _hours_of_moments,
+}
+"""Columns that may say when, the first that is there counts; and how each is read as hours."""

@@ -44,6 +44,9 @@ FIRST_DAY = 28
 OCCUPANCY = 0.9
 
 SAAS_SHARE = 0.5
+UNBUILT = frozenset({"--days", "--oversubscribe", "--servers", "--site"})
+"""Options which, where one is wrong, leave nothing to judge failures by."""
+
 LONGEST_DAYS = 366.0
 FEWEST_SERVERS = 16
 
@@ -157,7 +160,7 @@ def judge(case: Case, policies: Sequence[str]) -> list[Fault]:
             _real_weather(case, case.weather)
         except InvalidInput as error:
             faults += [Fault("--weather", f"{error.subject}: {fault.what}") for fault in error.faults]
-    if not faults and case.failures:
+    if case.failures and UNBUILT.isdisjoint(fault.where for fault in faults):
         try:
             read_failures(case.failures, topology_of(site_of(case)), case.days * DAY_S)
         except InvalidInput as error:
@@ -188,20 +191,24 @@ def _faults(case: Case) -> Iterator[Fault]:
         yield Fault("--scenario", f"{case.scenario!r} does not exist; there are {', '.join(SCENARIOS)}")
     if not (isfinite(case.days) and 0.0 < case.days <= LONGEST_DAYS):
         yield Fault("--days", f"{case.days:g}: must be above 0, and no more than {LONGEST_DAYS:g}")
-    if case.weather_day is not None and (case.weather is None or case.weather_day < 0):
-        yield Fault("--weather-day", f"{case.weather_day}: must be 0 or more, and with --weather")
+    if case.weather_day is not None and case.weather_day < 0:
+        yield Fault("--weather-day", f"{case.weather_day}: must be 0 or more")
+    elif case.weather_day is not None and case.weather is None:
+        yield Fault("--weather-day", f"{case.weather_day}: is a day of real weather; give it with --weather")
     if not 0.0 <= case.saas_share <= 1.0:
         yield Fault("--saas-share", f"{case.saas_share:g}: must be between 0 and 1")
     if not 0.0 < case.occupancy <= 1.0:
         yield Fault("--occupancy", f"{case.occupancy:g}: must be above 0, and no more than 1")
-    if not 0.0 <= case.added_frac <= 10.0:
+    addable = 0.0 <= case.added_frac <= 10.0
+    if not addable:
         yield Fault("--oversubscribe", f"{case.added_frac:g}: must be between 0 and 10")
-    elif case.site is None and not max(FEWEST_SERVERS, MIN_SERVERS) <= case.servers <= MAX_SERVERS / (
-        1 + case.added_frac
-    ):
+    most = MAX_SERVERS / (1.0 + case.added_frac if addable else 1.0)
+    if case.site is None and not max(FEWEST_SERVERS, MIN_SERVERS) <= case.servers <= most:
         yield Fault("--servers", f"{case.servers}: must be between {FEWEST_SERVERS} and {MAX_SERVERS} with those added")
     if case.site is not None and case.added_frac:
-        yield Fault("--oversubscribe", "cannot be combined with --site: its budgets are what its file says")
+        of_scenario = f"; {case.scenario} adds servers unless it is 0" if case.oversubscription is None else ""
+        what = f"cannot be combined with --site: its budgets are what its file says{of_scenario}"
+        yield Fault("--oversubscribe", what)
     if case.site is not None and sum(1 for _ in case.site.servers()) < FEWEST_SERVERS:
         yield Fault(
             "--site", f"has fewer than {FEWEST_SERVERS} servers: too small for a simulation of VMs that come and go"
@@ -259,9 +266,8 @@ def started_with(profiles: Profiles, measured: bool, topology: Topology) -> dict
 def _real_weather(case: Case, weather: HourlyWeather) -> HourlyWeather:
     """The part of it that the story meets, from time 0 on; InvalidInput if it is shorter than that."""
     day = weather.hottest_day(ceil(case.days)) if case.weather_day is None else case.weather_day
-    here = weather.from_day(day)
-    here.check_covers(0.0, case.days * DAY_S)
-    return here
+    weather.check_covers(day * DAY_S, (day + case.days) * DAY_S)
+    return weather.from_day(day)
 
 
 def _outdoor(case: Case, start_s: float, end_s: float, warmer_k: float) -> Callable[[float], float]:

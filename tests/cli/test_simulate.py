@@ -116,6 +116,31 @@ def test_what_is_wrong_is_named_with_its_option_before_anything_runs(option, val
     assert what in " ".join(err.split())
 
 
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [("0,0,0\n59,0,0\n", "conv: asks for no tokens"), ("0,9,9\n1e300,9,9\n", "conv: ends after 1e+300 s")],
+)
+def test_a_trace_that_shapes_nothing_is_refused(rows, what, tmp_path, tapas):
+    (tmp_path / "conv.csv").write_text(f"t_s,context_tokens,generated_tokens\n{rows}")
+    code, out, err = tapas(*SMALL, "--trace", tmp_path, "--policy", "baseline")
+    assert (code, out) == (2, "")
+    assert what in err
+
+
+def test_a_trace_of_an_hour_and_a_half_counts_each_minute_alike(tmp_path, tapas):
+    """Ten tokens each ten seconds: as flat as an hour of it, and so is a last minute that is cut off."""
+    told = []
+    for minutes in (60, 90.5):
+        folder = tmp_path / f"{minutes}"
+        folder.mkdir()
+        rows = "".join(f"{t_s},6,4\n" for t_s in range(0, int(60 * minutes) + 1, 10))
+        (folder / "conv.csv").write_text(f"t_s,context_tokens,generated_tokens\n{rows}")
+        code, out, err = tapas(*SMALL, "--trace", folder, "--policy", "baseline", "--json")
+        assert code == 0, err
+        told.append(json.loads(out)["policies"]["baseline"]["energy_kwh"])
+    assert told[0] == told[1]
+
+
 def test_a_site_that_is_too_small_is_named(tmp_path, tapas):
     code, _, err = tapas("site", "generate", "--servers", "8", "--out", str(tmp_path / "site.yaml"))
     assert code == 0, err
@@ -159,8 +184,10 @@ def test_a_site_is_learned_before_policies_that_go_by_models_and_its_models_are_
 
 def test_what_cannot_be_reproduced_is_said_before_anything_runs(tapas):
     wrong = ["--policy", "nobody", "--days", "0", "--oversubscribe", "-1", "--models", "nowhere"]
+    wrong += ["--seed", "3", "--seed", "3"]
     code, out, err = tapas("reproduce", *wrong, "--json")
     assert (code, out) == (2, "")
     for option in ("--policy", "--days", "--oversubscribe"):
         assert err.count(option) == 1, option
-    assert "--models nowhere" in err
+    assert err.count("--models nowhere") == 1
+    assert "--seed: 3 is given twice" in err

@@ -65,6 +65,9 @@ def test_the_hottest_days_are_found():
         (lambda t: t.drop(columns="place"), "Hill", "place: Hill: the table has no column place"),
         (lambda t: t.drop(index=5), "Hill", "row 6: does not follow an hour after the row before it"),
         (lambda t: t.replace(10.0, np.nan), "Hill", "dry_bulb_c, row 1: nan is no outdoor temperature"),
+        (lambda t: t.astype({"dry_bulb_c": object}).replace(10.0, "warm"), "Hill", "row 1: warm is no outdoor temp"),
+        (lambda t: t.astype({"hour": object}).replace({"hour": {5: "noon"}}), "Hill", "hour, row 6: noon is no time"),
+        (lambda t: t.rename(columns={"hour": "time_local"}).astype({"time_local": str}), "Hill", "is no time"),
         (lambda t: t.head(1), "Hill", "dry_bulb_c: 1 hours: two are needed at least"),
     ],
 )

@@ -31,7 +31,19 @@ def test_all_that_is_wrong_with_a_case_is_said_at_once():
     wrong = Case("weak", servers=4, days=-1.0, saas_share=2.0, oversubscription=-0.5, demand_shape=shape)
     faults = judge(wrong, ["basline", "tapas", "tapas"])
     named = [fault.where for fault in faults]
-    assert named == ["--scenario", "--days", "--saas-share", "--oversubscribe", "--trace", "--policy", "--policy"]
+    first = ["--scenario", "--days", "--saas-share", "--oversubscribe", "--servers", "--trace"]
+    assert named == [*first, "--policy", "--policy"]
+
+
+def test_failures_are_judged_beside_what_is_wrong_elsewhere():
+    faults = judge(Case(servers=16, saas_share=2.0, failures=("ups:U9@1h+1m", "nonsense")), ())
+    assert [fault.where for fault in faults] == ["--saas-share", "--fail", "--fail"]
+
+
+def test_a_scenario_that_adds_servers_is_named_where_a_site_cannot_have_any():
+    (fault,) = judge(Case("oversubscribe", site=generate_site(16)), ())
+    assert (fault.where, "oversubscribe adds servers unless it is 0" in fault.what) == ("--oversubscribe", True)
+    assert judge(Case("oversubscribe", site=generate_site(16), oversubscription=0.0), ()) == []
 
 
 @pytest.fixture
@@ -52,7 +64,7 @@ def test_real_weather_begins_with_its_hottest_days_or_with_the_day_that_is_named
     ("case", "where", "what"),
     [
         ({"days": 11.0}, "--weather", "has 10 whole days, 11 are asked for"),
-        ({"days": 3.0, "weather_day": 8}, "--weather", "the run is from day 0.00 to 3.00; give a longer table"),
+        ({"days": 3.0, "weather_day": 8}, "--weather", "knows days 0.00 to 10.00, the run is from day 8.00 to 11.00"),
         ({"days": 3.0, "weather_day": -1}, "--weather-day", "-1: must be 0 or more"),
         ({"days": -3.0}, "--days", "-3: must be above 0"),
     ],
