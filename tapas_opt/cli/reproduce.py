@@ -59,13 +59,12 @@ def reproduce(
 def _show(answer: Mapping[str, Any]) -> None:
     from rich.table import Table
 
-    from tapas_opt.plot.words import over_seeds
+    from tapas_opt.plot.words import over_seeds, reproduced_on
 
     policies = list(answer["figures"][0]["policies"])
     table = Table("", "the paper", *policies)
     for row in answer["figures"]:
         table.add_row(row["figure"], row["paper"], *(over_seeds(row["policies"][name]) for name in policies))
     out = console()
-    seeds = ", ".join(map(str, answer["seeds"]))
-    out.print(f"{answer['servers']:,} servers, {answer['days']:g} days a scenario, seeds {seeds}; all of it modelled")
+    out.print(f"{reproduced_on(answer)}; all of it modelled")
     out.print(table)

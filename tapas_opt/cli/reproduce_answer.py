@@ -99,9 +99,10 @@ class _Found:
 
 
 def reproduced(asked: Asked, as_json: bool) -> dict[str, Any]:
-    """``{"servers", "days", "seeds", "figures": [{"figure", "paper", "policies": {name: [value of each seed]}}], …}``.
+    """``{"servers", "days", "seeds", …, "figures": [{"figure", "paper", "policies": {name: [value a seed]}}], …}``.
 
-    Values are fractions, None for unknown. ``throttling`` has a row for each run of a room with more servers.
+    Values are fractions, None for unknown. ``throttling`` has a row for each run of a room with more servers: time
+    slowed, and VMs turned away.
 
     Raises
     ------
@@ -169,7 +170,8 @@ def _note(found: _Found, world: World, records: Mapping[str, Record], pictured: 
 
 def _throttled(case: Case, record: Record) -> dict[str, Any]:
     slowed = {name: record.metrics[name] for name in ("thermal_throttle_time_frac", "power_cap_time_frac")}
-    return {"oversubscribe": case.added_frac, "policy": record.policy, "seed": case.seed, **slowed}
+    of = {"oversubscribe": case.added_frac, "policy": record.policy, "seed": case.seed}
+    return {**of, **slowed, "vms_rejected_frac": record.vms_rejected_frac}
 
 
 def _answer(asked: Asked, found: _Found) -> dict[str, Any]:
@@ -185,6 +187,7 @@ def _answer(asked: Asked, found: _Found) -> dict[str, Any]:
         "servers": asked.servers,
         "days": asked.days,
         "seeds": list(asked.seeds),
+        "saas_share": asked.saas_share,
         "figures": figures,
         "throttling": found.throttling,
     }

@@ -28,6 +28,7 @@ _WORDS = {
     "dict_type": "must be a mapping",
     "missing": "is missing",
     "string_pattern_mismatch": "must be letters, digits and . _ : - only, beginning with a letter or digit",
+    "too_short": "must hold at least {min_length}, not {actual_length}",
     "tuple_type": "must be a list",
     "unexpected_keyword_argument": "no such field exists here; correct its spelling or remove it",
 }
@@ -65,5 +66,6 @@ def _shown(item: Any) -> str:
 
 def _said(item: Any) -> str:
     """Say in the words of a file what the validator says in the words of Python."""
-    text: str = _WORDS.get(item["type"]) or item["msg"]
+    words = _WORDS.get(item["type"])
+    text: str = item["msg"] if words is None else words.format(**item.get("ctx", {}))
     return text[0].lower() + text[1:]

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tapas_opt.domain.site import Site
-from tapas_opt.errors import InvalidInput
+from tapas_opt.errors import Fault, InvalidInput
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.planning.program import named_by
 from tapas_opt.planning.rooms import layout
@@ -49,8 +49,18 @@ def lesson_of(site: str, oversubscription: float, room: Site, days: float = DAYS
 
 
 def taught(lesson: Lesson) -> dict[str, Any]:
-    """Learn a site: ``files``, the text of each model by its file's name."""
-    return {"files": learned_of(lesson.room, days=lesson.days).files()}
+    """Learn a site: ``files``, the text of each model by its file's name.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the site, if nothing can be learned of it.
+    """
+    try:
+        return {"files": learned_of(lesson.room, days=lesson.days).files()}
+    except InvalidInput as error:
+        where = f"site {lesson.site}, {lesson.oversubscription:.0%} servers added"
+        raise InvalidInput("study", [Fault(where, fault.what) for fault in error.faults]) from error
 
 
 def models_of(outcome: Mapping[str, Any]) -> LearnedModels:

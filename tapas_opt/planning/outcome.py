@@ -45,14 +45,12 @@ def _found(work: Work, learned: Learned) -> dict[str, Any]:
 
 def _run(world: World, cell: Cell) -> dict[str, Any]:
     record = world.run(cell.policy)
-    metrics = record.metrics
-    wanted = metrics["vms_placed"] + metrics["vms_rejected"]
     return {
         "servers": sum(1 for _ in world.site.servers()),
         "hours": 24.0 * cell.case.days,
         "built_kw": sum(ups.rating_w for room in world.site.rooms for ups in room.upses) / 1e3,
         "peak_kw": float(record.ups_power_w.sum(axis=1).max()) / 1e3,
         **asdict(record.traffic),
-        "vms_rejected_frac": metrics["vms_rejected"] / wanted if wanted else 0.0,
-        "metrics": json_safe(metrics),
+        "vms_rejected_frac": record.vms_rejected_frac,
+        "metrics": json_safe(record.metrics),
     }

@@ -232,6 +232,9 @@ def contradictions(study: Study) -> Iterator[Fault]:
     for n, weather in enumerate(study.weather):
         if weather.file is None and (weather.place is not None or weather.day is not None):
             yield Fault(f"weather[{n}]", "place and day are of a file; name it, or remove them")
+    for name, risk in study.risks.items():
+        if not risk.limits():
+            yield Fault(f"risks.{name}", "looks at nothing, so that everything is safe; state a limit")
     if study.money is not None:
         yield from _prices(study.money)
 

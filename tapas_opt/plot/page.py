@@ -27,12 +27,14 @@ h1 { font-size: 1.05rem; font-weight: 600; color: #52606d; margin: 0 0 .3rem; }
 .headline { font-size: 1.45rem; line-height: 1.35; font-weight: 600; margin: 0 0 1rem; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .2rem; border-top: 1px solid #e4e7eb; padding-top: 1.2rem; }
 p { max-width: 52rem; margin: .3rem 0 .8rem; }
-.wide { overflow-x: auto; }
+.wide, .drawn { overflow-x: auto; }
+.drawn .plotly-graph-div { min-width: 42rem; }
 table { border-collapse: collapse; font-size: .94rem; }
 th, td { padding: .28rem .9rem .28rem .4rem; text-align: left; border-bottom: 1px solid #e4e7eb; vertical-align: top; }
 thead th { border-bottom: 3px solid #9aa5b1; }
 tbody th { font-weight: 400; }
-.summary td, .summary thead th + th { text-align: right; font-variant-numeric: tabular-nums; padding-left: 1.6rem; }
+.summary td, .summary thead th + th { text-align: right; font-variant-numeric: tabular-nums; padding-left: 1.6rem;
+  white-space: nowrap; }
 .timeline td:first-child { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .best { font-weight: 700; }
 .failure td { background: #fdf1da; }

@@ -13,7 +13,7 @@ from tapas_opt.plot.html_table import policy_heads
 from tapas_opt.plot.page import Section, page
 from tapas_opt.plot.report import close_ups, room
 from tapas_opt.plot.studies import throttling_against
-from tapas_opt.plot.words import over_seeds
+from tapas_opt.plot.words import over_seeds, reproduced_on
 from tapas_opt.simulation.record import Run
 
 __all__ = ["write_reproduction"]
@@ -45,12 +45,9 @@ def write_reproduction(answer: Mapping[str, Any], runs: Sequence[Run], path: Pat
 
 
 def _opening(answer: Mapping[str, Any]) -> str:
-    seeds = answer["seeds"]
-    said = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-    about = f"{answer['servers']:,} servers, {answer['days']:g} days a scenario, {said}"
     return (
         "<h1>tapas-opt reproduce</h1>\n<p class='headline'>The paper's headline figures beside ours</p>\n"
-        f"<p>{html.escape(about)}</p>\n<div class='wide'>{_table(answer['figures'])}</div>\n{_MODELLED}"
+        f"<p>{html.escape(reproduced_on(answer))}</p>\n<div class='wide'>{_table(answer['figures'])}</div>\n{_MODELLED}"
     )
 
 
@@ -77,7 +74,8 @@ def _cell(text: str) -> str:
 def _throttling(answer: Mapping[str, Any]) -> Section:
     words = (
         "<p>Rooms sized for nameplates, with more servers under the same budgets. Bars span the seeds; the dashed line "
-        f"is {100 * _CLAIM_FRAC:.1f} %, below which the paper stays with 40 % more.</p>"
+        f"is {100 * _CLAIM_FRAC:.1f} %, below which the paper stays with 40 % more. "
+        "Who turns VMs away has fewer to slow.</p>"
     )
     figure = throttling_against(answer["throttling"], claim_frac=_CLAIM_FRAC)
     return Section("Throttling against oversubscription", words, figure)

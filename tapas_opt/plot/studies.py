@@ -14,34 +14,38 @@ __all__ = ["throttling_against"]
 Row = Mapping[str, Any]
 
 _SLOWED = ("thermal_throttle_time_frac", "power_cap_time_frac")
+_PANELS: Mapping[str, str] = {**{name: METRICS[name].words for name in _SLOWED}, "vms_rejected_frac": "VMs turned away"}
 _SETTINGS: Mapping[str, str] = {
-    "oversubscribe": "servers added under the same budgets, %",
-    "oversubscription": "servers added under the same budgets, %",
+    "oversubscribe": "servers added, %",
+    "oversubscription": "servers added, %",
     "saas_share": "share of VMs that are LLM instances, %",
 }
 """Settings that are fractions; any other is drawn as it is."""
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
+_THINNEST, _WIDEST = 1.8, 6.0
 
 
 def throttling_against(rows: Any, over: str = "oversubscribe", claim_frac: float | None = None) -> Any:
-    """Time slowed for heat, and under a power cap, against a setting: the mean over seeds, with the range as a bar.
+    """Time slowed for heat, time under a power cap, and VMs turned away for either, against a setting.
+
+    A point is the mean over seeds, its bar their range. Lines become thinner, so that none hides another.
 
     Parameters
     ----------
     rows
-        A list of mappings or a ``DataFrame``, one row a run: ``policy``, the setting, ``thermal_throttle_time_frac``
-        and ``power_cap_time_frac``, and ``site`` where there are several, each a line of its own. A value that is
-        missing (None, NaN) is left out, and is not zero.
+        A list of mappings or a ``DataFrame``, one row a run: ``policy``, the setting, ``thermal_throttle_time_frac``,
+        ``power_cap_time_frac`` and ``vms_rejected_frac``, and ``site`` where there are several, each a line of its
+        own. A value that is missing (None, NaN) is left out, and is not zero.
     over
         Name of the setting in the rows.
     claim_frac
-        Draws a line that somebody claims to stay below.
+        Draws a line that somebody claims time slowed to stay below.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        One panel for heat, one for power.
+        One panel for heat, one for power, one for VMs.
     """
     from plotly.subplots import make_subplots  # noqa: PLC0415  slow to import
 
@@ -50,15 +54,16 @@ def throttling_against(rows: Any, over: str = "oversubscribe", claim_frac: float
     by_line: dict[tuple[str, Any], list[Row]] = {}
     for row in told:
         by_line.setdefault((str(row["policy"]), row.get("site")), []).append(row)
-    titles = [f"{METRICS[name].words}, %" for name in _SLOWED]
-    figure = make_subplots(rows=1, cols=2, subplot_titles=titles, horizontal_spacing=0.09)
+    titles = list(_PANELS.values())
+    figure = make_subplots(rows=1, cols=len(_PANELS), subplot_titles=titles, horizontal_spacing=0.08)
     colours = policy_colours(policy for policy, _ in by_line)
-    for panel, metric in enumerate(_SLOWED, start=1):
-        for (policy, site), own in by_line.items():
+    for panel, metric in enumerate(_PANELS, start=1):
+        for n, ((policy, site), own) in enumerate(by_line.items(), start=1):
             name = plain(policy if len(sites) == 1 else f"{policy}, {site}")
-            line = {"color": colours[policy], "width": 1.8, "dash": _DASHES[sites.index(site) % len(_DASHES)]}
+            width = _THINNEST + (_WIDEST - _THINNEST) * (1 - n / len(by_line))
+            line = {"color": colours[policy], "width": width, "dash": _DASHES[sites.index(site) % len(_DASHES)]}
             _line(figure, name, line, list(_points(own, over, metric)), panel)
-        if claim_frac is not None:
+        if claim_frac is not None and metric in _SLOWED:
             claim = {"color": LIMIT, "width": 1.4, "dash": "dash"}
             figure.add_hline(y=100.0 * claim_frac, line=claim, col=panel, row=1)
     figure.update_xaxes(title_text=_SETTINGS.get(over, plain(over.replace("_", " "))))
@@ -95,5 +100,5 @@ def _line(
     }
     figure.add_scatter(
         x=x, y=mean, error_y=bars, mode="lines+markers", name=name, legendgroup=name, showlegend=panel == 1,
-        line=line, hovertemplate="%{y:.3f} %", row=1, col=panel,
+        line=line, marker={"size": 4 + line["width"]}, hovertemplate="%{y:.3f} %", row=1, col=panel,
     )  # fmt: skip

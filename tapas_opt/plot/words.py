@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tapas_opt.domain.failure import FailureKind
 
-__all__ = ["clock_time", "duration", "element", "listed", "over_seeds", "percent", "several_days"]
+__all__ = ["clock_time", "duration", "element", "listed", "over_seeds", "percent", "reproduced_on", "several_days"]
 
 _DAY_S = 86_400
 
@@ -67,6 +68,14 @@ def over_seeds(fractions: Sequence[float | None]) -> str:
     mean = f"{sum(known) / len(known):.2f} %"
     text = mean if len(known) == 1 else f"{mean} ({min(known):.2f} to {max(known):.2f})"
     return text.replace("-", "−")
+
+
+def reproduced_on(answer: Mapping[str, Any]) -> str:
+    """What a reproduction was run on: ``80 servers, 0.7 days a scenario, 50 % of VMs instances, seeds 1, 2, 3``."""
+    seeds = answer["seeds"]
+    said = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    instances = f"{percent(answer['saas_share'])} of VMs instances"
+    return f"{answer['servers']:,} servers, {answer['days']:g} days a scenario, {instances}, {said}"
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -141,6 +141,12 @@ class Record:
     hottest_s: float = float("nan")
     hottest_gpus_c: FloatArray = field(default_factory=lambda: np.empty(0))
 
+    @property
+    def vms_rejected_frac(self) -> float:
+        """Of the VMs that were asked for, those that got no server; 0 where none was."""
+        rejected = self.metrics["vms_rejected"]
+        return rejected / (self.metrics["vms_placed"] + rejected) if rejected else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

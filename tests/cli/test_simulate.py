@@ -162,6 +162,8 @@ def test_the_papers_figures_are_printed_beside_ours_and_what_nobody_knows_is_unk
     assert by_name["99th percentile of latency"]["policies"]["baseline"] == [0.0]
     runs = [(row["oversubscribe"], row["policy"], row["seed"]) for row in answer["throttling"]]
     assert runs == [(frac, name, 2) for frac in (0.4, 0.2) for name in ("baseline", "polca")]
+    assert answer["saas_share"] == 0.5
+    assert all(0.0 <= row["vms_rejected_frac"] <= 1.0 for row in answer["throttling"])
     assert json.loads((tmp_path / "reproduction.json").read_text("utf-8")) == answer
     assert "Throttling against oversubscription" in (tmp_path / "reproduction.html").read_text("utf-8")
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from tapas_opt.domain.site_generator import SiteShape, generate_site
+from tapas_opt.errors import InvalidInput
 from tapas_opt.planning.cells import GIVEN, Named, cells_of, goes_by
 from tapas_opt.planning.kept import Kept
-from tapas_opt.planning.lessons import models_of
+from tapas_opt.planning.lessons import lesson_of, models_of, taught
 from tapas_opt.planning.study import SiteAsked, Steps
 
 
@@ -50,3 +54,9 @@ def test_what_was_learned_is_the_same_when_it_is_read_again(study, learned, tmp_
     kept.keep({"key": goes_by(cell), "files": learned.models.files()})
     found = kept.finished([cell.lesson])
     assert models_of(found[goes_by(cell)]) == learned.models
+
+
+def test_a_site_that_goes_dark_at_usual_work_is_named():
+    room = generate_site(16, shape=SiteShape(row_power_frac=0.2, ups_power_frac=0.2))
+    with pytest.raises(InvalidInput, match=r"site cellar, 50% servers added: U1, .*nothing can be learned"):
+        taught(lesson_of("cellar", 0.5, room, days=0.2))

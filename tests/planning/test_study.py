@@ -55,6 +55,13 @@ def test_what_contradicts_itself_is_named_too(write):
     assert named == ["sites[1]", "seeds[1]", "sites[0]", "sites[1]", varied, "weather[0]", "money.built_kw"]
 
 
+def test_a_risk_that_looks_at_nothing_is_named(write):
+    usual = ("ups_trips", "breaker_trips", "thermal_throttle_time_frac", "power_cap_time_frac", "vms_rejected_frac")
+    limits = ", ".join(f"{name}: null" for name in usual)
+    study = read_study(write(LEAST + f"risks: {{any: {{{limits}}}, calm: {{}}}}\n"))
+    assert [fault.where for fault in contradictions(study)] == ["risks.any"]
+
+
 def test_a_limit_of_null_is_not_looked_at(write):
     study = read_study(write(LEAST + "risks: {loose: {power_cap_time_frac: null, max_gpu_temperature_c: 85}}\n"))
     limits = study.risks["loose"].limits()

@@ -13,6 +13,7 @@ ANSWER = {
     "servers": 80,
     "days": 0.7,
     "seeds": [1, 2],
+    "saas_share": 0.25,
     "figures": [
         {"figure": "peak <row> power", "paper": "−23 %", "policies": {"baseline": [0.0, 0.0], "tapas": [-0.1, -0.2]}},
         {"figure": "latency", "paper": "kept", "policies": {"baseline": [None, None], "tapas": [None, 0.5]}},
@@ -34,6 +35,7 @@ def written(baseline, ours, make_run, tmp_path):
 
 def test_means_and_ranges_stand_beside_the_papers_figures(written):
     text = written.read_text("utf-8")
+    assert "80 servers, 0.7 days a scenario, 25 % of VMs instances, seeds 1, 2" in text
     assert "peak &lt;row&gt; power</th><td class='number'>−23 %</td>" in text
     assert "−15.00 %<br><small>(−20.00 to −10.00)</small>" in text
     assert "kept</td><td class='number'>unknown</td><td class='number'>50.00 %</td>" in text

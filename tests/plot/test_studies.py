@@ -40,6 +40,15 @@ def test_a_point_is_the_mean_of_the_seeds_and_its_bar_their_range(rows):
     assert list(power.error_y.array) == list(power.error_y.arrayminus) == pytest.approx([0.0, 15.0])
 
 
+def test_vms_that_are_turned_away_stand_beside_and_no_line_hides_another():
+    rows = [row(0.4, name, 0.0, 0.0, vms_rejected_frac=0.25) for name in ("baseline", "tapas")]
+    figure = throttling_against(rows)
+    away = [trace for trace in figure.data if trace.xaxis == "x3"]
+    assert [list(trace.y) for trace in away] == [[25.0], [25.0]]
+    assert away[0].line.width > away[1].line.width
+    assert [trace.showlegend for trace in away] == [False, False]
+
+
 def test_what_is_missing_is_left_out_and_not_zero():
     heat, power = lines(throttling_against(ROWS), "tapas")
     assert list(heat.x) == list(power.x) == [0.0]
