@@ -25,6 +25,8 @@ def show(answer: Mapping[str, Any], folder: Path) -> None:
     if answer["worths"]:
         out.print(_worths(answer["worths"]))
     if answer["costs"]:
+        currency = answer["costs"][0]["currency"]
+        out.print(f"In {currency}, at the study's base prices (its low to its high ones); the report states them all:")
         out.print(_costs(answer["costs"]))
     out.print(f"report: {folder / 'report.html'}")
 
@@ -40,23 +42,23 @@ def _fits(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _worths(rows: Sequence[Mapping[str, Any]]) -> Table:
     priced = "revenue_per_h" in rows[0]
-    heads = ("site", "filled", "one limit raised", "VMs more, proven", "by the two plans")
+    heads = ("site", "filled", "SaaS", "one limit raised", "VMs more, proven", "by the two plans")
     table = _table(*heads, *(["revenue / hour"] if priced else []))
     for row in rows:
         step = f"{row['element']} +{row['step']:,} {row['unit']}"
         found = f"{row['placed_before']:.0f} → {row['placed_after']:.0f}"
-        told = (row["site"], f"+{row['oversubscription']:.0%}", step, _interval(row), found)
-        table.add_row(*told, *([_levels(row["revenue_per_h"])] if priced else []))
+        where = (row["site"], f"+{row['oversubscription']:.0%}", f"{row['saas_share']:.0%}")
+        table.add_row(*where, step, _interval(row), found, *([_levels(row["revenue_per_h"])] if priced else []))
     return table
 
 
 def _costs(rows: Sequence[Mapping[str, Any]]) -> Table:
     figures = ("cost_per_server_h", "cost_per_million_tokens", "margin_per_h")
     heads = ("cost / server-hour", "cost / million tokens", "margin / hour")
-    table = _table("site", "filled", "failure", "policy", *heads)
+    table = _table("site", "filled", "SaaS", "failure", "policy", *heads)
     for row in rows:
-        where = (row["site"], f"+{row['oversubscription']:.0%}", row["failure"], row["policy"])
-        table.add_row(*where, *(_levels(row[name]) for name in figures))
+        where = (row["site"], f"+{row['oversubscription']:.0%}", f"{row['saas_share']:.0%}")
+        table.add_row(*where, row["failure"], row["policy"], *(_levels(row[name]) for name in figures))
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,19 +30,26 @@ class Kept:
 
     def keep(self, outcome: Outcome) -> None:
         """Keep what a cell or a lesson came to; it is on disk when this returns."""
-        replace_text(self._file(str(outcome["key"])), json.dumps(outcome, ensure_ascii=False, allow_nan=False) + "\n")
+        told = {"sha256": _sum(outcome), "outcome": outcome}
+        replace_text(self._file(str(outcome["key"])), json.dumps(told, ensure_ascii=False, allow_nan=False) + "\n")
 
     def finished(self, asked: Iterable[Work]) -> dict[str, Outcome]:
-        """By key, what is there of what is asked for; a file that is no outcome of its cell is as none."""
+        """By key, what is there of what is asked for; a file that is not as it was kept is as none."""
         found = {work.key: self._read(work.key) for work in asked}
         return {key: outcome for key, outcome in found.items() if outcome is not None}
 
     def _read(self, key: str) -> Outcome | None:
         try:
             told: Any = json.loads(self._file(key).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            outcome, kept_sum = told["outcome"], told["sha256"]
+            return outcome if outcome["key"] == key and kept_sum == _sum(outcome) else None
+        except (OSError, ValueError, LookupError, TypeError):
             return None
-        return told if isinstance(told, dict) and told.get("key") == key else None
 
     def _file(self, key: str) -> Path:
         return self._folder / f"{key}.json"
+
+
+def _sum(outcome: Outcome) -> str:
+    """A hash over all of it: whoever changes a number, or half of a disk, keeps nothing."""
+    return hashlib.sha256(json.dumps(outcome).encode()).hexdigest()

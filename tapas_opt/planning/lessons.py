@@ -64,18 +64,8 @@ def taught(lesson: Lesson) -> dict[str, Any]:
 
 
 def models_of(outcome: Mapping[str, Any]) -> LearnedModels:
-    """The models that a lesson came to.
-
-    Raises
-    ------
-    InvalidInput
-        Listing everything that is wrong with them: their file is kept, and may have been changed.
-    """
+    """The models that a lesson came to."""
     with TemporaryDirectory(prefix="tapas-opt-") as folder:
-        for name, text in outcome.get("files", {}).items():
+        for name, text in outcome["files"].items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
-        try:
-            return LearnedModels.load(Path(folder))
-        except InvalidInput as error:
-            kept = f"cells/{outcome['key']}.json; delete it, and the site is learned again"
-            raise InvalidInput(kept, error.faults) from None
+        return LearnedModels.load(Path(folder))

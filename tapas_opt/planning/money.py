@@ -22,13 +22,15 @@ GROUP = ("site", "oversubscription", "saas_share", "failure", "policy")
 def costs(outcomes: Sequence[Outcome], money: Money) -> list[dict[str, Any]]:
     """For each room, filling, failure and policy the mean over its runs: each figure as ``{"low", "base", "high"}``.
 
-    A figure that no run can say, such as cost per token where none is served, is None.
+    ``runs`` says of how many, ``currency`` in what. A figure that no run can say, such as cost per token where none is
+    served, is None.
     """
     groups: dict[tuple[Any, ...], list[Told]] = {}
     for outcome in outcomes:
         groups.setdefault(tuple(outcome[name] for name in GROUP), []).append(money_of(outcome, money))
     return [
-        {**dict(zip(GROUP, group, strict=True)), "runs": len(runs), **_mean(runs)} for group, runs in groups.items()
+        {**dict(zip(GROUP, group, strict=True)), "runs": len(runs), "currency": money.currency, **_mean(runs)}
+        for group, runs in groups.items()
     ]
 
 
@@ -102,9 +104,7 @@ def _less(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _mean(
-    runs: Sequence[Told],
-) -> Told:
+def _mean(runs: Sequence[Told]) -> Told:
     return {name: {level: _mean_of([run[name][level] for run in runs]) for level in LEVELS} for name in runs[0]}
 
 

@@ -141,17 +141,17 @@ def _fits_table(fits: Sequence[Row]) -> str:
 def _binding_table(fits: Sequence[Row]) -> str:
     rows = [
         [
-            row["site"], row["policy"], row["risk"], "+" + _percent(row["next_oversubscription"]),
-            item["scenario"], item["weather"], item["which"] or "none", _metric(item["metric"]).words,
-            _value(item["metric"], item["worst"]), _value(item["metric"], item["limit"]),
-            f"{item['runs_broken']} of {item['runs']}",
+            row["site"], _percent(row["saas_share"]), row["policy"], row["risk"],
+            "+" + _percent(row["next_oversubscription"]), item["scenario"], item["weather"],
+            item["which"] or "none", _metric(item["metric"]).words, _value(item["metric"], item["worst"]),
+            _value(item["metric"], item["limit"]), f"{item['runs_broken']} of {item['runs']}",
         ]
         for row in fits
         for item in row["binding"]
     ]  # fmt: skip
     if not rows:
         return "<p class='none'>Every filling that was tried is safe.</p>"
-    where = ("site", "policy", "risk", "at", "scenario", "weather", "failure")
+    where = ("site", "SaaS", "policy", "risk", "at", "scenario", "weather", "failure")
     return table((*where, "limit of", "worst", "allowed", "runs"), rows)
 
 
@@ -165,14 +165,16 @@ def _worths(worths: Sequence[Row]) -> list[Section]:
     )
     rows = [
         [
-            row["site"], "+" + _percent(row["oversubscription"]), f"{row['element']} +{row['step']:,} {row['unit']}",
+            row["site"], "+" + _percent(row["oversubscription"]), _percent(row["saas_share"]),
+            f"{row['element']} +{row['step']:,} {row['unit']}",
             f"{row['placed_before']:.0f} of {row['wanted']:.0f}", f"{row['placed_after']:.0f}",
             _number(row["least"]), _number(row["most"]),
             _levels(row["revenue_per_h"]) if "revenue_per_h" in row else "–",
         ]
         for row in worths
     ]  # fmt: skip
-    heads = ("site", "filling", "raised", "VMs placed before", "after", "worth at least", "at most", "revenue / h")
+    before = ("site", "filling", "SaaS", "raised", "VMs placed before", "after")
+    heads = (*before, "VMs more, at least", "at most", "revenue / h")
     return [Section("What one more kW or 1,000 CFM is worth, and where", words, below=table(heads, rows))]
 
 
@@ -211,6 +213,7 @@ def _money(costs: Sequence[Row], money: Money | None) -> list[Section]:
         [
             row["site"],
             "+" + _percent(row["oversubscription"]),
+            _percent(row["saas_share"]),
             row["failure"],
             row["policy"],
             *(_levels(row[name]) for name in figures),
@@ -220,11 +223,12 @@ def _money(costs: Sequence[Row], money: Money | None) -> list[Section]:
     heads = (
         "site",
         "filling",
+        "SaaS",
         "failure",
         "policy",
         *(name.replace("_per_", " / ").replace("_", " ") for name in figures),
     )
-    what = "base (low to high); the mean over scenarios, elements that fail, and seeds"
+    what = "base (low to high); the mean over scenarios, weather, elements that fail, and seeds"
     words = f"<p>In {html.escape(money.currency)}, {what}.</p>"
     return [
         Section("What it costs and brings", words, below=table(heads, rows)),
@@ -236,11 +240,12 @@ def _cells_table(cells: Sequence[Row], study: Study) -> str:
     risk = next(iter(study.risks.values()))
     names = ("ups_trips", "breaker_trips", "thermal_throttle_time_frac", "power_cap_time_frac", "max_gpu_temperature_c",
              "peak_row_power_frac", "saas_performance_loss_frac", "iaas_performance_loss_frac")  # fmt: skip
-    where = ("site", "filling", "scenario", "weather", "failure", "policy", "seed")
+    where = ("site", "filling", "SaaS", "scenario", "weather", "failure", "policy", "seed")
     heads = (*where, _TURNED_AWAY.words, *(_metric(name).words for name in names))
     rows = [
         [
-            row["site"], "+" + _percent(row["oversubscription"]), row["scenario"], row["weather"],
+            row["site"], "+" + _percent(row["oversubscription"]), _percent(row["saas_share"]), row["scenario"],
+            row["weather"],
             row["which"] or row["failure"], row["policy"], str(row["seed"]),
             _value("vms_rejected_frac", row["vms_rejected_frac"]),
             *(_value(name, row["metrics"][name]) for name in names),

@@ -72,6 +72,7 @@ def test_finished_cells_are_not_run_again_and_a_person_gets_tables(write, tmp_pa
     assert "0 cells run, 8 kept from before" in out
     assert "other" in out
     assert "what binds beyond" in out
+    assert "In EUR, at the study's base prices" in out
     assert f"report: {tmp_path / 'o' / 'report.html'}" in out
 
 

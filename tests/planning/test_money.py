@@ -57,7 +57,10 @@ def test_an_hour_costs_and_brings_what_a_hand_works_out(outcome, money):
 def test_runs_of_a_room_are_averaged_and_what_serves_nothing_has_no_price_of_a_token(outcome, money):
     rows = [outcome(energy_kwh=4000.0), outcome(energy_kwh=8000.0, seed=2), outcome(policy="tapas", served_tokens=0.0)]
     found = costs(rows, money)
-    assert [(row["policy"], row["runs"]) for row in found] == [("baseline", 2), ("tapas", 1)]
+    assert [(row["policy"], row["runs"], row["currency"]) for row in found] == [
+        ("baseline", 2, "USD"),
+        ("tapas", 1, "USD"),
+    ]
     assert found[0]["energy_per_h"]["base"] == pytest.approx(75.0)
     assert found[1]["cost_per_million_tokens"] == {"low": None, "base": None, "high": None}
 

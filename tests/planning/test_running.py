@@ -43,12 +43,17 @@ def test_finished_cells_are_kept_and_read_again(study, learned, tmp_path):
 
 
 def test_a_file_that_is_no_outcome_is_as_none(study, learned, tmp_path):
-    """Half a file, one of another cell, and one that is no object."""
-    cells, _ = cells_of(study(seeds=(1, 2, 3)), Named(), learned)
+    """Half a file, one that is no object, another cell's, and one in which somebody changed a number."""
+    cells, _ = cells_of(study(seeds=(1, 2, 3, 4, 5)), Named(), learned)
     kept = Kept(tmp_path)
-    for cell, text in zip(cells, ('{"key": ', json.dumps({"key": "another"}), "[]"), strict=True):
-        (tmp_path / f"{cell.key}.json").write_text(text, encoding="utf-8")
-    assert kept.finished(cells) == {}
+    half, other, moved, changed, whole = ((cell.key, tmp_path / f"{cell.key}.json") for cell in cells)
+    for key, _ in (moved, changed, whole):
+        kept.keep({"key": key, "servers": 16, "hours": 0.1})
+    half[1].write_text('{"outcome": {"key": ', encoding="utf-8")
+    other[1].write_text("[]", encoding="utf-8")
+    moved[1].write_bytes(whole[1].read_bytes())
+    changed[1].write_text(changed[1].read_text("utf-8").replace("16", "17"), encoding="utf-8")
+    assert set(kept.finished(cells)) == {whole[0]}
 
 
 def test_processes_come_to_the_same_as_this_one(study, learned):

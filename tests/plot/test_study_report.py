@@ -36,8 +36,8 @@ def answer(study):
 
     cells = [cell(a, p, w) for a in (0.0, 0.2) for p in ("baseline", "tapas") for w in ("", "ups:U1")]
     worth = {
-        "site": "a & b", "oversubscription": 0.2, "element": "ups:U1", "step": 1000, "unit": "W", "wanted": 108.0,
-        "placed_before": 100.0, "placed_after": 101.0, "least": 0.5, "most": None,
+        "site": "a & b", "oversubscription": 0.2, "saas_share": 0.5, "element": "ups:U1", "step": 1000, "unit": "W",
+        "wanted": 108.0, "placed_before": 100.0, "placed_after": 101.0, "least": 0.5, "most": None,
         "revenue_per_h": {"low": None, "base": 12.0, "high": None},
     }  # fmt: skip
     return {"cells": cells, "fits": fitting(cells, study.risks), "worths": [worth], "costs": []}
