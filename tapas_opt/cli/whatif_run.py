@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import typer
+
 from tapas_opt.cli.output import writing
 from tapas_opt.cli.progress import bar
 from tapas_opt.planning.cells import GIVEN, Cell, Step, Work
@@ -45,7 +47,11 @@ def finish(
     counts = {"run": len(missing), "kept": len(found), "learned": len(lessons) - len(taught)}
     with bar("", len(by_key) + len(lessons), as_json) as show:
         run = _Run(folder, kept, runner, len(by_key), lessons, {**found, **taught}, show)
-        run.do([lesson for key, lesson in lessons.items() if key not in taught], missing, given)
+        try:
+            run.do([lesson for key, lesson in lessons.items() if key not in taught], missing, given)
+        except KeyboardInterrupt:
+            typer.echo(f"tapas-opt: stopped with {run.told()}; run the same again, and it goes on from there", err=True)
+            raise
     return run.found, counts
 
 
@@ -87,9 +93,11 @@ class _Run:
             self.found[str(outcome["key"])] = outcome
             self._tell()
 
-    def _tell(self) -> None:
+    def told(self) -> str:
+        """How far it is."""
         learned = sum(key in self.found for key in self.lessons)
-        told = f"{len(self.found) - learned:,} of {self.cells:,} cells"
-        if self.lessons:
-            told = f"{learned:,} of {len(self.lessons):,} sites learned, {told}"
-        self.show(completed=len(self.found), description=told)
+        cells = f"{len(self.found) - learned:,} of {self.cells:,} cells"
+        return f"{learned:,} of {len(self.lessons):,} sites learned, {cells}" if self.lessons else cells
+
+    def _tell(self) -> None:
+        self.show(completed=len(self.found), description=self.told())

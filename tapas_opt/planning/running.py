@@ -76,7 +76,7 @@ def on_cluster(work: Sequence[Work], known: Mapping[str, Learned], address: str)
     Raises
     ------
     InvalidInput
-        `distributed` is not installed here, or a worker runs another version of tapas-opt.
+        `distributed` is not installed here, the address is none, or a worker runs another version of tapas-opt.
     ServerUnreachable
         No scheduler answers at the address, or any more.
     WorkerFailed
@@ -91,7 +91,10 @@ def on_cluster(work: Sequence[Work], known: Mapping[str, Learned], address: str)
 
     try:
         client = Client(address, timeout=FOUND_WITHIN_S)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        what = f"{address!r} is no address such as tcp://10.0.0.5:8786: {error}"
+        raise InvalidInput.one("whatif", "--cluster", what) from error
+    except OSError as error:
         raise ServerUnreachable(f"no Dask scheduler answers at {address!r}: {error}") from error
     with client:
         futures = _handed_over(client, work, known)

@@ -94,6 +94,28 @@ def test_a_study_that_was_killed_goes_on(write, tmp_path, tapas):
     assert (answer["kept"], answer["run"]) == (there, 8 - there)
 
 
+def test_a_study_that_is_stopped_says_how_far_it_is(write, tmp_path):
+    """Ctrl-C once two cells are there, of which the second may not be counted yet."""
+    study, folder = write(STUDY.replace("days: 0.005", "days: 0.1")), tmp_path / "o"
+    command = [sys.executable, "-m", "tapas_opt", "whatif", str(study), "--out", str(folder), "--jobs", "1"]
+    given = {"env": os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, "text": True}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **given) as running:
+        until = time.monotonic() + WITHIN_S
+        while len(list(folder.glob("cells/*.json"))) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate()
+    assert running.returncode == 130, err
+    assert re.search(r"stopped with [1-7] of 8 cells; run the same again, and it goes on from there", err)
+
+
+def test_an_address_that_is_none_is_bad_input(write, tmp_path, tapas):
+    pytest.importorskip("distributed")
+    code, out, err = tapas("whatif", write(STUDY), "--out", tmp_path / "o", "--cluster", "nonsense")
+    assert (code, out) == (2, "")
+    assert "--cluster" in err
+
+
 def test_all_that_is_wrong_is_one_error_before_anything_runs(write, tmp_path, tapas):
     wrong = STUDY.replace("[baseline, polca]", "[basline]").replace("days: 0.005", "days: -1")
     code, out, err = tapas("whatif", write(wrong), "--out", tmp_path / "o", "--json")

@@ -63,11 +63,19 @@ def test_processes_come_to_the_same_as_this_one(study, learned):
     assert len(alone) == len(cells)
 
 
-def test_nobody_at_the_address_is_said(study, learned):
+@pytest.mark.parametrize(
+    ("address", "error", "what"),
+    [
+        ("nonsense://127.0.0.1:1", InvalidInput, "is no address such as tcp:"),
+        ("tcp://127.0.0.1:1", ServerUnreachable, "no Dask scheduler"),
+    ],
+)
+def test_nobody_at_the_address_is_said(address, error, what, study, learned, monkeypatch):
     pytest.importorskip("distributed")
+    monkeypatch.setattr("tapas_opt.planning.running.FOUND_WITHIN_S", 0.2)
     cells, _ = cells_of(study(), Named(), learned)
-    with pytest.raises((InvalidInput, ServerUnreachable), match="no Dask scheduler"):
-        next(on_cluster(cells, {GIVEN: learned}, "nonsense://127.0.0.1:1"))
+    with pytest.raises(error, match=what):
+        next(on_cluster(cells, {GIVEN: learned}, address))
 
 
 @pytest.fixture
