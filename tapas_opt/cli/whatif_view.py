@@ -48,7 +48,7 @@ def _worths(rows: Sequence[Mapping[str, Any]]) -> Table:
         step = f"{row['element']} +{row['step']:,} {row['unit']}"
         found = f"{row['placed_before']:.0f} → {row['placed_after']:.0f}"
         where = (row["site"], f"+{row['oversubscription']:.0%}", f"{row['saas_share']:.0%}")
-        table.add_row(*where, step, _interval(row), found, *([_levels(row["revenue_per_h"])] if priced else []))
+        table.add_row(*where, step, _interval(row), found, *([_levels(row["revenue_per_h"], ".2f")] if priced else []))
     return table
 
 
@@ -83,6 +83,6 @@ def _interval(row: Mapping[str, Any]) -> str:
     return f"{least} to {most}"
 
 
-def _levels(levels: Mapping[str, float | None]) -> str:
-    told = ["?" if levels[name] is None else f"{levels[name]:,.4g}" for name in ("base", "low", "high")]
+def _levels(levels: Mapping[str, float | None], form: str = ".4g") -> str:
+    told = ["?" if levels[name] is None else f"{levels[name]:,{form}}" for name in ("base", "low", "high")]
     return f"{told[0]} ({told[1]} to {told[2]})"

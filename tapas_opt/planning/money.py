@@ -55,15 +55,15 @@ def money_of(outcome: Outcome, money: Money) -> Told:
 def worth_per_h(worth: Mapping[str, Any], money: Money) -> dict[str, float | None]:
     """What a step of a limit brings in an hour by the VMs that it lets in, from the least to the most that is proven.
 
-    ``low`` and ``high`` are over both the interval and the assumed revenues; ``base`` is of the VMs that the two plans
-    differ by.
+    ``low`` and ``high`` are over both the interval and the assumed revenues; ``base`` is of what the two plans differ
+    by, which lies between.
     """
     ends, revenue = (worth["least"], worth["most"]), money.revenue_server_h
     reached = [vms * price for vms in ends if vms is not None for price in (revenue.low, revenue.high)]
     proven = None not in ends
     return {
         "low": min(reached) if proven else None,
-        "base": (worth["placed_after"] - worth["placed_before"]) * revenue.base,
+        "base": worth["found"] * revenue.base,
         "high": max(reached) if proven else None,
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tapas_opt.plot.domains import AISLES, ROWS, UPSES
 from tapas_opt.plot.outages import Emergency
-from tapas_opt.plot.panels import Clock, Panels, Quantity, points_a_line
+from tapas_opt.plot.panels import Clock, Panels, Quantity, known, points_a_line
 from tapas_opt.plot.series import fullest
 from tapas_opt.simulation.record import Record, Run
 
@@ -20,28 +20,32 @@ _BEFORE_S, _WATCHED_S = 30.0, 360.0
 NEARLY_ALL = (90.0, 100.0)
 """An axis of percentages that should be 100 shows at least this much."""
 
+_LOADS = (
+    Quantity("Fullest UPS, of its capacity", "%", 100.0, from_zero=False),
+    Quantity("Fullest row, of its power budget", "%", 100.0, from_zero=False),
+    Quantity("Fullest aisle, of its airflow capacity", "%", 100.0, from_zero=False),
+    Quantity("Hottest GPU", "°C", from_zero=False),
+)
+_FELT = (
+    (Quantity("Demand served", "%", 100.0, at_least=NEARLY_ALL), "served_frac"),
+    (Quantity("Quality of answers", "%", 100.0, at_least=NEARLY_ALL), "quality_frac"),
+    (Quantity("Requests within the promised latency", "%", 100.0, at_least=NEARLY_ALL), "slo_attainment_frac"),
+    (Quantity("Time to first token, 99 % below", "s", digits=2), "p99_ttft_s"),
+)
+
 _RELIEF = "every UPS within its capacity again"
 
 
 def close_up(run: Run, emergency: Emergency) -> Any:
     """One emergency, second by second; a diamond is where the UPSs were relieved."""
-    quantities = (
-        Quantity("Fullest UPS, of its capacity", "%", 100.0, from_zero=False),
-        Quantity("Fullest row, of its power budget", "%", 100.0, from_zero=False),
-        Quantity("Fullest aisle, of its airflow capacity", "%", 100.0, from_zero=False),
-        Quantity("Hottest GPU", "°C", from_zero=False),
-        Quantity("Demand served", "%", 100.0, at_least=NEARLY_ALL),
-        Quantity("Quality of answers", "%", 100.0, at_least=NEARLY_ALL),
-        Quantity("Requests within the promised latency", "%", 100.0, at_least=NEARLY_ALL),
-        Quantity("Time to first token, 99 % below", "s", digits=2),
-    )
-    panels = Panels(run, _clock(emergency), quantities, 2, points_a_line(run, 8))
+    felt = known(run, _FELT)
+    panels = Panels(run, _clock(emergency), (*_LOADS, *(quantity for quantity, _ in felt)), 2, points_a_line(run, 8))
     for record in run.records:
         for panel, domains in enumerate((UPSES, ROWS, AISLES)):
             domains.fullest_line(panels, panel, record)
-        felt = (record.served_frac, record.quality_frac, record.slo_attainment_frac, record.p99_ttft_s)
-        for panel, values in enumerate((record.hottest_gpu_c, *felt), start=3):
-            panels.line(panel, record, values)
+        panels.line(3, record, record.hottest_gpu_c)
+        for panel, (_, name) in enumerate(felt, start=len(_LOADS)):
+            panels.line(panel, record, getattr(record, name))
     for panel in range(3):
         panels.limit(panel, [np.ones(len(record.t_s)) for record in run.records])
     panels.limit(3, [np.full(len(record.t_s), record.gpu_limit_c) for record in run.records])

@@ -9,7 +9,7 @@ import numpy as np
 
 from tapas_opt.plot.domains import AISLES, ROWS, UPSES, Domains
 from tapas_opt.plot.emergency import NEARLY_ALL
-from tapas_opt.plot.panels import Panels, Quantity, day_clock, points_a_line
+from tapas_opt.plot.panels import Panels, Quantity, day_clock, known, points_a_line
 from tapas_opt.plot.style import MODE_COLOURS, dressed, plain
 from tapas_opt.simulation.record import Run
 
@@ -19,6 +19,17 @@ _PANELS_AT_MOST = 8
 """More domains than this are shown as the fullest of them."""
 
 _OTHER_MODE = "#999999"
+
+_FELT = (
+    (Quantity("Demand served by the endpoints", "%", 100.0, at_least=NEARLY_ALL), "served_frac"),
+    (Quantity("Requests answered within the promised latency", "%", 100.0, at_least=NEARLY_ALL), "slo_attainment_frac"),
+    (Quantity("Time to first token, 99 % below", "s", digits=2), "p99_ttft_s"),
+    (Quantity("Quality of answers, relative to the best model", "%", 100.0, at_least=NEARLY_ALL), "quality_frac"),
+    (
+        Quantity("Speed of IaaS VMs, relative to what they asked for", "%", 100.0, at_least=NEARLY_ALL),
+        "iaas_performance_frac",
+    ),
+)
 
 
 def glance_figure(run: Run) -> Any:
@@ -55,24 +66,11 @@ def airflow_figure(run: Run) -> Any:
 
 def service_figure(run: Run) -> Any:
     """What users felt: demand served, promises kept, how late answers began, their quality, speed of IaaS VMs."""
-    quantities = (
-        Quantity("Demand served by the endpoints", "%", 100.0, at_least=NEARLY_ALL),
-        Quantity("Requests answered within the promised latency", "%", 100.0, at_least=NEARLY_ALL),
-        Quantity("Time to first token, 99 % below", "s", digits=2),
-        Quantity("Quality of answers, relative to the best model", "%", 100.0, at_least=NEARLY_ALL),
-        Quantity("Speed of IaaS VMs, relative to what they asked for", "%", 100.0, at_least=NEARLY_ALL),
-    )
-    panels = Panels(run, day_clock(run), quantities, 1, points_a_line(run, 5))
+    felt = known(run, _FELT)
+    panels = Panels(run, day_clock(run), [quantity for quantity, _ in felt], 1, points_a_line(run, len(felt)))
     for record in run.records:
-        felt = (
-            record.served_frac,
-            record.slo_attainment_frac,
-            record.p99_ttft_s,
-            record.quality_frac,
-            record.iaas_performance_frac,
-        )
-        for panel, values in enumerate(felt):
-            panels.line(panel, record, values)
+        for panel, (_, name) in enumerate(felt):
+            panels.line(panel, record, getattr(record, name))
     return panels.done(190)
 
 

@@ -15,7 +15,7 @@ from tapas_opt.plot.style import BAND, INK, LIMIT, dressed, plain, policy_colour
 from tapas_opt.plot.words import several_days
 from tapas_opt.simulation.record import Record, Run
 
-__all__ = ["Clock", "Panels", "Quantity", "day_clock", "points_a_line", "span_s"]
+__all__ = ["Clock", "Panels", "Quantity", "day_clock", "known", "points_a_line", "span_s"]
 
 FloatArray = NDArray[np.float64]
 
@@ -93,6 +93,15 @@ class Quantity:
     def hover(self) -> str:
         """Plotly's template of a value under the pointer."""
         return f"%{{y:,.{self.digits}f}} {self.unit}"
+
+
+def known(run: Run, series: Sequence[tuple[Quantity, str]]) -> list[tuple[Quantity, str]]:
+    """Of the series of records, by their names, those that any policy has a value of: an empty panel says nothing."""
+    return [
+        (quantity, name)
+        for quantity, name in series
+        if any(np.isfinite(getattr(record, name)).any() for record in run.records)
+    ]
 
 
 class Panels:

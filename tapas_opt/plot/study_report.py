@@ -80,8 +80,8 @@ def _slowed(cells: Sequence[Row]) -> list[Section]:
     if len({row["oversubscription"] for row in cells}) < 2:
         return []
     figure = throttling_against([{**row, **row["metrics"]} for row in cells], over="oversubscription")
-    words = "<p>The mean over all cells of a filling, and their range.</p>"
-    return [Section("Slowed against oversubscription", words, figure)]
+    words = "<p>The mean over all cells of a filling, and their range. Who turns VMs away has fewer to slow.</p>"
+    return [Section("Slowed, or turned away, against oversubscription", words, figure)]
 
 
 def fitting_figure(fits: Sequence[Row]) -> Any:
@@ -161,7 +161,8 @@ def _worths(worths: Sequence[Row]) -> list[Section]:
     words = (
         "<p>All VMs are placed on the empty site at once, secure against any single failure: as it is, and with one "
         "limit raised. The true worth, in VMs, lies between the two ends; where they are far apart, neither answer was "
-        "proven to be the best.</p>"
+        "proven to be the best. VMs come whole: what is worth well below one lets none more in, and a larger step may. "
+        "Hundredths tell of a calmer room, not of a VM.</p>"
     )
     rows = [
         [
@@ -169,7 +170,7 @@ def _worths(worths: Sequence[Row]) -> list[Section]:
             f"{row['element']} +{row['step']:,} {row['unit']}",
             f"{row['placed_before']:.0f} of {row['wanted']:.0f}", f"{row['placed_after']:.0f}",
             _number(row["least"]), _number(row["most"]),
-            _levels(row["revenue_per_h"]) if "revenue_per_h" in row else "–",
+            _levels(row["revenue_per_h"], ".2f") if "revenue_per_h" in row else "–",
         ]
         for row in worths
     ]  # fmt: skip
@@ -271,6 +272,6 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{round(value, 2) + 0.0:,.2f}"  # no −0.00
 
 
-def _levels(levels: Mapping[str, float | None]) -> str:
-    base, low, high = ("–" if levels[name] is None else f"{levels[name]:,.4g}" for name in ("base", "low", "high"))
+def _levels(levels: Mapping[str, float | None], form: str = ".4g") -> str:
+    base, low, high = ("–" if levels[name] is None else f"{levels[name]:,{form}}" for name in ("base", "low", "high"))
     return f"{base} ({low}{NBSP}to{NBSP}{high})"

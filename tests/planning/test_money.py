@@ -67,6 +67,6 @@ def test_runs_of_a_room_are_averaged_and_what_serves_nothing_has_no_price_of_a_t
 
 def test_a_step_is_worth_what_the_vms_bring_that_it_lets_in(money):
     """At most 2 VMs at 6, at least half a VM fewer at 6; the plans differ by one at 5."""
-    step = {"least": -0.5, "most": 2.0, "placed_before": 7.0, "placed_after": 8.0}
+    step = {"least": -0.5, "most": 2.0, "found": 1.0}
     assert worth_per_h(step, money) == {"low": -3.0, "base": 5.0, "high": 12.0}
     assert worth_per_h(step | {"least": None}, money)["high"] is None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tapas_opt.plot.emergency import close_up
+from tapas_opt.plot.figures import service_figure
 from tapas_opt.plot.outages import emergencies, relief_told
 from tapas_opt.simulation.record import Moment, Outage
 
@@ -56,6 +57,16 @@ def test_a_close_up_spans_half_a_minute_before_and_six_after_and_marks_relief(tr
     sample = np.searchsorted(of_ours.t_s, emergencies(tripped.outages)[0].from_s + 5.0)
     load = np.delete(of_ours.ups_power_w[sample] / 130_000.0, 1)  # U2 is the one that failed
     assert marks[0].y[0] == pytest.approx(100.0 * load.max())
+
+
+def test_what_no_policy_knows_has_no_panel(ours, make_run):
+    """A room without instances: nobody answers, late or well."""
+    nothing = np.full(len(ours.t_s), np.nan)
+    run = make_run(replace(ours, quality_frac=nothing, slo_attainment_frac=nothing, p99_ttft_s=nothing))
+    titles = [note.text for note in close_up(run, emergencies(run.outages)[0]).layout.annotations]
+    assert "Demand served" in titles
+    assert not {"Quality of answers", "Requests within the promised latency"} & set(titles)
+    assert len({trace.yaxis for trace in service_figure(run).data}) == 2
 
 
 def test_lines_reach_the_edges_of_a_close_up(baseline, make_run):

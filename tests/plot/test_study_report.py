@@ -54,13 +54,13 @@ def test_the_page_names_what_binds_and_what_a_step_is_worth(answer, study, tmp_p
         "<td>week</td><td>own</td><td>ups:U1</td><td>UPSs that tripped</td><td>1</td><td>0</td><td>1 of 1</td>" in page
     )
     assert (
-        "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td><td>12 (–\u00a0to\u00a0–)</td>"
+        "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td><td>12.00 (–\u00a0to\u00a0–)</td>"
         in page
     )
     assert "a &amp; b" in page
     assert "all that were tried are safe" in page
     assert "Server time slowed for heat ≤ 0.70\u00a0%" in page
-    assert "Slowed against oversubscription" in page
+    assert "Slowed, or turned away, against" in page
 
 
 def test_what_was_assumed_is_told_in_words(answer, study, tmp_path):
@@ -77,7 +77,7 @@ def test_what_was_assumed_is_told_in_words(answer, study, tmp_path):
 def test_one_filling_is_no_line(answer, study, tmp_path):
     cells = [cell for cell in answer["cells"] if cell["oversubscription"] == 0.0]
     write_study_report(answer | {"cells": cells}, study, tmp_path / "report.html")
-    assert "Slowed against oversubscription" not in (tmp_path / "report.html").read_text("utf-8")
+    assert "Slowed, or turned away, against" not in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_there_is_a_bar_for_each_policy(answer):
