@@ -14,9 +14,11 @@ def show(answer: Mapping[str, Any]) -> None:
     """A table: a row for each metric, a column for each policy."""
     from rich.table import Table  # noqa: PLC0415  not needed for --json
 
+    from tapas_opt.plot.tables import told_names  # noqa: PLC0415  likewise
+
     policies = answer["policies"]
     table = Table("", *policies)
-    for name in next(iter(policies.values())):
+    for name in told_names(list(policies.values())):
         table.add_row(name, *(_told(name, metrics.get(name)) for metrics in policies.values()))
     out = console()
     days = f"{answer['days']:g} day{'s' if answer['days'] != 1 else ''}"

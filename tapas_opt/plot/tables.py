@@ -12,7 +12,7 @@ from tapas_opt.plot.style import policy_colours
 from tapas_opt.plot.words import clock_time, duration, listed, several_days
 from tapas_opt.simulation.record import Run
 
-__all__ = ["METRICS", "Metric", "failures_table", "incidents_table", "summary_table"]
+__all__ = ["METRICS", "Metric", "failures_table", "incidents_table", "summary_table", "told_names"]
 
 _INCIDENTS_AT_MOST = 400
 
@@ -87,6 +87,9 @@ METRICS: Mapping[str, Metric] = {
 }
 """Metrics in the order in which they matter; names as in the summary's JSON."""
 
+_ONE_BY_ONE = ("requests_routed", "requests_refused")
+"""Metrics of a trace whose requests are routed one by one."""
+
 
 _UNITS: Mapping[str, tuple[str, float, int]] = {
     "_frac": ("%", 100.0, 1),
@@ -112,9 +115,19 @@ def _of_suffix(name: str) -> Metric:
     return Metric(name.removesuffix(suffix).replace("_", " "), unit, scale, digits, "", measured=suffix == "_ms")
 
 
+def told_names(policies: Sequence[Mapping[str, float | None]]) -> list[str]:
+    """Names of metrics that any policy has, but those of requests where none was routed by itself.
+
+    Beside promises that are kept, noughts there would say that nobody was answered.
+    """
+    names = list(dict.fromkeys(name for metrics in policies for name in metrics))
+    routed = any(metrics.get(name) for metrics in policies for name in _ONE_BY_ONE)
+    return names if routed else [name for name in names if name not in _ONE_BY_ONE]
+
+
 def summary_table(run: Run) -> str:
     """Policies side by side, the best of each row in bold."""
-    given = list(dict.fromkeys(name for record in run.records for name in record.metrics))
+    given = told_names([record.metrics for record in run.records])
     if not given:
         return "<p class='none'>No metrics were recorded.</p>"
     order = [name for name in METRICS if name in given] + [name for name in given if name not in METRICS]

@@ -50,6 +50,7 @@ def test_a_person_gets_a_table(tapas):
     assert code == 0, err
     assert "all of it modelled" in out
     assert "peak_row_power_frac" in out
+    assert "requests_routed" not in out, "0 beside promises kept would say that nobody was answered"
 
 
 def test_all_that_is_wrong_is_one_error_before_anything_runs(tmp_path, tapas):

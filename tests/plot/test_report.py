@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tapas_opt.plot.report import close_ups, write_report
-from tapas_opt.plot.tables import METRICS, incidents_table, summary_table
+from tapas_opt.plot.tables import METRICS, incidents_table, summary_table, told_names
 from tapas_opt.simulation.record import Incident, Moment, Outage, Record
 
 PICTURES = 9
@@ -236,3 +236,12 @@ def test_a_browser_draws_every_picture_and_complains_of_nothing(report, drawn):
     assert 'data-title="Share' not in done.stdout
     assert len(re.findall(r'<svg class="main-svg"', done.stdout)) >= len(figures)
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.parametrize(
+    ("routed", "named"), [(0, ["vms_placed"]), (7, ["requests_routed", "requests_refused", "vms_placed"])]
+)
+def test_requests_are_counted_where_they_are_routed_one_by_one(routed, named):
+    """A trace's, all of which got an instance; in a study nobody routes any."""
+    metrics = {"requests_routed": routed, "requests_refused": 0, "vms_placed": 3}
+    assert told_names([metrics, metrics]) == named
