@@ -78,7 +78,7 @@ class _Course:
         return replace(
             record,
             metrics=metrics_of(record, self._steps_s, self._story.failures, self._tally),
-            relief_s=tuple(relief_s(record, item) for item in self._story.failures),
+            relief_s=tuple(relief_s(record, item, self._story.failures) for item in self._story.failures),
             traffic=self._tally.traffic,
             hottest_s=self._tally.hottest_s,
             hottest_gpus_c=self._tally.hottest_gpus_c,

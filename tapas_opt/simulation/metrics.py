@@ -73,7 +73,7 @@ def power_of(record: Record, time_s: FloatArray, failures: Sequence[FailureAt], 
         "breaker_trips": tally.breaker_trips,
         "worst_overload_frac_of_tolerance": tally.tolerance_used_frac,
         "ups_overload_s": float(time_s[_ups_overloaded(record)].sum()),
-        "relief_s": max((relief_s(record, item) for item in failures), default=0.0),
+        "relief_s": max((relief_s(record, item, failures) for item in failures), default=0.0),
         "power_throttle_events": tally.power_throttle_events,
         "power_cap_time_frac": tally.capped_vm_s / tally.vm_s if tally.vm_s else 0.0,
         "peak_row_power_frac": _peak(record.row_power_w, record.row_budget_w),
@@ -114,14 +114,21 @@ def service_of(record: Record, time_s: FloatArray, tally: Tally) -> dict[str, fl
     }
 
 
-def relief_s(record: Record, failure: FailureAt) -> float:
+def relief_s(record: Record, failure: FailureAt, failures: Sequence[FailureAt] = ()) -> float:
     """Seconds from a failure until every UPS stayed within its capacity in force; 0 if none ever was above it.
 
     ``inf`` if that did not come about before the failure was over, or only because a UPS tripped: what is dark is not
     relieved.
+
+    Parameters
+    ----------
+    failures
+        All of the run. One that comes while all is within capacity counts by itself: not with what it meets, such as a
+        UPS that is out by plan.
     """
-    during = (record.t_s > failure.at_s) & (record.t_s <= failure.until_s)
-    if (_dead(record, during) & ~_dead_before(record, failure)).any():
+    during = (record.t_s > failure.at_s) & (record.t_s <= _counts_until_s(record, failure, failures))
+    dead = _dead(record) & ~_lost(record, (failure, *failures)) & ~_dead_before(record, failure)
+    if dead[during].any():
         return float("inf")
     over = _ups_overloaded(record)[during]
     if not over.any():
@@ -157,17 +164,32 @@ def _ups_overloaded(record: Record) -> NDArray[np.bool_]:
     return np.asarray((above & in_service).any(axis=1))
 
 
-def _dead(record: Record, moments: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """``[UPS]`` whether it was out of service at any of these moments."""
-    return np.asarray((record.ups_capacity_w[moments] <= 0).any(axis=0))
+def _counts_until_s(record: Record, failure: FailureAt, failures: Sequence[FailureAt]) -> float:
+    """The end of a failure, or the first one that comes before while no UPS is overloaded."""
+    over = _ups_overloaded(record)
+    later_s = sorted(item.at_s for item in failures if failure.at_s < item.at_s < failure.until_s)
+    return next((at_s for at_s in later_s if not over[record.t_s <= at_s][-1:].any()), failure.until_s)
+
+
+def _dead(record: Record) -> NDArray[np.bool_]:
+    """``[moment, UPS]`` whether it was out of service."""
+    return np.asarray(record.ups_capacity_w <= 0)
+
+
+def _lost(record: Record, failures: Sequence[FailureAt]) -> NDArray[np.bool_]:
+    """``[moment, UPS]`` whether one of the failures has taken it out of service."""
+    lost = np.zeros(record.ups_capacity_w.shape, dtype=bool)
+    for item in failures:
+        if item.failure.kind is FailureKind.UPS and item.failure.element in record.upses:
+            at = (record.t_s > item.at_s) & (record.t_s <= item.until_s)
+            lost[at, record.upses.index(item.failure.element)] = True
+    return lost
 
 
 def _dead_before(record: Record, failure: FailureAt) -> NDArray[np.bool_]:
-    """``[UPS]`` whether the failure itself, or what came before it, took the UPS out of service."""
+    """``[UPS]`` whether what came before the failure took the UPS out of service."""
     last = np.flatnonzero(record.t_s <= failure.at_s)[-1:]
-    dead = (record.ups_capacity_w[last] <= 0).any(axis=0)
-    lost = failure.failure.element if failure.failure.kind is FailureKind.UPS else ""
-    return np.asarray(dead | np.array([name == lost for name in record.upses], dtype=bool))
+    return np.asarray(_dead(record)[last].any(axis=0))
 
 
 def _mean_loss(kept_frac: FloatArray, time_s: FloatArray) -> float:

@@ -58,9 +58,10 @@ class Frame:
         return peak_s if peak_s < self.end_s else 0.5 * (self.start_s + self.end_s)
 
     def failing(self, kind: FailureKind, element: str, at_s: float, for_s: float, left: float = 0.0) -> FailureAt:
-        """An element fails for a time."""
-        failure = Failure(kind, element, left, started_at_s=at_s, expected_duration_s=for_s)
-        return FailureAt(at_s, at_s + for_s, failure)
+        """An element fails for a time, of which a short story meets only what is left of it."""
+        begins_s, ends_s = max(at_s, self.start_s), at_s + for_s
+        failure = Failure(kind, element, left, started_at_s=begins_s, expected_duration_s=ends_s - begins_s)
+        return FailureAt(begins_s, ends_s, failure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,24 @@ def test_a_trip_is_no_relief(record):
     assert relief_s(record([1.0, 2.0, 3.0], loads, capacities), U1_FAILS) == math.inf
 
 
+def test_a_failure_during_another_counts_by_itself(record, tally):
+    """U1 is out by plan and relieved at 2 s; U2 is lost at 5 s, which is no trip, and U3 is relieved 3 s later."""
+    lost = FailureAt(5.0, 9.0, Failure(FailureKind.UPS, "U2"))
+    loads, capacities = outage(12_000.0, 9_000.0, 9_000.0)
+    loads += [[0.0, 0.0, load, 5_000.0] for load in (14_000.0, 14_000.0, 9_000.0)]
+    capacities += [[0.0, 0.0, CAPACITY_W, CAPACITY_W]] * 3
+    told = record([1.0, 2.0, 5.0, 6.0, 7.0, 8.0], loads, capacities)
+    assert [relief_s(told, item, (U1_FAILS, lost)) for item in (U1_FAILS, lost)] == [2.0, 3.0]
+    assert metrics_of(told, [1.0] * 6, [U1_FAILS, lost], tally)["relief_s"] == 3.0
+
+
+def test_a_failure_that_meets_an_overload_does_not_end_it(record):
+    """U1 is lost at 0 s, and an air handler at 2 s while U2 is above its capacity until 4 s."""
+    loads, capacities = outage(12_000.0, 12_000.0, 12_000.0, 9_000.0, 9_000.0)
+    told = record([1.0, 2.0, 3.0, 4.0, 10.0], loads, capacities)
+    assert relief_s(told, U1_FAILS, (U1_FAILS, FailureAt(2.0, 9.0, Failure(FailureKind.AHU, "AHU1")))) == 4.0
+
+
 def test_the_worst_of_several_failures_counts(record, tally):
     loads, capacities = outage(12_000.0, 9_000.0, 9_000.0)
     later = FailureAt(5.0, 10.0, Failure(FailureKind.AHU, "AHU1"))

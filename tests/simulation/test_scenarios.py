@@ -28,6 +28,7 @@ def twist(two_rows):
 def test_every_scenario_names_elements_of_its_site_and_begins_within_its_time(name, days, twist, two_rows):
     for item in twist(name, days).failures:
         effect_of(topology_of(two_rows), (item.failure,))
+        assert START_S <= item.at_s < item.until_s
         assert item.at_s < days * DAY_S
 
 
