@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapas_opt.cli.output import console
+from tapas_opt.planning.tables import kept_out_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,6 +25,8 @@ def show(answer: Mapping[str, Any], folder: Path) -> None:
     out.print(_fits(answer["fits"]))
     if answer["worths"]:
         out.print(_worths(answer["worths"]))
+        for line in dict.fromkeys(map(_kept_out, answer["worths"])):
+            out.print(line)
     if answer["costs"]:
         currency = answer["costs"][0]["currency"]
         out.print(f"In {currency}, at the study's base prices (its low to its high ones); the report states them all:")
@@ -75,6 +78,12 @@ def _binding(row: Mapping[str, Any]) -> str:
     value = "undefined" if worst["worst"] is None else f"{worst['worst']:.4g}"
     cause = f"+{row['next_oversubscription']:.0%}, {worst['which'] or worst['scenario']}"
     return f"{cause}: {worst['metric']} {value} > {worst['limit']:g}"
+
+
+def _kept_out(row: Mapping[str, Any]) -> str:
+    where = f"{row['site']} +{row['oversubscription']:.0%}, {row['saas_share']:.0%} SaaS"
+    told = "; ".join(map(kept_out_words, row["kept_out"])) or "nothing"
+    return f"{where}: {row['placed_before']:.0f} of {row['wanted']:.0f} VMs placed; what keeps others out: {told}"
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tapas_opt.durable import replace_text
 
-__all__ = ["TABLES", "flat", "write_tables"]
+__all__ = ["TABLES", "flat", "kept_out_words", "write_tables"]
 
 TABLES = ("cells", "fits", "worths", "costs")
 """Lists of a study's answer, each a CSV file of its name."""
@@ -43,10 +43,17 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, Mapping):
             told |= {f"{name}_{level}": inner for level, inner in value.items()}
         elif isinstance(value, list):
-            told[name] = "; ".join(_sentence(item) for item in value)
+            words = kept_out_words if name == "kept_out" else _sentence
+            told[name] = "; ".join(words(item) for item in value)
         else:
             told[name] = value
     return told
+
+
+def kept_out_words(item: Mapping[str, Any]) -> str:
+    """What keeps VMs out, such as ``ups_transient_limit: 5 VMs, by 18.5 W or more``."""
+    vms = f"{item['vms']} VM{'s' if item['vms'] != 1 else ''}"
+    return f"{item['constraint']}: {vms}, by {item['short_by']:,g} {item['unit']} or more"
 
 
 def _sentence(binding: Mapping[str, Any]) -> str:

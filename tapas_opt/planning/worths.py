@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tapas_opt.control.settings import Settings
-from tapas_opt.domain.result import Result
+from tapas_opt.domain.result import Rejection, Result
 from tapas_opt.domain.site import Ahu, Aisle, Room, Row, Site, Ups
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.placement.problem import PlacementProblem
@@ -25,7 +25,7 @@ from tapas_opt.planning.study import Steps
 from tapas_opt.simulation.case import World
 from tapas_opt.solve import solve
 
-__all__ = ["AS_IS", "intervals", "placed_on", "raised", "scarcest"]
+__all__ = ["AS_IS", "intervals", "kept_out", "placed_on", "raised", "scarcest"]
 
 AS_IS = ""
 WORK = 1
@@ -37,13 +37,14 @@ VM_FRAC = 1000.0
 STATING = Settings(solver="greedy", work=WORK, arm_every_s=0.0)
 
 
-def placed_on(world: World) -> dict[str, float | None]:
+def placed_on(world: World) -> dict[str, Any]:
     """Place all VMs that run at a world's start on its empty site, secure against any single failure.
 
     Returns
     -------
     dict
-        ``wanted`` and ``placed`` VMs; ``objective`` and ``bound`` in VMs not placed.
+        ``wanted`` and ``placed`` VMs; ``objective`` and ``bound`` in VMs not placed; ``kept_out``, by what those are
+        kept out (:func:`kept_out`).
     """
     met: list[tuple[Any, Result[Any]]] = []
     controller = world.known().controller(STATING, lambda problem, result: met.append((problem, result)))
@@ -58,7 +59,24 @@ def placed_on(world: World) -> dict[str, float | None]:
         "placed": float(len(result.plan.server_of)),
         "objective": result.objective / vm,
         "bound": bound if isfinite(bound) else None,
+        "kept_out": kept_out(result.why_not),
     }
+
+
+def kept_out(why_not: Sequence[Rejection]) -> list[dict[str, Any]]:
+    """What keeps VMs out, most of them first: ``constraint``, ``vms``, and ``short_by`` (``unit``) the nearest misses.
+
+    A VM is counted with each constraint that it meets on its way in.
+    """
+    met: dict[tuple[str, str], dict[str, float]] = {}
+    for item in why_not:
+        vms = met.setdefault((str(item.constraint), item.unit), {})
+        vms[item.subject] = min(item.shortfall, vms.get(item.subject, item.shortfall))
+    told: list[dict[str, Any]] = [
+        {"constraint": name, "vms": len(vms), "short_by": min(vms.values()), "unit": unit}
+        for (name, unit), vms in met.items()
+    ]
+    return sorted(told, key=lambda item: -len(met[item["constraint"], item["unit"]]))
 
 
 def scarcest(site: Site, places: int) -> list[str]:
@@ -91,7 +109,7 @@ def raised(site: Site, element: str, steps: Steps) -> Site:
 def intervals(answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For each raised limit, how many VMs more are placed: ``least``, ``most``, and ``found`` by the two plans.
 
-    Where the plan of before is better it is the plan of after as well.
+    Where the plan of before is better it is the plan of after as well. ``kept_out`` is of the site as it is.
 
     Parameters
     ----------
@@ -119,6 +137,7 @@ def _of_room(answers: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
                 "least": 0.0 if before["bound"] is None else max(0.0, before["bound"] - after["objective"]),
                 "most": None if after["bound"] is None else max(0.0, before["objective"] - after["bound"]),
                 "found": before["objective"] - best["objective"],
+                "kept_out": before["kept_out"],
             }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tapas_opt.planning.findings import breaches
 from tapas_opt.planning.study import Assumed, Money, Risk, Study
+from tapas_opt.planning.tables import kept_out_words
 from tapas_opt.plot.html_table import table
 from tapas_opt.plot.page import Section, page
 from tapas_opt.plot.studies import throttling_against
@@ -171,11 +172,12 @@ def _worths(worths: Sequence[Row]) -> list[Section]:
             f"{row['placed_before']:.0f} of {row['wanted']:.0f}", f"{row['placed_after']:.0f}",
             _number(row["least"]), _number(row["most"]),
             _levels(row["revenue_per_h"], ".2f") if "revenue_per_h" in row else "–",
+            "; ".join(map(kept_out_words, row["kept_out"])) or "nothing",
         ]
         for row in worths
     ]  # fmt: skip
     before = ("site", "filling", "SaaS", "raised", "VMs placed before", "after")
-    heads = (*before, "VMs more, at least", "at most", "revenue / h")
+    heads = (*before, "VMs more, at least", "at most", "revenue / h", "what keeps others out, before")
     return [Section("What one more kW or 1,000 CFM is worth, and where", words, below=table(heads, rows))]
 
 

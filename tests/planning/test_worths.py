@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tapas_opt.domain.result import Constraint, Rejection
 from tapas_opt.domain.site_generator import SiteShape, generate_site
 from tapas_opt.planning.study import Steps
-from tapas_opt.planning.worths import intervals, placed_on, raised, scarcest
+from tapas_opt.planning.worths import intervals, kept_out, placed_on, raised, scarcest
 from tapas_opt.simulation.case import Case, world_of
 
 
@@ -31,7 +32,7 @@ def test_the_scarcest_come_first(two_rows):
 
 def test_a_worth_lies_between_what_both_answers_prove():
     """Before: 3 VMs left out, proven 2; after: 1, proven 0.5. So at least 2 − 1 and at most 3 − 0.5."""
-    room = {"site": "a", "oversubscription": 0.2, "saas_share": 0.5, "wanted": 10.0}
+    room = {"site": "a", "oversubscription": 0.2, "saas_share": 0.5, "wanted": 10.0, "kept_out": []}
     before = room | {"element": "", "step": 0, "unit": "", "placed": 7.0, "objective": 3.0, "bound": 2.0}
     after = room | {"element": "ups:U1", "step": 1_000, "unit": "W", "placed": 9.0, "objective": 1.0, "bound": 0.5}
     (found,) = intervals([before, after])
@@ -47,7 +48,7 @@ def test_nobody_need_use_what_a_limit_has_more():
 
     Before: 3 VMs left out, proven 2; after: 4, proven 3.5. Nothing is gained, and nothing is lost.
     """
-    room = {"site": "a", "oversubscription": 0.2, "saas_share": 0.5, "wanted": 10.0}
+    room = {"site": "a", "oversubscription": 0.2, "saas_share": 0.5, "wanted": 10.0, "kept_out": []}
     before = room | {"element": "", "step": 0, "unit": "", "placed": 7.0, "objective": 3.0, "bound": 2.0}
     after = room | {"element": "row:R1", "step": 20, "unit": "W", "placed": 6.0, "objective": 4.0, "bound": 3.5}
     (found,) = intervals([before, after])
@@ -60,4 +61,16 @@ def test_in_a_room_with_plenty_of_power_and_air_what_is_left_out_is_proven(learn
     told = placed_on(world_of(Case("saas_share", site=generate_site(16, shape=plenty), saas_share=0.0), learned))
     assert told["wanted"] == 14.0
     assert told["objective"] == pytest.approx(told["bound"], abs=0.1)
-    assert 0.0 <= told["objective"] - (told["wanted"] - told["placed"]) < 1.0
+    left_out = told["wanted"] - told["placed"]
+    assert 0.0 <= told["objective"] - left_out < 1.0
+    assert [(item["constraint"], item["vms"]) for item in told["kept_out"]] == [("gpu_temperature_limit", left_out)]
+
+
+def test_what_keeps_vms_out_is_counted_by_constraint():
+    """Two VMs meet a UPS, one of them at two failures; one meets the air, by another unit."""
+    ups, secure = Constraint.UPS_TRANSIENT_LIMIT, Constraint.FAILURE_SECURE
+    met = [("a", secure, 90.0, "CFM"), ("a", ups, 800.0, "W"), ("b", ups, 900.0, "W"), ("b", ups, 700.0, "W")]
+    assert kept_out([Rejection(*item) for item in met]) == [
+        {"constraint": "ups_transient_limit", "vms": 2, "short_by": 700.0, "unit": "W"},
+        {"constraint": "failure_secure", "vms": 1, "short_by": 90.0, "unit": "CFM"},
+    ]

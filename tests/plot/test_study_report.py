@@ -38,6 +38,7 @@ def answer(study):
     worth = {
         "site": "a & b", "oversubscription": 0.2, "saas_share": 0.5, "element": "ups:U1", "step": 1000, "unit": "W",
         "wanted": 108.0, "placed_before": 100.0, "placed_after": 101.0, "least": 0.5, "most": None,
+        "kept_out": [{"constraint": "failure_secure", "vms": 8, "short_by": 1250.5, "unit": "W"}],
         "revenue_per_h": {"low": None, "base": 12.0, "high": None},
     }  # fmt: skip
     return {"cells": cells, "fits": fitting(cells, study.risks), "worths": [worth], "costs": []}
@@ -55,7 +56,7 @@ def test_the_page_names_what_binds_and_what_a_step_is_worth(answer, study, tmp_p
     )
     assert (
         "ups:U1 +1,000 W</td><td>100 of 108</td><td>101</td><td>0.50</td><td>–</td><td>12.00 (–\u00a0to\u00a0–)</td>"
-        in page
+        "<td>failure_secure: 8 VMs, by 1,250.5 W or more</td>" in page
     )
     assert "a &amp; b" in page
     assert "all that were tried are safe" in page
