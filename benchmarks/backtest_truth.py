@@ -76,7 +76,7 @@ def main(folder: Path, site_file: Path) -> None:
     print("peak row power, as it happened, backtest, elsewhere:", *(f"{peak:.3f}" for peak in peaks))
     hottest = [np.nanmax(panel.gpu_c), record.metrics["max_gpu_temperature_c"], np.nanmax(truth.gpu_c)]
     print("hottest GPU, as it happened, backtest, elsewhere:", *(f"{one:.1f} °C" for one in hottest))
-    for whose, found in (("elsewhere", misses.summary()), ("as it happened", test.as_predicted()[1])):
+    for whose, found in (("elsewhere", misses.summary()), ("as it happened", test.as_predicted()[1].summary())):
         for name, one in found.items():
             print(f"{name}, predicted {whose}: MAE {one['mae']:.2f} {one['unit']}, p95 {one['p95_error']:.2f}")
 

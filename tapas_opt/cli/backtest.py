@@ -40,7 +40,7 @@ def backtest(
         bool, typer.Option("--anew", help="Policies also place the VMs that ran when the days begin.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write summary.json and series.csv.gz there.")
+        Path | None, typer.Option(metavar="DIR", help="Also write report.html, summary.json and series.csv.gz there.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -12,10 +12,12 @@ from tapas_opt.cli.backtest_given import Asked, given_of, ready
 from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.progress import bar
 from tapas_opt.domain.panel import SLOT_S
+from tapas_opt.plot.backtest_report import write_backtest
+from tapas_opt.simulation.backtest.misses import Misses
 from tapas_opt.simulation.backtest.past import Past
 from tapas_opt.simulation.backtest.replay import Backtest
 from tapas_opt.simulation.metrics import json_safe
-from tapas_opt.simulation.record import Record
+from tapas_opt.simulation.record import Incident, Record
 from tapas_opt.simulation.series import write_series
 
 __all__ = ["backtested"]
@@ -36,6 +38,7 @@ def backtested(asked: Asked, as_json: bool) -> dict[str, Any]:
             asked.out.mkdir(parents=True, exist_ok=True)
     test = ready(asked, given, as_json)
     as_it_happened, records, misses = _runs(test, asked.policies, as_json)
+    turned_away = {record.policy: [_asked(one) for one in record.turned_away] for record in records}
     answer = {
         "scenario": "backtest",
         "seed": None,
@@ -43,19 +46,18 @@ def backtested(asked: Asked, as_json: bool) -> dict[str, Any]:
         "days": test.past.days,
         "policies": {record.policy: json_safe(record.metrics) for record in records},
         "as_it_happened": {record.policy: json_safe(record.metrics) for record in as_it_happened},
-        "calibration": misses,
+        "turned_away": turned_away,
+        "calibration": None if misses is None else misses.summary(),
         "history": _of_history(test.past),
         "vms": _of_vms(test.past) | {"anew": asked.anew},
         "models": _of_models(test) | {"folder": asked.models and str(asked.models)},
     }
     if asked.out is not None:
-        _write(answer, [*as_it_happened, *records], asked.out)
+        _write(answer, given.topology.site.name, (as_it_happened, records), misses, asked.out)
     return answer
 
 
-def _runs(
-    test: Backtest, policies: Sequence[str], as_json: bool
-) -> tuple[list[Record], list[Record], dict[str, Any] | None]:
+def _runs(test: Backtest, policies: Sequence[str], as_json: bool) -> tuple[list[Record], list[Record], Misses | None]:
     """As it happened, twice; each policy; and how far predictions were off. VMs of elsewhere have not happened here."""
     happened = all(stay.server is not None for stay in test.past.stays)
     seconds = test.past.slots * SLOT_S
@@ -100,7 +102,17 @@ def _of_models(test: Backtest) -> dict[str, Any]:
     }
 
 
-def _write(answer: dict[str, Any], records: list[Record], folder: Path) -> None:
+def _asked(one: Incident) -> dict[str, Any]:
+    """A VM, and when it asked for a server."""
+    return {"vm": one.text, "t_s": one.t_s}
+
+
+def _write(
+    answer: dict[str, Any], site: str, runs: tuple[list[Record], list[Record]], misses: Misses | None, folder: Path
+) -> None:
+    as_it_happened, records = runs
+    sample = {} if misses is None else misses.sample()
     with writing("backtest", "--out", folder):
+        write_backtest(answer, site, as_it_happened, records, sample, folder / "report.html")
         write_json(answer, folder / "summary.json")
-        write_series(records, folder / "series.csv.gz")
+        write_series([*as_it_happened, *records], folder / "series.csv.gz")

@@ -9,6 +9,9 @@ from tapas_opt.cli.output import console
 
 __all__ = ["show"]
 
+_ROUNDING = 1e-12
+"""What sums of shares are off by."""
+
 
 def show(answer: Mapping[str, Any]) -> None:
     """A table: a row for each metric that anybody has, a column for what happened and for each policy."""
@@ -35,6 +38,8 @@ def show(answer: Mapping[str, Any]) -> None:
 def _told(value: float | None) -> str:
     if value is None:
         return "–"
+    if abs(value) < _ROUNDING:
+        return "0"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 

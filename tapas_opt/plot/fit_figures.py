@@ -12,13 +12,13 @@ from tapas_opt.learn.compare import day_name
 from tapas_opt.learn.judge import Judgement
 from tapas_opt.plot.style import INK, LIMIT, dressed, plain
 
-__all__ = ["days_figure", "density_figure"]
+__all__ = ["days_figure", "density_figure", "titled"]
 
 FloatArray = NDArray[np.float64]
 
 _COLUMNS = 3
 _CELLS = 56
-"""Along each axis of a picture of density."""
+"""Along each axis of a picture of density, about: a cell is as wide as whole steps of the sensor."""
 
 _WIDEST = (0.0005, 0.9995)
 """Quantiles that a picture spans: a single absurd reading would press all others into a corner."""
@@ -30,15 +30,21 @@ _COLOURS = ((0.0, "#ffffff"), (0.02, "#dbe9f6"), (0.35, "#6baed6"), (0.7, "#2171
 _BLUE, _RED = "#0072B2", "#D55E00"
 
 
-def density_figure(judged: Mapping[str, Judgement]) -> Any:
-    """Where predicted and observed lie, model by model: the darker, the more readings (logarithmic)."""
-    shown = [one for one in judged.values() if one.sample[0].size]
-    figure = _grid([_sample_title(one) for one in shown])
-    for panel, one in enumerate(shown):
+def density_figure(samples: Mapping[str, tuple[FloatArray, FloatArray]]) -> Any:
+    """Where predicted and observed lie, model by model: the darker, the more readings (logarithmic).
+
+    Parameters
+    ----------
+    samples
+        Predicted and observed, by what is above the picture; an empty one has no picture.
+    """
+    shown = {title: sample for title, sample in samples.items() if sample[0].size}
+    figure = _grid([plain(title) for title in shown])
+    for panel, sample in enumerate(shown.values()):
         place = _place(panel)
-        edges = _edges(*one.sample)
+        edges = _edges(*sample)
         figure.add_heatmap(
-            z=_shades(*one.sample, edges),
+            z=_shades(*sample, edges),
             x0=float(edges[0] + edges[1]) / 2,
             dx=float(edges[1] - edges[0]),
             y0=float(edges[0] + edges[1]) / 2,
@@ -61,7 +67,7 @@ def density_figure(judged: Mapping[str, Judgement]) -> Any:
 def days_figure(judged: Mapping[str, Judgement]) -> Any:
     """Mean of observed − predicted and mean error of each judged day."""
     shown = [one for one in judged.values() if one.by_day]
-    figure = _grid([_title(one) for one in shown])
+    figure = _grid([plain(titled(one.name, one.unit)) for one in shown])
     for panel, one in enumerate(shown):
         place, first = _place(panel), panel == 0
         days = [day_name(day.from_s) for day in one.by_day]
@@ -76,13 +82,9 @@ def days_figure(judged: Mapping[str, Judgement]) -> Any:
     return _finished(figure, len(shown), 210)
 
 
-def _title(one: Judgement) -> str:
-    return plain(one.name) + ("" if one.unit == "1" else f" ({plain(one.unit)})")
-
-
-def _sample_title(one: Judgement) -> str:
-    """A domain's margin is relative; what is drawn of it are the day maxima of the domains' sums."""
-    return f"{plain(one.name)} (day maxima, W)" if one.mean_observed is None else _title(one)
+def titled(name: str, unit: str) -> str:
+    """A model's name with the unit of what it predicts, if that has one."""
+    return name if unit == "1" else f"{name} ({unit})"
 
 
 def _grid(titles: Sequence[str]) -> Any:
@@ -110,12 +112,14 @@ def _edges(predicted: FloatArray, observed: FloatArray) -> FloatArray:
     both = np.concatenate([predicted, observed])
     low, high = np.quantile(both, _WIDEST)
     room = 0.03 * (high - low) + 1e-9 * max(abs(low), 1.0)
-    low, width = low - room, (high - low + 2 * room) / _CELLS
+    low, high = low - room, high + room
+    width = (high - low) / _CELLS
     step = _step(observed)
     if step > 0.2 * width:
-        width = step * np.ceil(width / step)
+        width = step * max(1.0, np.round(width / step))
         low = step * (np.floor(low / step) - 0.5)
-    return np.asarray(low + width * np.arange(_CELLS + 1))
+    cells = max(1, round(np.ceil((high - low) / width - 1e-9)))
+    return np.asarray(low + width * np.arange(cells + 1))
 
 
 def _step(observed: FloatArray) -> float:

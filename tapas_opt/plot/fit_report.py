@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tapas_opt.learn.judge import Judgement
 from tapas_opt.plot import fit_tables as tables
-from tapas_opt.plot.fit_figures import days_figure, density_figure
+from tapas_opt.plot.fit_figures import days_figure, density_figure, titled
 from tapas_opt.plot.page import Section, page
 from tapas_opt.plot.words import listed
 
@@ -98,13 +101,21 @@ def _sections(data: Mapping[str, Any], judged: Mapping[str, Judgement]) -> list[
         *_against_truth(data),
         *_compared(data),
         Section("Predicted against observed", "<p>On the dashed line they agree; darker is more often, on a "
-                "logarithmic scale.</p>", density_figure(judged)),
+                "logarithmic scale.</p>", density_figure(_samples(judged))),
         Section("What was left over, day by day", "", days_figure(judged)),
         Section("For whom it is worst", below=tables.worst_table(data)),
         Section("What was not believed, and why", below=tables.refused_table(data)),
         Section("Where the models are at home", _extrapolated(data), below=tables.ranges_table(data)),
         Section("The numbers behind this page", below=_raw(data)),
     ]  # fmt: skip
+
+
+def _samples(judged: Mapping[str, Judgement]) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """A domain's margin is relative; what is drawn of it are the day maxima of the domains' sums."""
+    return {
+        f"{one.name} (day maxima, W)" if one.mean_observed is None else titled(one.name, one.unit): one.sample
+        for one in judged.values()
+    }
 
 
 def _against_truth(data: Mapping[str, Any]) -> list[Section]:

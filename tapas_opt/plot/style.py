@@ -27,6 +27,8 @@ _USUAL = {
     "route+config": "#882255",
     "tapas": "#009E73",
     "tapas-opt": "#0072B2",
+    "happened, measured": INK,
+    "happened, predicted": "#7B8794",
 }
 _MORE = ("#332288", "#44AA99", "#999933", "#661100")
 
@@ -41,8 +43,10 @@ MODE_COLOURS: Mapping[str, str] = {
 
 def policy_colours(policies: Iterable[str]) -> dict[str, str]:
     """Colour of each policy, the same in every picture and on every page."""
-    others = [name for name in policies if name not in _USUAL]
-    return _USUAL | {name: _MORE[i % len(_MORE)] for i, name in enumerate(dict.fromkeys(others))}
+    names = list(dict.fromkeys(policies))
+    others = [name for name in names if name not in _USUAL]
+    colours = _USUAL | {name: _MORE[i % len(_MORE)] for i, name in enumerate(others)}
+    return {name: colours[name] for name in names}
 
 
 def plain(name: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tapas_opt.plot.html_table import policy_heads
@@ -125,38 +125,39 @@ def told_names(policies: Sequence[Mapping[str, float | None]]) -> list[str]:
     return names if routed else [name for name in names if name not in _ONE_BY_ONE]
 
 
-def summary_table(run: Run) -> str:
-    """Policies side by side, the best of each row in bold."""
+def summary_table(run: Run, beside: Collection[str] = ()) -> str:
+    """Policies side by side, the best of each row in bold; those ``beside`` them are shown, and never the best."""
     given = told_names([record.metrics for record in run.records])
     if not given:
         return "<p class='none'>No metrics were recorded.</p>"
     order = [name for name in METRICS if name in given] + [name for name in given if name not in METRICS]
     all_users = [name for name in order if "[" not in name]
     of_endpoints = [name for name in order if "[" in name]
-    told = _side_by_side(run, "The whole run", all_users)
+    told = _side_by_side(run, "The whole run", all_users, beside)
     if of_endpoints:
-        by_endpoint = _side_by_side(run, "The whole run, by endpoint", of_endpoints)
+        by_endpoint = _side_by_side(run, "The whole run, by endpoint", of_endpoints, beside)
         told += f"<details><summary>By endpoint</summary>{by_endpoint}</details>"
     return told
 
 
-def _side_by_side(run: Run, title: str, names: Sequence[str]) -> str:
-    heads = policy_heads([record.policy for record in run.records])
-    rows = "".join(_metric_row(name, [record.metrics.get(name) for record in run.records]) for name in names)
+def _side_by_side(run: Run, title: str, names: Sequence[str], beside: Collection[str]) -> str:
+    policies = [record.policy for record in run.records]
+    heads, judged = policy_heads(policies), [policy not in beside for policy in policies]
+    rows = "".join(_metric_row(name, [record.metrics.get(name) for record in run.records], judged) for name in names)
     return (
         f"<table class='summary'><thead><tr><th scope='col'>{title}</th>"
         f"{heads}</tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
-def _metric_row(name: str, values: Sequence[float | None]) -> str:
+def _metric_row(name: str, values: Sequence[float | None], judged: Sequence[bool]) -> str:
     metric = _metric(name)
     told = [metric.told(value) for value in values]
-    best = _best(metric, values)
+    best = _best(metric, [value if one else None for value, one in zip(values, judged, strict=True)])
     cells = "".join(
-        f"<td class='best'>{text}</td>" if value is not None and best is not None and told[best] == text
+        f"<td class='best'>{text}</td>" if one and value is not None and best is not None and told[best] == text
         else f"<td>{text}</td>"
-        for value, text in zip(values, told, strict=True)
+        for value, text, one in zip(values, told, judged, strict=True)
     )  # fmt: skip
     mark = " <span class='tag'>measured</span>" if metric.measured else ""
     return f"<tr><th scope='row' title='{html.escape(name)}'>{html.escape(metric.words)}{mark}</th>{cells}</tr>"

@@ -7,8 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tapas_opt.domain.failure import FailureKind
+from tapas_opt.learn.compare import SINCE_1970_S, day_name
 
-__all__ = ["clock_time", "duration", "element", "listed", "over_seeds", "percent", "reproduced_on", "several_days"]
+__all__ = [
+    "clock_time",
+    "duration",
+    "element",
+    "listed",
+    "moment",
+    "over_seeds",
+    "percent",
+    "reproduced_on",
+    "several_days",
+]
 
 _DAY_S = 86_400
 
@@ -35,6 +46,13 @@ def clock_time(t_s: float, with_day: bool = False) -> str:
     day, second = divmod(int(t_s), _DAY_S)
     text = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
     return f"day {day + 1}, {text}" if with_day else text
+
+
+def moment(t_s: float) -> str:
+    """A moment of a history: ``2026-03-01, 14:03:20 UTC``, or ``day 2, 14:03:20`` on a clock that began at 0."""
+    if t_s < SINCE_1970_S:
+        return clock_time(t_s, with_day=True)
+    return f"{day_name(t_s)}, {clock_time(t_s)} UTC"
 
 
 def several_days(times_s: Iterable[float]) -> bool:

@@ -110,6 +110,8 @@ class Record:
         In the order of the site file, and which of ``rows`` each is in.
     hottest_gpus_c
         ``[server]`` the hottest GPU of each at ``hottest_s``, the moment of the hottest of the run; empty if unknown.
+    turned_away
+        By name, the VMs that asked for a server and got none, where anybody kept that.
     """
 
     policy: str
@@ -140,6 +142,7 @@ class Record:
     server_row: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     hottest_s: float = float("nan")
     hottest_gpus_c: FloatArray = field(default_factory=lambda: np.empty(0))
+    turned_away: tuple[Incident, ...] = ()
 
     @property
     def vms_rejected_frac(self) -> float:
@@ -205,5 +208,6 @@ def stacked(policy: str, topology: Topology, moments: Sequence[Moment], incident
         servers=topology.servers,
         server_row=topology.server_row,
         hottest_s=float("nan"),
+        turned_away=(),
         **columns,
     )

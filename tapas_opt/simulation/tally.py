@@ -62,6 +62,7 @@ class Tally:
     hottest_gpus_c: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     decisions_s: list[float] = field(default_factory=list, repr=False)
     incidents: list[Incident] = field(default_factory=list, repr=False)
+    turned_away: list[Incident] = field(default_factory=list, repr=False)
     _throttled: NDArray[np.bool_] | None = field(default=None, repr=False)
     _capped: frozenset[str] = field(default=frozenset(), repr=False)
     _tripped: frozenset[str] = field(default=frozenset(), repr=False)
@@ -97,7 +98,7 @@ class Tally:
             self.tolerance_used_frac = max(self.tolerance_used_frac, float(used.max(initial=0.0)))
         rise_k = truth.gpu_temperature_c - truth.inlet_c[:, None]
         self.rise_over_inlet_k = max(self.rise_over_inlet_k, float(np.nanmax(rise_k)))
-        self._keep_hottest(truth)
+        self._keep_hottest(truth.t_s, truth.gpu_temperature_c)
         return self._count_trips(truth)
 
     def look_within(self, truth: Truth, row_budget_w: NDArray[np.float64]) -> None:
@@ -123,10 +124,11 @@ class Tally:
         """What was asked for so far."""
         return Traffic(self.asked_tokens, self.served_tokens, self.saas_vm_s / HOUR_S, self.iaas_vm_s / HOUR_S)
 
-    def _keep_hottest(self, truth: Truth) -> None:
-        of_server = np.fmax.reduce(truth.gpu_temperature_c, axis=1)
-        if not self.hottest_gpus_c.size or of_server.max() > self.hottest_gpus_c.max():
-            self.hottest_s, self.hottest_gpus_c = truth.t_s, of_server
+    def _keep_hottest(self, t_s: float, gpu_c: FloatArray) -> None:
+        """Remember a moment ``[server, gpu]`` that is hotter than any before; what was not read is NaN."""
+        of_server = np.fmax.reduce(gpu_c, axis=1)
+        if np.nanmax(of_server, initial=-np.inf) > np.nanmax(self.hottest_gpus_c, initial=-np.inf):
+            self.hottest_s, self.hottest_gpus_c = t_s, of_server
 
     def _count_throttling(self, truth: Truth, dt_s: float) -> None:
         now = np.asarray(truth.throttled.any(axis=1))

@@ -44,6 +44,8 @@ def test_it_prints_one_object_of_the_shape_of_simulate_and_what_happened(given, 
     assert answer["calibration"]["gpu_temperature"]["mae"] < 10.0
     assert json.loads((tmp_path / "summary.json").read_text()) == answer
     assert set(pd.read_csv(tmp_path / "series.csv.gz")["policy"]) == {"measured", "predicted", "baseline"}
+    assert answer["turned_away"] == {"baseline": []}
+    assert "happened, predicted</th>" in (tmp_path / "report.html").read_text()
 
 
 def test_a_person_gets_a_table_with_what_happened_first(given, tapas):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +49,17 @@ DEFINED = (
 class Counted(Tally):
     """Counts slots of five minutes."""
 
-    def slot(self, too_hot: NDArray[np.bool_], rise_k: FloatArray, server_power_w: FloatArray) -> None:
+    def slot(
+        self, too_hot: NDArray[np.bool_], t_s: float, gpu_c: FloatArray, inlet_c: FloatArray, server_power_w: FloatArray
+    ) -> None:
         """Count a slot in which these servers ``[server]`` were at a GPU's limit; what is not known is NaN."""
         before = np.zeros_like(too_hot) if self._throttled is None else self._throttled
         self.thermal_throttle_events += int((too_hot & ~before).sum())
         self.throttled_server_s += SLOT_S * float(too_hot.sum())
         self.server_s += SLOT_S * len(too_hot)
-        self.rise_over_inlet_k = max(self.rise_over_inlet_k, float(np.nanmax(rise_k, initial=0.0)))
+        rise_k = float(np.nanmax(gpu_c - inlet_c[:, None], initial=0.0))
+        self.rise_over_inlet_k = max(self.rise_over_inlet_k, rise_k)
+        self._keep_hottest(t_s, gpu_c)
         self.energy_j += SLOT_S * float(server_power_w.sum())
         self._throttled = too_hot
 
@@ -65,7 +68,13 @@ class Counted(Tally):
         self._count_capping(SLOT_S, running, capped)
 
 
-def counted(record: Record, tally: Counted, defined: tuple[str, ...]) -> Mapping[str, float]:
-    """Metrics by the names of a simulation; NaN for those that are not defined here."""
+def counted(record: Record, tally: Counted, defined: tuple[str, ...]) -> Record:
+    """A record with what was counted; metrics by the names of a simulation, NaN for those not defined here."""
     metrics = metrics_of(record, np.full(len(record.t_s), float(SLOT_S)).tolist(), (), tally)
-    return {name: value if name in defined else float("nan") for name, value in metrics.items()}
+    return replace(
+        record,
+        metrics={name: value if name in defined else float("nan") for name, value in metrics.items()},
+        hottest_s=tally.hottest_s,
+        hottest_gpus_c=tally.hottest_gpus_c,
+        turned_away=tuple(tally.turned_away),
+    )

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from tapas_opt.simulation.backtest.room import ReplayRoom
 from tapas_opt.simulation.day import endpoint_of
 from tapas_opt.simulation.policies.table import Known, policy_of
 from tapas_opt.simulation.policy import REVIEW_EVERY_S, Orders, Policy
-from tapas_opt.simulation.record import Moment, Record, stacked
+from tapas_opt.simulation.record import Incident, Moment, Record, stacked
 
 __all__ = ["MEASURED", "PREDICTED", "Backtest"]
 
@@ -73,15 +72,16 @@ class Backtest:
             airflow_cfm = np.where(np.isfinite(read_cfm), read_cfm, state.heat.airflow_cfm)
             if np.isfinite(gpu_c).any():
                 moments.append(room.moment(state, airflow_cfm, gpu_c))
-            tally.slot(room.too_hot(gpu_c), gpu_c - panel.inlet_c[t][:, None], state.server_power_w)
-        record = stacked(MEASURED, past.topology, moments, ())
-        return replace(record, metrics=counted(record, tally, OF_ROOM))
+            t_s = float(panel.t_s[t]) + SLOT_S
+            tally.slot(room.too_hot(gpu_c), t_s, gpu_c, panel.inlet_c[t], state.server_power_w)
+        return counted(stacked(MEASURED, past.topology, moments, ()), tally, OF_ROOM)
 
-    def as_predicted(self, on_slot: Callable[[float], None] = lambda _: None) -> tuple[Record, dict[str, Any]]:
+    def as_predicted(self, on_slot: Callable[[float], None] = lambda _: None) -> tuple[Record, Misses]:
         """The days as models have them, everybody staying where they were; and by model how far that is off."""
         misses = Misses(self.past.panel)
         record = replace(self, anew=False).through(Kept(self.past), on_slot, misses)
-        return replace(record, policy=PREDICTED), misses.summary()
+        undecided = {**record.metrics, "decision_p99_s": float("nan")}
+        return replace(record, policy=PREDICTED, metrics=undecided), misses
 
     def room(self) -> ReplayRoom:
         """An empty room at the beginning of these days."""
@@ -118,7 +118,7 @@ class _Course:
             self._step(t, demand, now_s)
             on_slot(float(SLOT_S))
         record = stacked(self._policy.name, self._past.topology, self._moments, self._tally.incidents)
-        return replace(record, metrics=counted(record, self._tally, DEFINED))
+        return counted(record, self._tally, DEFINED)
 
     def _leave(self, t: int, now_s: float) -> None:
         gone = [stay.vm.name for stay in self._leaving.get(t, ()) if stay.vm.name in self._room.running]
@@ -145,6 +145,8 @@ class _Course:
         for stay in stays:
             if stay.vm.name in found:
                 self._room.host(stay.vm, found[stay.vm.name], stay.profile)
+            else:
+                self._tally.turned_away.append(Incident(now_s, stay.vm.name))
         self._tally.vms_placed += len(found)
         self._tally.vms_rejected += len(stays) - len(found)
 
@@ -161,10 +163,10 @@ class _Course:
 
     def _step(self, t: int, demand_tokens_per_s: Mapping[str, float], now_s: float) -> None:
         room = self._room
-        self._moments.append(room.step(t, demand_tokens_per_s, self._policy.shares(now_s)))
-        state = room.state
-        rise_k = state.heat.gpu_c - state.heat.inlet_c[:, None]
-        self._tally.slot(room.too_hot(state.heat.gpu_c), rise_k, state.server_power_w)
+        moment = room.step(t, demand_tokens_per_s, self._policy.shares(now_s))
+        self._moments.append(moment)
+        state, heat = room.state, room.state.heat
+        self._tally.slot(room.too_hot(heat.gpu_c), moment.t_s, heat.gpu_c, heat.inlet_c, state.server_power_w)
         self._tally.vms(len(room.running), room.crew.capped)
         if self._misses is not None:
             self._misses.add(t, state.heat)

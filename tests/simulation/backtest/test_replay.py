@@ -57,6 +57,18 @@ def test_keeping_everything_as_it_happened_reproduces_what_the_rows_meters_read(
     assert record.row_power_w == pytest.approx(test.past.meter_w, rel=1e-12)
     assert record.metrics["saas_performance_loss_frac"] == pytest.approx(0.0, abs=1e-12)
     assert record.metrics["vms_rejected"] == 0
+    assert record.hottest_gpus_c.max() == record.metrics["max_gpu_temperature_c"] == record.hottest_gpu_c.max()
+    assert record.hottest_s == record.t_s[record.hottest_gpu_c.argmax()]
+
+
+def test_a_picture_gets_some_of_what_was_predicted_and_measured(test_of, lives):
+    test = test_of(lives)
+    misses = test.as_predicted()[1]
+    predicted, measured = misses.sample()["gpu_temperature"]
+    summary = misses.summary()["gpu_temperature"]
+    assert 0 < len(predicted) <= summary["readings"]
+    assert set(measured) <= set(test.past.panel.gpu_c[np.isfinite(test.past.panel.gpu_c)])
+    assert np.abs(predicted - measured).mean() == pytest.approx(summary["mae"], rel=0.1)
 
 
 def test_so_it_does_without_meters_on_the_rows_and_with_a_server_that_was_never_read(test_of, panel, lives):
@@ -228,13 +240,16 @@ def test_every_policy_takes_the_same_days_and_the_service_code_too(test_of, pane
     for policy in ("tapas", "tapas-opt"):
         record = test_of(lives, short).run(policy)
         assert len(record.t_s) == 6
+        assert record.metrics["vms_rejected"] == len(record.turned_away)
         assert record.metrics["vms_placed"] + record.metrics["vms_rejected"] == len(test_of(lives, short).past.stays)
 
 
 def test_vms_of_somewhere_else_are_all_placed_by_the_policy(panel, lives, models, measured, test_of):
     listed = [replace(one, server=None) for one in lives if one.vm.endpoint is None]
     test = replace(test_of(lives), past=borrowed(panel, listed, measured))
-    metrics = test.run("baseline").metrics
+    record = test.run("baseline")
+    metrics = record.metrics
     assert metrics["vms_adopted"] == 0
     assert metrics["vms_placed"] == len(test.past.stays)
+    assert record.turned_away == ()
     assert (test.past.occupied == (panel.vm != NO_VM)).all()
