@@ -91,6 +91,10 @@ def _faults(asked: Asked) -> Iterator[Fault]:
     yield from judge_names(asked.policies)
     if not _is_length(asked.days):
         yield Fault("--days", f"{asked.days:g}: must be above 0")
+    if asked.out is not None:
+        there = next(path for path in (asked.out, *asked.out.absolute().parents) if path.exists())
+        if not there.is_dir():
+            yield Fault("--out", f"{asked.out}: {there} is a file; name a folder, which need not be there yet")
 
 
 def _is_length(days: float) -> bool:
@@ -143,7 +147,7 @@ def ready(asked: Asked, given: Given, as_json: bool) -> Backtest:
     profiles = given.profiles if models is None else given.profiles.measured(models)
     past = None if panel is None else tried(faults, None, lambda: _past(panel, given.lives, profiles))
     if faults or models is None or past is None:
-        raise InvalidInput("backtest", faults)
+        raise InvalidInput("backtest", list(dict.fromkeys(faults)))
     return Backtest(past, models, profiles, asked.anew)
 
 

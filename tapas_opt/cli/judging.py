@@ -23,9 +23,14 @@ def tried(faults: list[Fault], named_by: str | None, read: Callable[[], _T]) -> 
     try:
         return read()
     except InvalidInput as error:
-        about = None if named_by is None else f"{named_by} {error.subject}"
+        about = _about(named_by, error.subject)
         faults += error.faults if about is None else [_within(about, fault) for fault in error.faults]
         return None
+
+
+def _about(named_by: str | None, subject: str) -> str | None:
+    """What names the file, and the file; ``--history history`` would say nothing that ``--history`` does not."""
+    return named_by if named_by is None or named_by == f"--{subject}" else f"{named_by} {subject}"
 
 
 def _within(about: str, fault: Fault) -> Fault:

@@ -27,6 +27,10 @@ REQUIRED = ("vm", "kind", "server", "created_s", "deleted_s")
 COLUMNS = (*REQUIRED, *(name for name in _OF_VM if name not in REQUIRED))
 
 
+_SURPLUS = "surplus"
+"""Under which a row has its cells beyond the last column."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lived:
     """A VM, and where and when it ran, on the clock of the history beside it.
@@ -66,17 +70,25 @@ def read_vm_list(
     InvalidInput
         Listing every fault by its line: cells that cannot be, servers that the site does not have, VMs that were
         deleted before they were created, that were listed twice, that shared a server, or whose life lies outside the
-        history.
+        history. What is wrong of every VM alike, since the list belongs to another site or history, is one fault.
     """
     rows = _rows(path)
     lives: dict[int, Lived] = {}
     faults: list[Fault] = []
     for line, row in enumerate(rows, start=2):
+        if row.pop(_SURPLUS, None):
+            faults.append(Fault(f"line {line}", "has more cells than there are columns"))
         lived, wrong = field_faults(_READER, _nested(row))
         faults += [Fault(f"line {line}, {_column(fault.where)}", fault.what) for fault in wrong]
         if lived is not None:
             lives[line] = lived
     known = None if servers is None else frozenset(servers)
+    if known is not None and len(lives) > 1 and not any(lived.server in known for lived in lives.values()):
+        faults.append(Fault("column server", "none of the servers is of this site; give the list of its own VMs"))
+        known = None
+    if len(lives) > 1 and all(_outside(lived, from_s, until_s) for lived in lives.values()):
+        faults.append(Fault("column created_s", f"every VM {_outside_words(from_s, until_s)}"))
+        from_s, until_s = -inf, inf
     for line, lived in lives.items():
         faults += [Fault(f"line {line}, {name}", what) for name, what in _faults(lived, known, from_s, until_s)]
     faults += [*_twice(lives), *_shared(lives)]
@@ -99,7 +111,7 @@ def write_vm_list(path: Path, lives: Sequence[Lived]) -> None:
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, restkey="surplus", restval="")
+            reader = csv.DictReader(file, restkey=_SURPLUS, restval="")
             rows, there = list(reader), reader.fieldnames or ()
     except OSError as error:
         raise InvalidInput.one(str(path), "file", f"cannot be read: {error.strerror}") from error
@@ -147,13 +159,21 @@ def _faults(lived: Lived, known: frozenset[str] | None, from_s: float, until_s: 
         yield "server", f"{lived.server!r}: the site has no such server"
     if not lived.deleted_s > lived.created_s:
         yield "deleted_s", f"{lived.deleted_s:.12g}: must be after created_s, {lived.created_s:.12g}"
-    elif lived.created_s >= until_s or lived.deleted_s <= from_s:
-        yield "created_s", f"lives outside the history, which is from {from_s:.12g} until {until_s:.12g} s"
+    elif _outside(lived, from_s, until_s):
+        yield "created_s", _outside_words(from_s, until_s)
     for name in ("endpoint", "configuration"):
         if vm.kind is VmKind.SAAS and getattr(vm, name) is None:
             yield name, "is missing: an instance (saas) serves an endpoint and runs a configuration"
         if vm.kind is VmKind.IAAS and getattr(vm, name) is not None:
             yield name, f"{getattr(vm, name)!r}: an opaque VM (iaas) has none"
+
+
+def _outside(lived: Lived, from_s: float, until_s: float) -> bool:
+    return lived.created_s >= until_s or lived.deleted_s <= from_s
+
+
+def _outside_words(from_s: float, until_s: float) -> str:
+    return f"lives outside the history, which is from {from_s:.12g} until {until_s:.12g} s"
 
 
 def _twice(lives: Mapping[int, Lived]) -> Iterator[Fault]:

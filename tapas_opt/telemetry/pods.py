@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["is_pods", "read_pods"]
 
 COLUMNS = ("name", "num_gpu", "qos", "creation_time", "deletion_time", "scheduled_time")
+_TELLING = ("num_gpu", "qos")
 _NUMBERS = ("num_gpu", "creation_time", "deletion_time", "scheduled_time")
 
 
 def is_pods(path: Path) -> bool:
-    """Whether a file is such a table, by its header; False where it cannot be read."""
+    """Whether a file is such a table, by columns of its header that no list of ours has; False if it cannot be read."""
     import pandas as pd  # noqa: PLC0415  slow to import
 
     try:
-        return set(COLUMNS) <= set(pd.read_csv(path, nrows=0).columns)
+        return set(_TELLING) <= set(pd.read_csv(path, nrows=0).columns)
     except (OSError, EOFError, ValueError):
         return False
 
@@ -51,14 +52,19 @@ def read_pods(path: Path, from_s: float, until_s: float, shortest_s: float) -> t
     Raises
     ------
     InvalidInput
-        Listing columns that hold no number; or if no pod lives in these days.
+        Listing columns that are missing or hold no number; or if no pod lives in these days.
     """
     import pandas as pd  # noqa: PLC0415  slow to import
 
     table = pd.read_csv(path)
-    wrong = [name for name in _NUMBERS if not pd.api.types.is_numeric_dtype(table[name])]
-    if wrong:
-        raise InvalidInput(str(path), [Fault(f"column {name}", "must hold numbers only") for name in wrong])
+    faults = [Fault(f"column {name}", "is missing") for name in COLUMNS if name not in table]
+    faults += [
+        Fault(f"column {name}", "must hold numbers only")
+        for name in _NUMBERS
+        if name in table and len(table) and not pd.api.types.is_numeric_dtype(table[name])
+    ]
+    if faults:
+        raise InvalidInput(str(path), faults)
     lives = list(_lives(table, until_s))
     found = tuple(one for one in lives if one.deleted_s - one.created_s >= shortest_s and one.deleted_s > from_s)
     if not found:

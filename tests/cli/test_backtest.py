@@ -90,9 +90,11 @@ def test_faults_of_options_and_of_every_file_are_in_one_message(given, tmp_path,
     (tmp_path / "profiles.csv").write_text("configuration\n")
     wrong = {name: tmp_path / name for name in ("site", "models")}
     files = {"vms": tmp_path / "vms.csv", "profiles": tmp_path / "profiles.csv"}
-    code, out, err = tapas(*command(given, days=0, policy="basline", **wrong, **files), "--json")
+    (tmp_path / "taken").write_text("a file")
+    out_below = tmp_path / "taken" / "below"
+    code, out, err = tapas(*command(given, days=0, policy="basline", out=out_below, **wrong, **files), "--json")
     assert (code, out) == (2, "")
-    for option in ("--days", "--policy", "--site", "--vms", "--models", "--profiles"):
+    for option in ("--days", "--out", "--policy", "--site", "--vms", "--models", "--profiles"):
         assert f"\n  {option}" in err
     assert "line 2, deleted_s" in err
     assert "S9" not in err

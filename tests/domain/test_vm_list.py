@@ -66,6 +66,17 @@ def test_every_fault_is_told_at_once_by_its_line(write):
     assert len(found) == len(expected)
 
 
+def test_a_list_of_another_site_and_time_has_two_faults_and_not_two_a_vm(write):
+    path = write(HEADER + "a,iaas,X1,2000,2100,t1,,,\nb,iaas,X2,2000,,t1,,,\n")
+    assert [fault.split(":")[0] for fault in faults_of(path)] == ["column server", "column created_s"]
+
+
+def test_a_row_that_is_longer_than_the_header_is_told_by_its_line(write):
+    assert faults_of(write(HEADER + "a,iaas,S1,0,100,t1,,,,surplus\n")) == [
+        "line 2: has more cells than there are columns"
+    ]
+
+
 def test_a_server_that_changes_hands_within_a_moment_is_not_shared(write):
     lives = read_vm_list(write(HEADER + "b,iaas,S1,100,,t1,,,\na,iaas,S1,0,100,t1,,,\n"), SERVERS, 0.0, 1000.0)
     assert [one.vm.name for one in lives] == ["b", "a"]

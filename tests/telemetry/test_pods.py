@@ -37,6 +37,16 @@ def test_a_list_of_ours_is_no_such_table(write):
     assert not is_pods(Path("nowhere.csv"))
 
 
+def test_columns_that_are_missing_or_hold_words_are_told_at_once(write):
+    path = write("name,num_gpu,qos,creation_time,deletion_time\na,one,LS,0,900\n")
+    assert is_pods(path)
+    with pytest.raises(InvalidInput) as error:
+        read_pods(path, 0.0, 1000.0, shortest_s=300.0)
+    assert [fault.where for fault in error.value.faults] == ["column scheduled_time", "column num_gpu"]
+    with pytest.raises(InvalidInput, match="none with a GPU"):
+        read_pods(write(HEADER), 0.0, 1000.0, shortest_s=300.0)
+
+
 def test_a_table_with_no_pod_in_these_days_is_refused(write):
     path = write(HEADER + "a,1,1,1,1000,,LS,Running,0,10,0.0\n")
     with pytest.raises(InvalidInput, match="none with a GPU"):
