@@ -24,5 +24,13 @@ def from_day_one(run: Run) -> Run:
 
 
 def _earlier(record: Record, by_s: float) -> Record:
-    incidents = tuple(replace(item, t_s=item.t_s - by_s) for item in record.incidents)
-    return replace(record, t_s=record.t_s - by_s, hottest_s=record.hottest_s - by_s, incidents=incidents)
+    incidents, turned_away = (
+        tuple(replace(item, t_s=item.t_s - by_s) for item in items) for items in (record.incidents, record.turned_away)
+    )
+    return replace(
+        record,
+        t_s=record.t_s - by_s,
+        hottest_s=record.hottest_s - by_s,
+        incidents=incidents,
+        turned_away=turned_away,
+    )

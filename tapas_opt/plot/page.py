@@ -19,6 +19,9 @@ _CONFIG = {
     "showSendToCloud": False,
 }
 
+_COLUMN_PX = 340
+"""Of a picture, at least."""
+
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2933; background: #fff; max-width: 1180px;
@@ -78,5 +81,8 @@ def _section(number: int, section: Section) -> str:
 
 
 def _drawn(figure: Any, name: str) -> str:
+    """A picture; one of several columns is scrolled in a narrow window, since nobody could read it squeezed."""
     text = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=_CONFIG)
-    return f"<div class='drawn'>{text}</div>"
+    columns = len({axis.domain for axis in figure.select_xaxes()})
+    least = f" style='min-width:{_COLUMN_PX * columns}px'" if columns > 1 else ""
+    return f"<div class='wide'><div class='drawn'{least}>{text}</div></div>"

@@ -13,6 +13,7 @@ from tapas_opt.plot.backtest_report import write_backtest
 from tapas_opt.plot.words import moment
 from tapas_opt.simulation.record import Incident
 
+DAY_11_S = 10 * 86_400.0
 NASTY = "<img src=x onerror=alert(1)>"
 MISS = {"mae": 0.35, "p95_error": 0.9, "bias": -0.1, "unit": "°C", "readings": 23_017}
 ANSWER = {
@@ -35,7 +36,8 @@ def written(baseline, ours, tmp_path):
     """A day that happened as under the baseline, and what two policies made of it."""
 
     def write(answer=ANSWER, **changed):
-        measured, predicted = (replace(baseline, policy=name) for name in ("measured", "predicted"))
+        of_time = {"t_s": changed["t_s"]} if "t_s" in changed else {}
+        measured, predicted = (replace(baseline, policy=name, **of_time) for name in ("measured", "predicted"))
         measured = replace(measured, metrics={"max_gpu_temperature_c": 70.0, "ups_trips": float("nan")})
         policies = [replace(one, incidents=(), **changed) for one in (baseline, ours)]
         policies = [replace(one, metrics=one.metrics | {"ups_trips": float("nan")}) for one in policies]
@@ -83,13 +85,19 @@ def test_what_weakens_the_comparison_is_marked(written):
     assert "How far the models are off" not in text
 
 
-def test_vms_are_named_with_those_who_turned_them_away(written):
-    asked = (Incident(3_600.0, NASTY), Incident(7_200.0, "vm-7"))
-    text = ours_of(written(turned_away=asked))
+def test_vms_are_named_with_those_who_turned_them_away(written, baseline):
+    """Times count from the first day that is replayed, whatever the clock of the history says."""
+    asked = (Incident(DAY_11_S + 3_600.0, NASTY), Incident(DAY_11_S + 7_200.0, "vm-7"))
+    text = ours_of(written(turned_away=asked, t_s=baseline.t_s + DAY_11_S))
     assert "VMs turned away: 2 under baseline and 2 under tapas-opt" in text
     assert f"<td>01:00:00</td><td>{html.escape(NASTY)}</td><td>baseline and tapas-opt</td>" in text
     assert NASTY not in text
     assert "Every VM found a server." in ours_of(written())
+
+
+def test_a_narrow_window_scrolls_pictures_of_several_columns(written):
+    """Four rooms in two columns, two rows side by side; days and models' errors have one column and fit."""
+    assert ours_of(written()).count("<div class='drawn' style='min-width:680px'>") == 2
 
 
 def test_a_browser_draws_every_picture(written, drawn):
