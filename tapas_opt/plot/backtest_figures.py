@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tapas_opt.plot.domains import AISLES, ROWS
 from tapas_opt.plot.emergency import NEARLY_ALL
 from tapas_opt.plot.panels import Panels, Quantity, day_clock, points_a_line
-from tapas_opt.simulation.record import Run
+from tapas_opt.simulation.record import Record, Run
 
 __all__ = ["room_days_figure", "service_days_figure"]
+
+_Shown = tuple[Quantity, Callable[[Record], NDArray[np.float64]]]
+
+_TO_USERS: tuple[_Shown, ...] = (
+    (Quantity("Demand served by the endpoints", "%", 100.0, at_least=NEARLY_ALL), lambda r: r.served_frac),
+    (
+        Quantity("Quality of answers, relative to the best model", "%", 100.0, at_least=NEARLY_ALL),
+        lambda r: r.quality_frac,
+    ),
+)
+_TO_TENANTS: tuple[_Shown, ...] = (
+    (
+        Quantity("Speed of IaaS VMs, relative to what they asked for", "%", 100.0, at_least=NEARLY_ALL),
+        lambda r: r.iaas_performance_frac,
+    ),
+)
 
 
 def room_days_figure(run: Run) -> Any:
@@ -34,16 +52,12 @@ def room_days_figure(run: Run) -> Any:
     return panels.done(220)
 
 
-def service_days_figure(run: Run) -> Any:
-    """What endpoints and tenants got; of what was measured nobody knows, so such a record has no line."""
-    quantities = (
-        Quantity("Demand served by the endpoints", "%", 100.0, at_least=NEARLY_ALL),
-        Quantity("Quality of answers, relative to the best model", "%", 100.0, at_least=NEARLY_ALL),
-        Quantity("Speed of IaaS VMs, relative to what they asked for", "%", 100.0, at_least=NEARLY_ALL),
-    )
-    panels = Panels(run, day_clock(run), quantities, 1, points_a_line(run, len(quantities)))
+def service_days_figure(run: Run, endpoints: bool) -> Any:
+    """What tenants got, and users of endpoints if there are any; nobody measured that, so such a record has no line."""
+    shown = _TO_USERS + _TO_TENANTS if endpoints else _TO_TENANTS
+    panels = Panels(run, day_clock(run), [quantity for quantity, _ in shown], 1, points_a_line(run, len(shown)))
     for record in run.records:
-        for panel, values in enumerate((record.served_frac, record.quality_frac, record.iaas_performance_frac)):
-            if np.isfinite(values).any():
-                panels.line(panel, record, values)
+        for panel, (_, of) in enumerate(shown):
+            if np.isfinite(of(record)).any():
+                panels.line(panel, record, of(record))
     return panels.done(190)

@@ -113,7 +113,7 @@ def _opening(answer: Mapping[str, Any], run: Run) -> str:
 def _sections(answer: Mapping[str, Any], run: Run, sample: Sample) -> Iterator[Section]:
     yield Section("What this is from", below=tables.facts_table(answer))
     yield Section("Power, heat and air", "", room_days_figure(run))
-    yield Section("What users and tenants got", "", service_days_figure(run))
+    yield Section("What users and tenants got", "", service_days_figure(run, endpoints=answer["vms"]["saas"] > 0))
     yield from room(run)
     rows = row_figure(run)
     if rows is not None:

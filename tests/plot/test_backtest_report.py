@@ -77,12 +77,13 @@ def test_what_weakens_the_comparison_is_marked(written):
     assert marked.findall(ours_of(written())) == []
     saw = ANSWER | {"models": ANSWER["models"] | {"saw_these_days": True}}
     assert marked.findall(ours_of(written(saw))) == ["They saw these days"]
-    vms = ANSWER["vms"] | {"of_this_site": False}
+    vms = ANSWER["vms"] | {"of_this_site": False, "saas": 0}
     elsewhere = ANSWER | {"as_it_happened": {}, "calibration": None, "vms": vms}
     text = ours_of(written(elsewhere))
     assert marked.findall(text) == ["Of somewhere else"]
     assert "as it happened" not in text
     assert "How far the models are off" not in text
+    assert "Demand served by the endpoints" not in text
 
 
 def test_vms_are_named_with_those_who_turned_them_away(written, baseline):
