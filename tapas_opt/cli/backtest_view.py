@@ -25,9 +25,9 @@ def show(answer: Mapping[str, Any]) -> None:
         if any(value is not None for value in values):
             table.add_row(name, *map(_told, values))
     out = console()
-    vms = answer["vms"]
+    vms, days = answer["vms"], f"{answer['days']:.3g}"
     out.print(
-        f"{answer['servers']:,} servers, {answer['days']:.3g} days, {vms['replayed']} VMs, of which "
+        f"{answer['servers']:,} servers, {days} day{'' if days == '1' else 's'}, {vms['replayed']} VMs, of which "
         f"{vms['at_the_start']} were there when they begin; power is measured, heat and air are predicted"
     )
     out.print(table)
