@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tapas_opt.cli.output import console
 
 __all__ = ["show"]
 
+_NAMED = 5
 _ROUNDING = 1e-12
 """What sums of shares are off by."""
 
@@ -43,6 +44,13 @@ def _told(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def _turned_away(policy: str, away: Sequence[Mapping[str, Any]]) -> str:
+    """The first of them by name."""
+    names = ", ".join(one["vm"] for one in away[:_NAMED])
+    more = f" and {len(away) - _NAMED:,} more" if len(away) > _NAMED else ""
+    return f"{policy} turned away {names}{more}"
+
+
 def _remarks(answer: Mapping[str, Any]) -> list[str]:
     """What to know before believing the table."""
     said = [
@@ -50,6 +58,7 @@ def _remarks(answer: Mapping[str, Any]) -> list[str]:
         for name, one in (answer["calibration"] or {}).items()
         if one["mae"] is not None
     ]
+    said += [_turned_away(policy, away) for policy, away in answer["turned_away"].items() if away]
     if answer["models"]["saw_these_days"]:
         said.append("The models were learned from these very days: they look better than they are.")
     if not answer["vms"]["of_this_site"]:

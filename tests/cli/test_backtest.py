@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 
+from tapas_opt.cli.backtest_view import show
 from tapas_opt.domain.site_file import write_site
 from tapas_opt.plant.history import VM_LIST, generate_history
 
@@ -54,6 +55,27 @@ def test_a_person_gets_a_table_with_what_happened_first(given, tapas):
     assert "power is measured, heat and air are predicted" in out
     assert out.index("happened, measured") < out.index("baseline")
     assert "gpu_temperature: predictions of what happened are off by" in out
+
+
+def test_a_person_reads_who_was_turned_away_and_no_noise_of_sums(capsys):
+    away = [{"vm": f"vm-{i}", "t_s": 0.0} for i in range(7)]
+    answer = {
+        "servers": 6,
+        "days": 1.0,
+        "as_it_happened": {},
+        "policies": {"tapas": {"saas_performance_loss_frac": 5e-17, "vms_rejected": 7}},
+        "turned_away": {"tapas": away, "baseline": []},
+        "calibration": None,
+        "history": {"filled_frac": 0.0},
+        "vms": {"replayed": 9, "at_the_start": 2, "of_this_site": True},
+        "models": {"saw_these_days": False},
+    }
+    show(answer)
+    out = capsys.readouterr().out
+    assert "6 servers, 1 day, 9 VMs" in out
+    assert "tapas turned away vm-0, vm-1, vm-2, vm-3, vm-4 and 2 more" in out
+    assert "e-17" not in out
+    assert "baseline" not in out
 
 
 def test_pods_of_elsewhere_are_taken_for_a_list_and_said_to_be(given, tmp_path, tapas):
