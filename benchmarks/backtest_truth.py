@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.panel import DAY_S
 from tapas_opt.domain.site_file import read_site

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.numbers import BudgetNumbers
 from tapas_opt.control.controller import Controller, Settings
 from tapas_opt.control.events import VmOnServer, VmsAdopted
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.failure import PERMILLE, Failure, FailureKind
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site_generator import generate_site

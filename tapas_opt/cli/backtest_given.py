@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tapas_opt.cli.judging import tried
 from tapas_opt.cli.progress import bar
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.panel import DAY_S, SLOT_S, Panel
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.domain.topology import Topology, topology_of

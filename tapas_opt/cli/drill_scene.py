@@ -9,8 +9,7 @@ from pathlib import Path
 from tapas_opt.cli.paths import demo_data, demo_models
 from tapas_opt.control.actuation import Actuation
 from tapas_opt.control.controller import Controller
-from tapas_opt.control.forecast import Profiles
-from tapas_opt.control.reconfiguring import options_of
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import Profile, read_profiles
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.site import Site
@@ -69,7 +68,7 @@ class DrillScene:
     def room(self) -> MachineRoom:
         """The room at the start of the day: servers on and idle, the same machines and sensors each time."""
         plant = Plant(topology_of(self.site), seed=self.seed, start_s=self.day.start_s)
-        options = {option.name: option for option in options_of(self.profiles)}
+        options = {option.name: option for option in self.profiles.options}
         return MachineRoom(plant, self.day.workload, options, Actuation(), self.day.endpoints)
 
 

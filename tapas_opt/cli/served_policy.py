@@ -11,8 +11,7 @@ from tapas_opt.cli.drill_audit import Audit
 from tapas_opt.client import Acknowledgement, Client, Completion, Decision, Plan, messages
 from tapas_opt.control import events as happened
 from tapas_opt.control.capping import CLOCK
-from tapas_opt.control.forecast import choice_name
-from tapas_opt.control.reconfiguring import PARKED
+from tapas_opt.control.profiles import PARKED, choice_name
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.workload import Endpoint, Group, Vm

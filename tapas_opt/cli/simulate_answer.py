@@ -14,7 +14,7 @@ from tapas_opt.cli.judging import tried
 from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.paths import demo_models
 from tapas_opt.cli.progress import bar
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import Fault, InvalidInput

@@ -11,7 +11,7 @@ from typing import Any
 from tapas_opt.cli.judging import tried
 from tapas_opt.cli.output import write_json, writing
 from tapas_opt.cli.whatif_run import Runner, finish
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.errors import InvalidInput

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from tapas_opt.control.actuation import Actuation
 from tapas_opt.control.fleet import FleetVm, VmState, clock_frac
-from tapas_opt.control.forecast import Forecast, choice_name
+from tapas_opt.control.forecast import Forecast
+from tapas_opt.control.profiles import choice_name
 from tapas_opt.domain.workload import VmKind
 from tapas_opt.reconfiguration.problem import Choices
 

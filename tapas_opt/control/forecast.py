@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from tapas_opt.budgets.numbers import BudgetFamily, Margins, budget_numbers
 from tapas_opt.control.fleet import Fleet, FleetVm, clock_frac
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.telemetry import FRESH_S, Latest
 from tapas_opt.control.tracked import Tracked
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.failure import Effect, Failure, effect_of
 from tapas_opt.domain.result import Constraint
-from tapas_opt.domain.workload import Endpoint, Vm
-from tapas_opt.errors import InvalidInput
+from tapas_opt.domain.workload import Vm
 from tapas_opt.learn.models import LearnedModels
 
-__all__ = ["HOURS", "Forecast", "Profiles", "choice_name"]
+__all__ = ["HOURS", "Forecast"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -55,40 +55,6 @@ MARGIN_KINDS: Mapping[Constraint, str] = {
     Constraint.AISLE_AIRFLOW_CAPACITY: "aisle",
     Constraint.AISLE_HEAT_CAPACITY: "aisle",
 }
-
-
-def choice_name(configuration: str, level: float) -> str:
-    """``<configuration>@<level>``, the name of an instance's choice."""
-    return f"{configuration}@{level:g}"
-
-
-class Profiles:
-    """Profiles by configuration and hardware."""
-
-    def __init__(self, profiles: Sequence[Profile]) -> None:
-        self.all = tuple(profiles)
-        self._by_key = {(p.configuration.name, p.hardware): p for p in profiles}
-
-    def measured(self, models: LearnedModels) -> Profiles:
-        """These, with the powers that history has measured often enough; see :mod:`tapas_opt.learn.instance`."""
-        return Profiles([models.measured_profile(profile) for profile in self.all])
-
-    def get(self, configuration: str, hardware: str) -> Profile | None:
-        """The profile, or None when it was never measured there."""
-        return self._by_key.get((configuration, hardware))
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Every configuration that has a profile somewhere."""
-        return frozenset(name for name, _ in self._by_key)
-
-    def of_endpoint(self, endpoint: Endpoint, hardware: str) -> Profile:
-        """The profile of an endpoint's preferred configuration; raises InvalidInput when there is none."""
-        profile = self.get(endpoint.configuration, hardware)
-        if profile is None:
-            what = f"{endpoint.configuration!r} has no profile on {hardware}; name one of the profile table"
-            raise InvalidInput.one(f"endpoint {endpoint.name}", "configuration", what)
-        return profile
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from tapas_opt.control.actuation import Actuation
 from tapas_opt.control.aftermath import Aftermath
 from tapas_opt.control.arming import Arming, failures_of
 from tapas_opt.control.fleet import Fleet
-from tapas_opt.control.forecast import Profiles
 from tapas_opt.control.news import News
 from tapas_opt.control.outlook import Outlook
 from tapas_opt.control.placing import scenario_days
 from tapas_opt.control.plans import Plans
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.recorder import Met, unrecorded
 from tapas_opt.control.router import Router
 from tapas_opt.control.securing import Securing

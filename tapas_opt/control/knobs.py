@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.failures import SiteFailures
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.fleet import FleetVm, VmState
-from tapas_opt.control.forecast import Forecast, choice_name
+from tapas_opt.control.forecast import Forecast
+from tapas_opt.control.profiles import choice_name
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.workload import Vm, VmKind
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tapas_opt.control.answers import Context
 from tapas_opt.control.fleet import Fleet
-from tapas_opt.control.forecast import Forecast, Profiles
+from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.meters import contradictions
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.telemetry import Late, Latest, Readings
 from tapas_opt.control.tracking import Tracking
 from tapas_opt.domain.failure import Failure

@@ -13,22 +13,21 @@ from tapas_opt.budgets.numbers import BudgetFamily, budget_numbers
 from tapas_opt.control.actuation import Actuation, Option
 from tapas_opt.control.capping import Capped, cappable, capped
 from tapas_opt.control.fleet import FleetVm
-from tapas_opt.control.forecast import Forecast, Profiles, choice_name
-from tapas_opt.control.promise import in_time
+from tapas_opt.control.forecast import Forecast
+from tapas_opt.control.profiles import PARKED, Profiles, choice_name
+from tapas_opt.control.promise import good_enough, in_time
 from tapas_opt.control.routes import is_loading
-from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
+from tapas_opt.domain.configuration import LOAD_LEVELS
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.site import ToleranceCurve
 from tapas_opt.domain.topology import NONE, Topology
 from tapas_opt.reconfiguration.classes import looks_of, of_instances
 from tapas_opt.reconfiguration.problem import Choices, ReconfigurationProblem, Stage
 
-__all__ = ["FILL_FRAC", "PARKED", "options_of", "protection_curves", "reconfiguration_problem"]
+__all__ = ["FILL_FRAC", "protection_curves", "reconfiguration_problem"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-PARKED = "parked"
 
 SLOWED = "slowed-by-agreement"
 """Endpoint that opaque VMs which may be slowed count as; it asks for nothing."""
@@ -52,9 +51,9 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
     instances = [placed for placed in fleet.saas() if not dark[fleet.server_number(placed.server)]]
     on_server = np.array([fleet.server_number(placed.server) for placed in instances], dtype=np.int64)
     endpoints = sorted({placed.vm.endpoint or "" for placed in instances})
-    options = options_of(forecast.profiles)
+    options = forecast.profiles.options
     choices = _choices(forecast, options)
-    delay, reload = _tables(actuation, options)
+    delay, reload = _tables(actuation, forecast.profiles)
     hardware = topology.server_hardware[on_server]
     slowed = cappable(forecast)
     movable = frozenset(placed.vm.name for placed in (*instances, *slowed))
@@ -70,7 +69,7 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
         instance_hardware=hardware,
         current=_current(forecast, instances, hardware, options),
         choices=choices,
-        allowed=_allowed(forecast, endpoints, options, stage),
+        allowed=_allowed(forecast, endpoints, stage),
         delay_s=delay,
         reload=reload,
         instance_tolerance_s=tolerance_s[on_server],
@@ -155,16 +154,9 @@ def _unused(name: str, names: Sequence[str]) -> str:
     return name
 
 
-def options_of(profiles: Profiles) -> tuple[Option, ...]:
-    """Every profiled configuration at every level, and parked."""
-    by_name: dict[str, Profile] = {p.configuration.name: p for p in profiles.all}
-    levelled = [
-        Option(choice_name(name, level), profile, level) for name, profile in by_name.items() for level in LOAD_LEVELS
-    ]
-    return (*levelled, Option(PARKED, None, 0.0))
-
-
-_tables = lru_cache(maxsize=4)(lambda actuation, options: actuation.tables(options))
+@lru_cache(maxsize=4)
+def _tables(actuation: Actuation, profiles: Profiles) -> tuple[FloatArray, NDArray[np.bool_]]:
+    return actuation.tables(profiles.options)
 
 
 def _choices(forecast: Forecast, options: Sequence[Option]) -> Choices:
@@ -235,18 +227,14 @@ def _current(
     return np.array(chosen, dtype=np.int64)
 
 
-def _allowed(
-    forecast: Forecast, endpoints: Sequence[str], options: Sequence[Option], stage: Stage
-) -> NDArray[np.bool_]:
+def _allowed(forecast: Forecast, endpoints: Sequence[str], stage: Stage) -> NDArray[np.bool_]:
     """``[endpoint, choice]`` good enough for the endpoint, and in time; parked is always allowed.
 
     While something is failed late answers are better than none.
     """
-    asked = [forecast.fleet.endpoints[name] for name in endpoints]
-    floors = [endpoint.quality_floor for endpoint in asked]
-    quality = np.array([1.0 if option.profile is None else option.profile.quality for option in options])
-    good = quality[None, :] >= np.array(floors).reshape(-1, 1)
-    return good if stage is Stage.NOW or forecast.failures else good & in_time(asked, options)
+    rule = good_enough if stage is Stage.NOW or forecast.failures else in_time
+    rows = [rule(forecast.fleet.endpoints[name], forecast.profiles) for name in endpoints]
+    return np.array(rows, dtype=bool).reshape(len(endpoints), len(forecast.profiles.options))
 
 
 def _tolerance_s(forecast: Forecast) -> FloatArray:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from tapas_opt.control.events import VmOnServer
 from tapas_opt.control.fleet import Fleet
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.promising import place_of
 from tapas_opt.domain.workload import Endpoint, Group, Reservation, Vm, VmKind
 from tapas_opt.errors import Fault

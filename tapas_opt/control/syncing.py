@@ -8,7 +8,7 @@ from dataclasses import replace
 from tapas_opt.control import events as happened
 from tapas_opt.control.answers import SyncAnswer
 from tapas_opt.control.fleet import Fleet, FleetVm, VmState
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.requests import placed_faults
 from tapas_opt.errors import InvalidInput
 

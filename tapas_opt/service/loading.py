@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tapas_opt.control.controller import Controller
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.recorder import Met, unrecorded
 from tapas_opt.domain.site_file import read_site
 from tapas_opt.errors import Conflict, JournalFailed, TapasError

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.control.actuation import Actuation
-from tapas_opt.control.forecast import Profiles
-from tapas_opt.control.reconfiguring import options_of
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.site_generator import MAX_SERVERS, MIN_SERVERS, SiteShape, generate_site
@@ -148,7 +147,7 @@ class World:
             outdoor=story.outdoor,
         )
         measured = self.learned.profiles if self.learned.measured else None
-        options = {option.name: option for option in options_of(self.learned.profiles)}
+        options = {option.name: option for option in self.learned.profiles.options}
         return MachineRoom(plant, story.workload, options, Actuation(), story.endpoints, measured)
 
 

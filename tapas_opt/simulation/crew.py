@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import Configuration
 from tapas_opt.domain.site import Hardware
 from tapas_opt.domain.topology import NONE, Topology

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.control.actuation import Actuation, Option
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Endpoint
 from tapas_opt.plant.plant import Demand, Plant

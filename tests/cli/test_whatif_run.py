@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tapas_opt.cli.whatif_run import CELLS, finish
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.planning.cells import Named, cells_of

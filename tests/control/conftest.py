@@ -12,7 +12,8 @@ import pytest
 from tapas_opt.control import events as happened
 from tapas_opt.control.controller import Controller, Settings
 from tapas_opt.control.fleet import Fleet
-from tapas_opt.control.forecast import Forecast, Profiles
+from tapas_opt.control.forecast import Forecast
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.telemetry import Latest, Readings
 from tapas_opt.control.tracked import untracked
 from tapas_opt.domain.configuration import read_profiles

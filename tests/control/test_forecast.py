@@ -7,7 +7,8 @@ import pytest
 
 from tapas_opt.control import events as happened
 from tapas_opt.control.fleet import Fleet
-from tapas_opt.control.forecast import MEASURED_MARGIN_FRAC, MOST_GROWTH, choice_name
+from tapas_opt.control.forecast import MEASURED_MARGIN_FRAC, MOST_GROWTH
+from tapas_opt.control.profiles import choice_name
 from tapas_opt.control.telemetry import FRESH_S, STALE_S, Readings
 from tapas_opt.control.tracked import Tracked, untracked
 from tapas_opt.domain.failure import Failure, FailureKind

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tapas_opt.control.events import PlanApplied
+from tapas_opt.control.profiles import PARKED
 from tapas_opt.control.promise import in_time, kept_frac
-from tapas_opt.control.reconfiguring import PARKED, options_of
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.configuration import LOAD_LEVELS
 from tapas_opt.domain.failure import Failure, FailureKind
@@ -19,8 +19,15 @@ SLOWER = "llama2-70b-fp16-tp8-b64-f1200"
 
 
 @pytest.fixture
-def options(profiles):
-    return options_of(profiles)
+def in_time_for(profiles):
+    """Names of the choices that are in time for an endpoint, and of those that are not."""
+
+    def named(endpoint):
+        kept = in_time(endpoint, profiles)
+        names = np.array([option.name for option in profiles.options])
+        return set(names[kept].tolist()), set(names[~kept].tolist())
+
+    return named
 
 
 @pytest.fixture
@@ -37,18 +44,16 @@ def test_a_profile_keeps_its_own_promise_at_its_goodput(profiles, usual):
     assert half > full > kept_frac(profiles.get(SLOWER, "dgx-a100"), 1.0, usual.slo)
 
 
-def test_a_slower_clock_is_in_time_at_half_its_goodput_only(options, usual):
-    (row,) = in_time([usual], options)
-    late = {option.name for option, kept in zip(options, row, strict=True) if not kept}
+def test_a_slower_clock_is_in_time_at_half_its_goodput_only(in_time_for, usual):
+    _, late = in_time_for(usual)
     serving = {name for name in late if name.startswith((LARGE, SLOWER)) and not name.endswith("@0")}
     assert serving == {f"{SLOWER}@1"}
 
 
-def test_what_is_preferred_is_always_in_time_and_who_rests_never(options):
+def test_what_is_preferred_is_always_in_time_and_who_rests_never(in_time_for):
     """A promise that nobody can keep. To rest with weights loaded is to let others be slower; parking has its price."""
     hasty = Endpoint("conv", Slo(1e-3, 1e-3), LARGE)
-    (row,) = in_time([hasty], options)
-    fine = {option.name for option, kept in zip(options, row, strict=True) if kept}
+    fine, _ = in_time_for(hasty)
     assert fine == {f"{LARGE}@{level:g}" for level in LOAD_LEVELS if level > 0.0} | {PARKED}
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from tapas_opt.control import events as happened
 from tapas_opt.control.actuation import Actuation
-from tapas_opt.control.reconfiguring import AISLE_TOLERANCE_S, PARKED, options_of, reconfiguration_problem
+from tapas_opt.control.profiles import PARKED
+from tapas_opt.control.reconfiguring import AISLE_TOLERANCE_S, reconfiguration_problem
 from tapas_opt.control.telemetry import Readings
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.result import Constraint
@@ -33,7 +34,7 @@ def limits(problem, constraint):
 
 def test_every_profile_at_every_level_is_an_option_and_so_is_parking(profiles):
     """100 configurations at no load, half and full, and parked once, at the end."""
-    options = options_of(profiles)
+    options = profiles.options
     assert len(options) == 3 * 100 + 1
     assert [option.name for option in options if option.profile is None] == [PARKED] == [options[-1].name]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.planning.study import SiteAsked, Study

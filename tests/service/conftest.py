@@ -14,7 +14,7 @@ import pytest
 
 from tapas_opt.client import Client
 from tapas_opt.control.controller import Controller
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import read_profiles
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.workload import Endpoint, Slo, Vm, VmKind

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 
 from tapas_opt.control.actuation import Actuation, Option
-from tapas_opt.control.forecast import Profiles
-from tapas_opt.control.reconfiguring import options_of
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import Profile, read_profiles
 from tapas_opt.domain.failure import Failure, FailureKind
 from tapas_opt.domain.site import Site
@@ -56,7 +55,7 @@ def started(profiles: Profiles) -> dict[str, Profile]:
 
 @pytest.fixture(scope="session")
 def options(profiles: Profiles) -> dict[str, Option]:
-    return {option.name: option for option in options_of(profiles)}
+    return {option.name: option for option in profiles.options}
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.site_generator import generate_site
 from tapas_opt.domain.topology import topology_of
 from tapas_opt.errors import InvalidInput

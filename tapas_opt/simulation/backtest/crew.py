@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.topology import Topology
 from tapas_opt.serving.clock import clock_power_frac, prefill_speed_frac

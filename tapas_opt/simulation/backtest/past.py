@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.panel import NO_VM, SLOT_S, Panel, mean_of_present
 from tapas_opt.domain.topology import Topology

@@ -10,7 +10,7 @@ from operator import attrgetter
 import numpy as np
 
 from tapas_opt.control.actuation import Actuation
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.panel import SLOT_S
 from tapas_opt.learn.models import LearnedModels
 from tapas_opt.simulation.backtest.counted import DEFINED, OF_ROOM, Counted, counted

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.control.actuation import Actuation
-from tapas_opt.control.forecast import Profiles
-from tapas_opt.control.reconfiguring import options_of
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.failure import effect_of
 from tapas_opt.domain.panel import SLOT_S, mean_of_present
 from tapas_opt.learn.models import LearnedModels
@@ -81,7 +80,7 @@ class ReplayRoom(Tenants):
     """
 
     def __init__(self, past: Past, models: LearnedModels, profiles: Profiles, actuation: Actuation) -> None:
-        super().__init__(past.topology.servers, {option.name: option for option in options_of(profiles)}, actuation)
+        super().__init__(past.topology.servers, {option.name: option for option in profiles.options}, actuation)
         self.past = past
         self.room = Room(past.topology, models)
         self._stays = {stay.vm.name: stay for stay in past.stays}

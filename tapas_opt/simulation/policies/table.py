@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tapas_opt.control.controller import Controller
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.recorder import Met, unrecorded
 from tapas_opt.control.settings import Settings
 from tapas_opt.domain.site import Site

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.control.capping import CLOCK
-from tapas_opt.control.forecast import choice_name
+from tapas_opt.control.profiles import choice_name
 from tapas_opt.domain.failure import Failure
 from tapas_opt.domain.result import Constraint
 from tapas_opt.domain.topology import NONE

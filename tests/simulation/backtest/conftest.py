@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.panel import Panel
 from tapas_opt.domain.site import Site
 from tapas_opt.domain.topology import topology_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tapas_opt.control.forecast import Profiles
+from tapas_opt.control.profiles import Profiles
 from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.site import Site
 from tapas_opt.learn.models import LearnedModels
