@@ -93,6 +93,7 @@ class Fleet:
         self.silent: set[str] = set()
         self._wave: tuple[str, ...] = ()
         self._waves_left: tuple[dict[str, str], ...] = ()
+        self._occupants: tuple[tuple[FleetVm, ...], ...] | None = None
         self.mode = happened.OperatingMode.ACT
         self._use(site)
 
@@ -121,12 +122,14 @@ class Fleet:
             raise NotFound("VM", name, "it was never placed, or was released already")
         return self.vms[name]
 
-    def occupants(self) -> list[tuple[FleetVm, ...]]:
+    def occupants(self) -> tuple[tuple[FleetVm, ...], ...]:
         """``[server]`` the VMs on each server: none, one that has all of it, or several that have parts."""
-        on: list[tuple[FleetVm, ...]] = [()] * len(self.topology.servers)
-        for placed in self.vms.values():
-            on[self._server_number[placed.server]] += (placed,)
-        return on
+        if self._occupants is None:
+            on: list[tuple[FleetVm, ...]] = [()] * len(self.topology.servers)
+            for placed in self.vms.values():
+                on[self._server_number[placed.server]] += (placed,)
+            self._occupants = tuple(on)
+        return self._occupants
 
     def saas(self) -> list[FleetVm]:
         """SaaS VMs in order of name, reserved ones included: their servers will carry load."""
@@ -176,6 +179,7 @@ class Fleet:
         for event in events:
             self._add(event)
             self.generation += 1
+            self._occupants = None
 
     def _use(self, site: Site) -> None:
         self.topology: Topology = topology_of(site)

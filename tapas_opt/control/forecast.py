@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.budgets.numbers import BudgetFamily, Margins, budget_numbers
+from tapas_opt.budgets.numbers import Margins, budget_numbers
 from tapas_opt.control.fleet import Fleet, FleetVm, clock_frac
 from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.telemetry import FRESH_S, Latest
@@ -17,6 +17,7 @@ from tapas_opt.control.tracked import Tracked
 from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.failure import Effect, Failure, effect_of
 from tapas_opt.domain.result import Constraint
+from tapas_opt.domain.topology import Topology
 from tapas_opt.domain.workload import Vm
 from tapas_opt.learn.models import LearnedModels
 
@@ -55,6 +56,20 @@ MARGIN_KINDS: Mapping[Constraint, str] = {
     Constraint.AISLE_AIRFLOW_CAPACITY: "aisle",
     Constraint.AISLE_HEAT_CAPACITY: "aisle",
 }
+
+
+NOBODY: frozenset[str] = frozenset()
+
+
+def _domains(topology: Topology) -> Mapping[Constraint, tuple[str, ...]]:
+    return {
+        Constraint.RACK_POWER_BUDGET: topology.racks,
+        Constraint.ROW_POWER_BUDGET: topology.rows,
+        Constraint.PDU_POWER_BUDGET: topology.pdus,
+        Constraint.UPS_POWER_CAPACITY: topology.upses,
+        Constraint.AISLE_AIRFLOW_CAPACITY: topology.aisles,
+        Constraint.AISLE_HEAT_CAPACITY: topology.aisles,
+    }
 
 
 @dataclass(frozen=True)
@@ -194,43 +209,42 @@ class Forecast:
     @cached_property
     def margins(self) -> Margins:
         """Relative margin of every domain on predictions over its week, as learned."""
-        topology = self.fleet.topology
-        names = {
-            Constraint.RACK_POWER_BUDGET: topology.racks,
-            Constraint.ROW_POWER_BUDGET: topology.rows,
-            Constraint.PDU_POWER_BUDGET: topology.pdus,
-            Constraint.UPS_POWER_CAPACITY: topology.upses,
-            Constraint.AISLE_AIRFLOW_CAPACITY: topology.aisles,
-            Constraint.AISLE_HEAT_CAPACITY: topology.aisles,
-        }
         return {
             constraint: np.array([self.models.domain_margin_frac(MARGIN_KINDS[constraint], name) for name in domains])
-            for constraint, domains in names.items()
+            for constraint, domains in _domains(self.fleet.topology).items()
         }
 
     @cached_property
     def present_margins(self) -> Margins:
         """Relative margin on :meth:`present_draw`: small where servers are measured, as learned where they are not."""
-        power, airflow = self.server_draw(np.array([[self.hour]]))
-        open_w = power * self._open_frac("server_power_w", self.tracked.power_disbelieved)[:, None]
-        open_cfm = airflow * self._open_frac("airflow_cfm", self.tracked.airflow_disbelieved)[:, None]
-        families = budget_numbers(self.fleet.topology, self.effect, ("now",), power, airflow, {}).families
         margins = {}
-        for family in families:
-            drawn = family.drawn_permille(np.ceil(family.counted(power, airflow)).astype(np.int64))
-            opened = family.drawn_permille(np.ceil(family.counted(open_w, open_cfm)).astype(np.int64))
-            open_frac = np.sqrt(np.clip(opened / np.maximum(drawn, 1), 0.0, 1.0))[:, 0]
-            learned = self.margins[family.constraint]
-            rise = self._rise_frac(family)
-            known = np.minimum(learned, np.maximum(rise, MEASURED_MARGIN_FRAC))
-            margins[family.constraint] = known + (learned - known) * open_frac
+        for constraint, learned in self.margins.items():
+            known = np.minimum(learned, np.maximum(self._rise_frac(constraint), MEASURED_MARGIN_FRAC))
+            margins[constraint] = known + (learned - known) * self._open_fracs.get(constraint, 0.0)
         return margins
 
-    def _rise_frac(self, family: BudgetFamily) -> FloatArray:
+    @cached_property
+    def _open_fracs(self) -> Mapping[Constraint, FloatArray]:
+        """``[domain]`` how much of its prediction's deviation readings leave open; nothing where all are fresh."""
+        open_w = self._open_frac("server_power_w", self.tracked.power_disbelieved)
+        open_cfm = self._open_frac("airflow_cfm", self.tracked.airflow_disbelieved)
+        if not open_w.any() and not open_cfm.any():
+            return {}
+        power, airflow = (drawn[:, :1] for drawn in self._predicted(NOBODY))
+        families = budget_numbers(self.fleet.topology, self.effect, ("now",), power, airflow, {}).families
+        fracs = {}
+        for family in families:
+            predicted, left_open = family.counted(power, airflow), family.counted(open_w, open_cfm)[:, None]
+            drawn = family.drawn_permille(np.ceil(predicted).astype(np.int64))
+            opened = family.drawn_permille(np.ceil(predicted * left_open).astype(np.int64))
+            fracs[family.constraint] = np.sqrt(np.clip(opened / np.maximum(drawn, 1), 0.0, 1.0))[:, 0]
+        return fracs
+
+    def _rise_frac(self, constraint: Constraint) -> FloatArray:
         """``[domain]`` how much it rises within minutes: as seen by this service, or until then as in history."""
-        kind = MARGIN_KINDS[family.constraint]
-        learned = np.array([self.models.domain_rise_frac(kind, name) for name in family.domains])
-        seen = self.tracked.rise_frac.get(family.constraint)
+        kind, domains = MARGIN_KINDS[constraint], _domains(self.fleet.topology)[constraint]
+        learned = np.array([self.models.domain_rise_frac(kind, name) for name in domains])
+        seen = self.tracked.rise_frac.get(constraint)
         return learned if seen is None else np.where(np.isnan(seen), learned, seen)
 
     def aged(self) -> tuple[str, ...]:
@@ -317,7 +331,7 @@ class Forecast:
             return np.full(len(load), self.idle_gpu_power_w(hardware))
         return np.interp(np.minimum(load, level), LOAD_LEVELS, profile.gpu_power_w)
 
-    def server_draw(self, hours: IntArray, idle: frozenset[str] = frozenset()) -> tuple[FloatArray, FloatArray]:
+    def server_draw(self, hours: IntArray, idle: frozenset[str] = NOBODY) -> tuple[FloatArray, FloatArray]:
         """``[server, slot]`` central power and airflow, each row's unmetered load spread over its servers.
 
         VMs named in ``idle`` are left out: their servers count as idle.
@@ -341,7 +355,7 @@ class Forecast:
 
     @cached_property
     def _present_loads(self) -> tuple[list[tuple[str, tuple[FleetVm, ...]]], IntArray]:
-        return self._loads(frozenset())
+        return self._loads(NOBODY)
 
     def _loads(self, idle: frozenset[str]) -> tuple[list[tuple[str, tuple[FleetVm, ...]]], IntArray]:
         """Each kind of load, as a hardware and VMs that stand for it, and ``[server]`` which kind each carries."""
@@ -432,16 +446,25 @@ class Forecast:
         """Power of a GPU without a VM."""
         return float(self.models.gpu_power.entries[hardware].idle_power_w)
 
+    def _predicted(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
+        """``[server, 2]`` :meth:`server_draw` in this hour, and in the higher of this and the next."""
+        if idle not in self._predictions:
+            hours = np.array([[self.hour, self.hour], *self.next_hour()])
+            self._predictions[idle] = self.server_draw(hours, idle)
+        return self._predictions[idle]
+
+    @cached_property
+    def _predictions(self) -> dict[frozenset[str], tuple[FloatArray, FloatArray]]:
+        return {}
+
     def present_draw(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
         """``[server, 1]`` what servers draw now: as measured where that is fresh, else as predicted for this hour.
 
         Servers of the VMs named in ``idle`` count as idle, measured or not.
         """
-        power, airflow = self.server_draw(np.array([[self.hour]]), idle)
+        power, airflow = (drawn[:, :1] for drawn in self._predicted(idle))
         held = np.array([any(placed.vm.name in idle for placed in vms) for vms in self.fleet.occupants()])
-        servers = self.fleet.topology.servers
-        watts = self.latest.values("server_power_w", servers, self.now_s)[:, None] + self._present_overhead_w
-        cfm = self.latest.values("airflow_cfm", servers, self.now_s)[:, None]
+        watts, cfm = self._measured
         no_watts = held | self.tracked.power_disbelieved
         no_cfm = held | self.tracked.airflow_disbelieved
         return (
@@ -450,9 +473,16 @@ class Forecast:
         )
 
     @cached_property
+    def _measured(self) -> tuple[FloatArray, FloatArray]:
+        """``[server, 1]`` power, its part of the row's unmetered load included, and airflow; NaN where not read."""
+        servers = self.fleet.topology.servers
+        watts = self.latest.values("server_power_w", servers, self.now_s)[:, None] + self._present_overhead_w
+        return watts, self.latest.values("airflow_cfm", servers, self.now_s)[:, None]
+
+    @cached_property
     def drawn_now(self) -> tuple[FloatArray, FloatArray]:
         """``[server, 1]`` what servers draw now with all their VMs."""
-        return self.present_draw(frozenset())
+        return self.present_draw(NOBODY)
 
     def coming_draw(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
         """``[server, 1]`` :meth:`present_draw`, and what is predicted of this hour and the next beyond this one.
@@ -460,9 +490,7 @@ class Forecast:
         The higher of what is measured and what is predicted, server by server, adds up to more than either does: in a
         room of 80 servers to 5 to 7 % more.
         """
-        hours, now = self.next_hour(), np.array([[self.hour]])
-        predicted = zip(self.server_draw(hours, idle), self.server_draw(now, idle), strict=True)
-        more = (np.maximum(0.0, then - before) for then, before in predicted)
+        more = (np.maximum(0.0, drawn[:, 1:] - drawn[:, :1]) for drawn in self._predicted(idle))
         power, airflow = (present + rise for present, rise in zip(self.present_draw(idle), more, strict=True))
         return power, airflow
 

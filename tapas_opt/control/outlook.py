@@ -36,11 +36,12 @@ class Outlook:
         self._fleet = fleet
         self._outdoor_rise_c = outdoor_rise_c
         self._recent: tuple[Tracking, Forecast] | None = None
+        self._last: tuple[tuple[object, ...], Forecast] | None = None
 
     def observe(self, readings: Readings) -> list[Late]:
         """Take telemetry in, and compare it with what was predicted; return what of it says nothing new."""
         late = self.latest.take(readings)
-        self._recent = None
+        self._recent = self._last = None
         newest_s = self.latest.newest_s
         if newest_s is not None and self.tracking.due(newest_s):
             self.tracking.follow(self._fleet.topology)
@@ -57,12 +58,23 @@ class Outlook:
     def next_hour(
         self, now_s: float, failures: tuple[Failure, ...] | None = None, warmer_c: float | None = None
     ) -> Forecast:
-        """At the weather now and a little more; at the warmest known where nothing was measured."""
+        """At the weather now and a little more; at the warmest known where nothing was measured.
+
+        Who asks again before anything has changed gets the same one, with what it has worked out.
+        """
         rise_c = self._outdoor_rise_c if warmer_c is None else warmer_c
         measured_c = self.latest.outdoor_c(self._fleet.topology, now_s)
         warmest_c = self.models.inlet_temperature.feature("outdoor_c").highest
         outdoor_c = warmest_c if measured_c is None else measured_c + rise_c
-        made = self._forecast(now_s, outdoor_c, self._failures if failures is None else failures, lasting=False)
+        failures = self._failures if failures is None else failures
+        asked = now_s, outdoor_c, failures, self._fleet.generation, self.tracking
+        if self._last is None or self._last[0] != asked:
+            self._last = asked, self._made_anew(now_s, outdoor_c, failures)
+        return self._last[1]
+
+    def _made_anew(self, now_s: float, outdoor_c: float, failures: tuple[Failure, ...]) -> Forecast:
+        """Of the next hour, with the heat of another one that was made on the same readings."""
+        made = self._forecast(now_s, outdoor_c, failures, lasting=False)
         if self._recent is not None and self._recent[0] is self.tracking:
             made.shares_heat_with(self._recent[1], HEAT_SHARED_S)
         if "ceiling_w" not in made.__dict__:

@@ -45,7 +45,7 @@ def test_a_reservation_becomes_a_running_vm_and_then_a_free_server(fleet):
     assert (fleet.vm("a").state, fleet.vm("a").expires_at_s) == (VmState.RUNNING, float("inf"))
     assert [[placed.vm.name for placed in vms] for vms in fleet.occupants()] == [[], ["a"], *[[]] * 4]
     fleet.apply([happened.VmsReleased(("a",))])
-    assert fleet.occupants() == [()] * 6
+    assert fleet.occupants() == ((),) * 6
 
 
 def test_unknown_names_are_named(fleet):
