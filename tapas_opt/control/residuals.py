@@ -125,13 +125,13 @@ class _Moment:
         """
         models, topology = self._models, self._topology
         reading, power = self._of_gpus("gpu_temperature_c"), self._gpu_power_w
-        implied = np.where(np.isnan(power).all(axis=1), self._implied_gpu_power_w, np.nan)
         central = models.gpu_temperature_central_c(topology, self._inlet_c, power)
         hottest = np.fmax(self._of_servers("hottest_gpu_c"), largest_present(reading))
-        expected = np.fmax(
-            largest_present(central),
-            largest_present(models.gpu_temperature_central_c(topology, self._inlet_c, implied[:, None])),
-        )
+        expected, unread = largest_present(central), np.asarray(np.isnan(power).all(axis=1))
+        if unread.any():
+            implied = self._implied_gpu_power_w(unread)[:, None]
+            hottest_of = largest_present(models.gpu_temperature_central_c(topology, self._inlet_c, implied))
+            expected = np.fmax(expected, hottest_of)
         judged = np.isfinite(reading) & np.isfinite(central)
         by_hottest = ~judged.any(axis=1, keepdims=True) & topology.has_gpu
         reading = np.where(by_hottest, hottest[:, None], reading)
@@ -188,15 +188,17 @@ class _Moment:
         complete = np.isfinite(power).sum(axis=1) == gpus
         return np.where(complete, np.nansum(power, axis=1) / gpus, np.where(empty, idle, np.nan))
 
-    @cached_property
-    def _implied_gpu_power_w(self) -> FloatArray:
-        """``[server]`` of the hottest GPU, as the server's meter implies it: the learned curve, read backwards.
+    def _implied_gpu_power_w(self, unread: BoolArray) -> FloatArray:
+        """``[server]`` of the hottest GPU, where no GPU was read, as the server's meter implies it.
+
+        That is the learned curve, read backwards.
 
         An instance may use some GPUs more than others: its profile says how mean and hottest go together. Of a server
         of which VMs have parts, the meter does not tell.
         """
         implied = np.full(len(self._topology.servers), np.nan)
-        for hardware, on in self.forecast.servers_by_hardware():
+        for hardware, servers in self.forecast.servers_by_hardware():
+            on = servers[unread[servers]]
             most_w = self._topology.site.hardware[hardware].gpu_max_power_w
             low, high = np.zeros(len(on)), np.full(len(on), most_w)
             for _ in range(HALVINGS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,9 +131,8 @@ def _closed(forecast: Forecast, hardware: str) -> _Curves:
 
 def _open(forecast: Forecast, profile: Profile, level: float) -> _Curves:
     inlet_c = forecast.mean_inlet_c(profile.hardware)
-    load = level * BREAKPOINTS_PERMILLE / 1000
-    mean_w = _true_when_full(load, profile.gpu_power_w)
-    hottest_w = _true_when_full(load, profile.hottest_gpu_power_w)
+    mean_w = _true_when_full(level, profile.gpu_power_w)
+    hottest_w = _true_when_full(level, profile.hottest_gpu_power_w)
     power = forecast.models.server_power_majorant_w(profile.hardware, mean_w, inlet_c)
     airflow = forecast.models.airflow_majorant_cfm(profile.hardware, mean_w, inlet_c)
     goodput = int(profile.goodput_tokens_per_s * level)
@@ -155,11 +155,13 @@ def _segments(values: FloatArray) -> IntArray:
     return np.asarray(whole_segments(values[None, :], BREAKPOINTS_PERMILLE)[0])
 
 
-def _true_when_full(load: FloatArray, watts: tuple[float, ...]) -> FloatArray:
+@lru_cache(maxsize=1_024)
+def _true_when_full(level: float, watts: tuple[float, ...]) -> FloatArray:
     """``[breakpoint]`` a convex curve nowhere below the profile's, and equal to it at the last breakpoint.
 
     Where limits bind, instances are full. A profile that is not convex gets the steepest line down from there.
     """
+    load = level * BREAKPOINTS_PERMILLE / 1000
     knots = np.unique(np.concatenate([LOAD_LEVELS, load]))
     curve = np.interp(knots, LOAD_LEVELS, watts)
     full, lifted = float(curve[knots == load[-1]][0]), convex_majorant(load, knots, curve).values

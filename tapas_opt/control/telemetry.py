@@ -86,10 +86,24 @@ class Late:
     readings: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+_Value = float | tuple[float, ...]
+
+
 class _Seen:
-    at_s: float
-    value: float | tuple[float, ...]
+    """The newest readings of one quantity by name; plain numbers, which the collector of garbage need not look at."""
+
+    def __init__(self, value: Mapping[str, _Value] | None = None, at_s: Mapping[str, float] | None = None) -> None:
+        self.value = dict(value or {})
+        self.at_s = dict(at_s or {})
+
+    def says_nothing_new(self, name: str, at_s: float, value: _Value) -> bool:
+        """Whether a reading is of a time before the one that is known, or was sent before."""
+        known_s = self.at_s.get(name, -math.inf)
+        return known_s > at_s or (known_s == at_s and _same(self.value[name], value))
+
+    def read_at_s(self, names: Sequence[str]) -> FloatArray:
+        """``[name]`` NaN for never."""
+        return np.array([self.at_s.get(name, math.nan) for name in names])
 
 
 def aged_frac(age_s: FloatArray) -> FloatArray:
@@ -105,13 +119,13 @@ class Latest:
     """The newest reading of everything, each with its time."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, dict[str, _Seen]] = {quantity: {} for quantity in (*QUANTITIES, *PER_GPU)}
+        self._seen = {quantity: _Seen() for quantity in (*QUANTITIES, *PER_GPU)}
         self.newest_s: float | None = None
 
     def copied(self) -> Latest:
         """As it is now, for a reader who lets go of the lock."""
         other = Latest()
-        other._seen = {quantity: dict(seen) for quantity, seen in self._seen.items()}
+        other._seen = {quantity: _Seen(seen.value, seen.at_s) for quantity, seen in self._seen.items()}
         other.newest_s = self.newest_s
         return other
 
@@ -119,22 +133,23 @@ class Latest:
         """Remember a batch; return what of it says nothing new. What is no number was not measured."""
         at_s = readings.observed_at_s
         late: list[Late] = []
-        for quantity, name, value in _finite(readings):
+        for quantity, read in _finite(readings):
             seen = self._seen[quantity]
-            known = seen.get(name)
-            if known is not None and (known.at_s > at_s or (known.at_s == at_s and _same(known.value, value))):
-                late.append(_late(quantity, name, at_s, known, value))
-            else:
-                seen[name] = _Seen(at_s, value)
+            if self.newest_s is not None and at_s <= self.newest_s:
+                known = [name for name, value in read.items() if seen.says_nothing_new(name, at_s, value)]
+                late += [_late(quantity, name, at_s, seen.at_s[name], read.pop(name)) for name in known]
+            seen.value.update(read)
+            seen.at_s.update(dict.fromkeys(read, at_s))
         self.newest_s = at_s if self.newest_s is None else max(self.newest_s, at_s)
         return late
 
     def get(self, quantity: str, name: str, now_s: float, within_s: float = STALE_S) -> float | None:
         """A reading no older than ``within_s``, or None."""
-        seen = self._seen[quantity].get(name)
-        if seen is None or now_s - seen.at_s > within_s or isinstance(seen.value, tuple):
+        seen = self._seen[quantity]
+        value = seen.value.get(name)
+        if value is None or now_s - seen.at_s[name] > within_s or isinstance(value, tuple):
             return None
-        return seen.value
+        return value
 
     def age_s(self, now_s: float) -> float | None:
         """Age of the newest batch, or None when there never was one."""
@@ -142,13 +157,13 @@ class Latest:
 
     def values(self, quantity: str, names: Sequence[str], now_s: float, within_s: float = STALE_S) -> FloatArray:
         """``[name]`` readings no older than ``within_s``, NaN where there is none."""
-        found = (self.get(quantity, name, now_s, within_s) for name in names)
-        return np.array([np.nan if value is None else value for value in found])
+        seen = self._seen[quantity]
+        value = np.array([seen.value.get(name, math.nan) for name in names], dtype=np.float64)
+        return np.where(now_s - seen.read_at_s(names) <= within_s, value, np.nan)
 
     def read_at_s(self, quantity: str, names: Sequence[str]) -> FloatArray:
         """``[name]`` when each was last read, NaN for never."""
-        seen = self._seen[quantity]
-        return np.array([seen[name].at_s if name in seen else np.nan for name in names])
+        return self._seen[quantity].read_at_s(names)
 
     def aged_frac(self, quantity: str, names: Sequence[str], now_s: float) -> FloatArray:
         """``[name]`` how much of its prediction's variance each reading's age leaves open (:func:`aged_frac`)."""
@@ -157,11 +172,11 @@ class Latest:
     def per_gpu(self, quantity: str, topology: Topology, now_s: float, within_s: float = STALE_S) -> FloatArray:
         """``[server, gpu]`` readings no older than ``within_s``, NaN where there is none."""
         width = max(topology.site.hardware[name].gpus for name in topology.hardware)
-        missing = (np.nan,) * width
         seen = self._seen[quantity]
-        found = (seen.get(name) for name in topology.servers)
-        rows = [missing if one is None or now_s - one.at_s > within_s else _padded(one.value, width) for one in found]
-        return np.array(rows, dtype=np.float64).reshape(len(topology.servers), width)
+        rows = [_padded(seen.value.get(name, ()), width) for name in topology.servers]
+        fresh = now_s - seen.read_at_s(topology.servers) <= within_s
+        value = np.array(rows, dtype=np.float64).reshape(len(rows), width)
+        return np.where(fresh[:, None], value, np.nan)
 
     def server_power_w(self, topology: Topology, now_s: float) -> FloatArray:
         """``[server]`` measured power, NaN where there is no reading to be used."""
@@ -173,34 +188,37 @@ class Latest:
         return max((value for value in values if value is not None), default=None)
 
 
-def _finite(readings: Readings) -> Iterator[tuple[str, str, float | tuple[float, ...]]]:
-    """Quantity, name and value of everything that was measured."""
+def _finite(readings: Readings) -> Iterator[tuple[str, dict[str, _Value]]]:
+    """By quantity: names and values of everything that was measured."""
     for quantity in QUANTITIES:
-        for name, value in getattr(readings, quantity).items():
-            if math.isfinite(value):
-                yield quantity, name, float(value)
+        values = getattr(readings, quantity).items()
+        yield quantity, {name: float(value) for name, value in values if math.isfinite(value)}
     for quantity in PER_GPU:
-        for name, values in getattr(readings, quantity).items():
-            believed = tuple(values)
-            if not math.isfinite(sum(believed)):
-                believed = tuple(value if math.isfinite(value) else math.nan for value in believed)
-            if not all(map(math.isnan, believed)):
-                yield quantity, name, believed
+        of_gpus = ((name, _believed(values)) for name, values in getattr(readings, quantity).items())
+        yield quantity, {name: values for name, values in of_gpus if values}
 
 
-def _same(known: float | tuple[float, ...], value: float | tuple[float, ...]) -> bool:
+def _believed(values: Sequence[float]) -> tuple[float, ...]:
+    """Of each GPU of a server, NaN where it was not measured; nothing where none was."""
+    if math.isfinite(sum(values)):
+        return tuple(values)
+    finite = tuple(value if math.isfinite(value) else math.nan for value in values)
+    return () if all(map(math.isnan, finite)) else finite
+
+
+def _same(known: _Value, value: _Value) -> bool:
     """Whether nothing differs; one NaN is like the other."""
     return known == value if isinstance(value, float) else str(known) == str(value)
 
 
-def _late(quantity: str, name: str, at_s: float, known: _Seen, value: float | tuple[float, ...]) -> Late:
+def _late(quantity: str, name: str, at_s: float, known_s: float, value: _Value) -> Late:
     thing = f"{QUANTITIES.get(quantity, 'server')} {name}: {quantity} of {at_s:.0f} s"
-    what = "was sent before" if known.at_s == at_s else f"came after the one of {known.at_s:.0f} s"
+    what = "was sent before" if known_s == at_s else f"came after the one of {known_s:.0f} s"
     count = 1 if isinstance(value, float) else sum(math.isfinite(one) for one in value)
     return Late(f"{thing} {what}", count)
 
 
-def _padded(values: float | tuple[float, ...], width: int) -> tuple[float, ...]:
+def _padded(values: _Value, width: int) -> tuple[float, ...]:
     """As wide as the site's widest server; a reading of a GPU that no hardware has is left out."""
     given = values[:width] if isinstance(values, tuple) else ()
     return given + (math.nan,) * (width - len(given))

@@ -118,8 +118,8 @@ class _Sensors:
 
     def warnings(self, t_s: float) -> Iterator[str]:
         """Which sensors are stuck, and which margins are wider than learned."""
-        names = np.array(self.tracker.names)
-        stuck, absurd = (names[which[self.there]].tolist() for which in (self.stuck, self.absurd))
+        names = self.tracker.names
+        stuck, absurd = ([names[i] for i in np.flatnonzero(which[self.there])] for which in (self.stuck, self.absurd))
         if stuck:
             yield f"STUCK: {self.name} reads the same although it should have moved on {_some(stuck)}; not believed"
         if absurd:
