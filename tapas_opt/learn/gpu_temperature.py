@@ -166,11 +166,11 @@ class GpuTemperatureModel:
         return ((curve, np.flatnonzero(self._curve[number] == i)) for i, curve in enumerate(self._curves))
 
     def _inputs(self, number: IntArray, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Inlets ``[..., server, 1]`` and powers ``[..., server, gpu]``."""
+        """Inlets ``[..., server, 1]`` and powers ``[..., server, gpu]``, or one power for all of a server's GPUs."""
         inlet = np.asarray(inlet_c, dtype=np.float64)[..., None]
-        power = np.asarray(gpu_power_w, dtype=np.float64)
+        power = np.atleast_1d(np.asarray(gpu_power_w, dtype=np.float64))
         shape = np.broadcast_shapes(power.shape, inlet.shape, self._b[number].shape)
-        return np.broadcast_to(inlet, (*shape[:-1], 1)), np.broadcast_to(power, shape)
+        return np.broadcast_to(inlet, (*shape[:-1], 1)), np.broadcast_to(power, (*shape[:-1], power.shape[-1]))
 
     def _central(self, number: IntArray, inlet: FloatArray, power: FloatArray) -> FloatArray:
         effective = np.empty(power.shape)

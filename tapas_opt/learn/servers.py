@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -23,11 +23,7 @@ class _OfHardware(Protocol):
 
 def unseen_servers(topology: Topology, entries: Mapping[str, _OfHardware]) -> tuple[str, ...]:
     """Servers without an entry of their own: new ones, and ones whose hardware has changed since."""
-    return tuple(
-        name
-        for name, h in zip(topology.servers, topology.server_hardware, strict=True)
-        if name not in entries or entries[name].hardware != topology.hardware[h]
-    )
+    return tuple(name for name, hardware in _servers(topology) if not _is_of(entries, name, hardware))
 
 
 def entry_numbers(
@@ -43,14 +39,26 @@ def entry_numbers(
     NotFound
         If there is no pooled entry of an unseen server's hardware either.
     """
-    number = {name: i for i, name in enumerate(entries)}
+    number = dict(zip(entries, range(len(entries)), strict=True))
     fallback = {name: len(entries) + i for i, name in enumerate(pooled)}
-    unseen = set(unseen_servers(topology, entries))
-    chosen = np.empty(len(topology.servers), dtype=np.int64)
-    for s, (name, h) in enumerate(zip(topology.servers, topology.server_hardware, strict=True)):
-        hardware = topology.hardware[h]
-        by_name = name in pooled and pooled[name].hardware == hardware
-        if name in unseen and not by_name and hardware not in fallback:
+    chosen = []
+    for name, hardware in _servers(topology):
+        if _is_of(entries, name, hardware):
+            chosen.append(number[name])
+            continue
+        neighbours = name if _is_of(pooled, name, hardware) else hardware
+        if neighbours not in fallback:
             raise NotFound("model of hardware", hardware, "fit again with history of a server of this kind")
-        chosen[s] = fallback[name if by_name else hardware] if name in unseen else number[name]
-    return chosen
+        chosen.append(fallback[neighbours])
+    return np.array(chosen, dtype=np.int64)
+
+
+def _servers(topology: Topology) -> Iterator[tuple[str, str]]:
+    """Each with its hardware."""
+    hardware = [topology.hardware[h] for h in topology.server_hardware.tolist()]
+    return zip(topology.servers, hardware, strict=True)
+
+
+def _is_of(entries: Mapping[str, _OfHardware], name: str, hardware: str) -> bool:
+    entry = entries.get(name)
+    return entry is not None and entry.hardware == hardware
