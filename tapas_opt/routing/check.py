@@ -86,25 +86,29 @@ class _Load:
                     self.work[number[instance]] += share * demand
         self.latency = 0.0
         self.gpu_power_w = [0.0] * len(problem.instances)
+        power_w, airflow_cfm = [0.0] * len(problem.servers), [0.0] * len(problem.servers)
+        parts = np.diff(problem.breakpoints_permille).tolist()
+        curves = (problem.latency_cost, problem.gpu_power_w, problem.power_w, problem.airflow_cfm)
+        of_instances = zip(*(curve.tolist() for curve in curves), strict=True)  # numbers of arrays are slow one by one
+        for i, (latency, gpu_w, watts, cfm) in enumerate(of_instances):
+            server, goodput = int(problem.instance_server[i]), int(problem.instance_goodput[i])
+            for b, used in enumerate(_filled(self.work[i], goodput, parts)):
+                self.latency += used * latency[b]
+                self.gpu_power_w[i] += used * gpu_w[b]
+                power_w[server] += used * watts[b]
+                airflow_cfm[server] += used * cfm[b]
         # The budgets' checker is written for whole numbers, but sums fractions as well.
-        self.power_w = cast(IntArray, np.zeros((len(problem.servers), 1)))
-        self.airflow_cfm = cast(IntArray, np.zeros((len(problem.servers), 1)))
-        for i, work in enumerate(self.work):
-            self._fill(problem, i, work)
+        self.power_w, self.airflow_cfm = (cast(IntArray, np.array(x)[:, None]) for x in (power_w, airflow_cfm))
 
-    def _fill(self, problem: RoutingProblem, i: int, work: float) -> None:
-        server, left = problem.instance_server[i], work
-        ends = problem.breakpoints_permille
-        for b in range(len(ends) - 1):
-            width = int(problem.instance_goodput[i]) * int(ends[b + 1] - ends[b]) / 1000
-            if left <= 0 or width <= 0:
-                return
-            used = min(1.0, left / width)
-            left -= width
-            self.latency += used * int(problem.latency_cost[i, b])
-            self.gpu_power_w[i] += used * int(problem.gpu_power_w[i, b])
-            self.power_w[server, 0] += used * int(problem.power_w[i, b])
-            self.airflow_cfm[server, 0] += used * int(problem.airflow_cfm[i, b])
+
+def _filled(work: float, goodput: int, parts_permille: list[int]) -> Iterator[float]:
+    """How much of each segment an instance's work fills, from the first to the last that it reaches."""
+    for permille in parts_permille:
+        width = goodput * permille / 1000
+        if work <= 0 or width <= 0:
+            return
+        yield min(1.0, work / width)
+        work -= width
 
 
 def _endpoint_demand(problem: RoutingProblem, plan: RoutingPlan) -> Iterator[Violation]:
