@@ -463,8 +463,9 @@ class Forecast:
         Servers of the VMs named in ``idle`` count as idle, measured or not.
         """
         power, airflow = (drawn[:, :1] for drawn in self._predicted(idle))
-        held = np.array([any(placed.vm.name in idle for placed in vms) for vms in self.fleet.occupants()])
         watts, cfm = self._measured
+        held = np.zeros(len(watts), dtype=bool)
+        held[[self.fleet.server_number(self.fleet.vms[name].server) for name in idle]] = True
         no_watts = held | self.tracked.power_disbelieved
         no_cfm = held | self.tracked.airflow_disbelieved
         return (
