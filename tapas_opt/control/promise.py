@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from tapas_opt.control.actuation import Option
 from tapas_opt.control.profiles import Profiles
-from tapas_opt.domain.configuration import Profile
+from tapas_opt.domain.configuration import LOAD_LEVELS, Profile
 from tapas_opt.domain.workload import Endpoint, Slo
-from tapas_opt.serving.latency import LatencyTable
+from tapas_opt.serving.latency import LOAD_FRACS, TIMES_S, LatencyTable
 from tapas_opt.serving.mix import CONVERSATION
 from tapas_opt.serving.pace import Pace
+from tapas_opt.serving.stationary import saturated_requests_per_s, stationary
 
 __all__ = ["good_enough", "in_time", "kept_frac"]
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 NEARLY = 0.005
@@ -46,11 +46,8 @@ def in_time(endpoint: Endpoint, profiles: Profiles) -> BoolArray:
 
 def kept_frac(profile: Profile, level: float, slo: Slo) -> float:
     """Share of first tokens, or of gaps between tokens if that is less, in time at this part of a profile's goodput."""
-    table = _table(Pace.of(profile))
-    mean = CONVERSATION.mean
-    tokens_per_s = level * profile.goodput_tokens_per_s / profile.configuration.replicas
-    requests_per_s = tokens_per_s / (mean.prompt_tokens + mean.output_tokens)
-    return float(table.by_load(table.kept_frac(slo), requests_per_s))
+    table = _under_load(profile)
+    return float(table.by_load(table.kept_frac(slo), level * _goodput_requests_per_s(profile)))
 
 
 def _keeps(endpoint: Endpoint, option: Option) -> bool:
@@ -64,6 +61,17 @@ def _keeps(endpoint: Endpoint, option: Option) -> bool:
     return kept_frac(profile, option.level, endpoint.slo) >= endpoint.slo.quantile - NEARLY
 
 
-@lru_cache(maxsize=256)  # a fifth of a megabyte each
-def _table(pace: Pace) -> LatencyTable:
-    return LatencyTable.of(pace, CONVERSATION)
+def _goodput_requests_per_s(profile: Profile) -> float:
+    """Of one replica."""
+    mean = CONVERSATION.mean
+    return profile.goodput_tokens_per_s / profile.configuration.replicas / (mean.prompt_tokens + mean.output_tokens)
+
+
+@lru_cache(maxsize=1_024)
+def _under_load(profile: Profile) -> LatencyTable:
+    """One replica at the loads that are asked for: its goodput's levels, within what tables know, and their ends."""
+    pace = Pace.of(profile)
+    saturated = saturated_requests_per_s(pace, CONVERSATION)
+    levels = np.multiply(LOAD_LEVELS, _goodput_requests_per_s(profile) / saturated)
+    fracs = np.unique([*np.clip(levels, LOAD_FRACS[0], LOAD_FRACS[-1]), LOAD_FRACS[0], LOAD_FRACS[-1]])
+    return LatencyTable(pace, CONVERSATION, saturated, stationary(pace, CONVERSATION, fracs * saturated, TIMES_S))
