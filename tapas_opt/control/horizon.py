@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from tapas_opt.budgets.numbers import BudgetNumbers, budget_numbers, joined
 from tapas_opt.control.actuation import Actuation
-from tapas_opt.control.forecast import HOUR_S, HOURS, MOST_GROWTH, Forecast
+from tapas_opt.control.conditions import HOUR_S, HOURS
+from tapas_opt.control.demand import MOST_GROWTH
+from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.reconfiguring import FILL_FRAC, reconfiguration_problem
 from tapas_opt.errors import InvalidInput
 from tapas_opt.reconfiguration.horizon.problem import HorizonProblem

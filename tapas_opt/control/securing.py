@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tapas_opt.budgets.failures import FailurePairs, Scenario, SiteFailures, single_failures, site_failures
 from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.control.actuation import Actuation
-from tapas_opt.control.forecast import HOURS, Forecast
+from tapas_opt.control.conditions import HOURS
+from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.knobs import TIERS, Knobs
 from tapas_opt.control.reconfiguring import AISLE_TOLERANCE_S, protection_curves
 from tapas_opt.domain.failure import Failure, FailureKind

@@ -111,6 +111,27 @@ def forecast_of(models: LearnedModels, profiles: Profiles) -> Callable[..., Fore
 
 
 @pytest.fixture
+def fleet(demo_site: Site, chat: Endpoint, saas: Callable[..., list[Vm]], iaas: Callable[..., list[Vm]]) -> Fleet:
+    """``c0`` to ``c9`` on the first ten servers, ``i0`` to ``i9`` on the next ten, 60 empty ones."""
+    fleet = Fleet(demo_site)
+    on = zip([*saas(10), *iaas(10)], fleet.topology.servers, strict=False)
+    fleet.apply([happened.EndpointPut(chat), happened.VmsAdopted(tuple(happened.VmOnServer(*pair) for pair in on))])
+    return fleet
+
+
+@pytest.fixture
+def measured() -> Callable[..., Readings]:
+    """``measured(fleet, 3_000.0, servers=79)``: what meters of the first servers show, the same of each."""
+
+    def readings(
+        fleet: Fleet, power_w: float = 3_000.0, servers: int = 80, at_s: float = 0.0, **more: object
+    ) -> Readings:
+        return Readings(at_s, server_power_w=dict.fromkeys(fleet.topology.servers[:servers], power_w), **more)
+
+    return readings
+
+
+@pytest.fixture
 def as_predicted(models: LearnedModels) -> Callable[..., Readings]:
     """``as_predicted(topology, 60.0)``: sensors of idle servers that say exactly what the models predict.
 
