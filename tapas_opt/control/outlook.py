@@ -8,6 +8,7 @@ from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.meters import contradictions
 from tapas_opt.control.profiles import Profiles
 from tapas_opt.control.telemetry import Late, Latest, Readings
+from tapas_opt.control.tracked import Tracked, untracked
 from tapas_opt.control.tracking import Tracking
 from tapas_opt.domain.failure import Failure
 from tapas_opt.learn.models import LearnedModels
@@ -45,7 +46,9 @@ class Outlook:
         newest_s = self.latest.newest_s
         if newest_s is not None and self.tracking.due(newest_s):
             self.tracking.follow(self._fleet.topology)
-            self.tracking.look(self._forecast(newest_s, float("nan"), self._failures, lasting=False))
+            self.tracking.look(
+                self._predicting(newest_s, float("nan"), self._failures, untracked(self._fleet.topology))
+            )
         return late
 
     def for_life(self, now_s: float) -> Forecast:
@@ -100,5 +103,7 @@ class Outlook:
 
     def _forecast(self, now_s: float, outdoor_c: float, failures: tuple[Failure, ...], *, lasting: bool) -> Forecast:
         self.tracking.follow(self._fleet.topology)
-        tracked = self.tracking.now(now_s, lasting=lasting)
+        return self._predicting(now_s, outdoor_c, failures, self.tracking.now(now_s, lasting=lasting))
+
+    def _predicting(self, now_s: float, outdoor_c: float, failures: tuple[Failure, ...], tracked: Tracked) -> Forecast:
         return Forecast(self._fleet, self.models, self.profiles, self.latest, now_s, outdoor_c, failures, tracked)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.budgets.numbers import BudgetFamily, budget_numbers
-from tapas_opt.control.actuation import Actuation, Option
+from tapas_opt.control.actuation import Actuation
 from tapas_opt.control.capping import Capped, cappable, capped
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast
@@ -51,8 +52,7 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
     instances = [placed for placed in fleet.saas() if not dark[fleet.server_number(placed.server)]]
     on_server = np.array([fleet.server_number(placed.server) for placed in instances], dtype=np.int64)
     endpoints = sorted({placed.vm.endpoint or "" for placed in instances})
-    options = forecast.profiles.options
-    choices = _choices(forecast, options)
+    choices = _choices(forecast)
     delay, reload = _tables(actuation, forecast.profiles)
     hardware = topology.server_hardware[on_server]
     slowed = cappable(forecast)
@@ -67,7 +67,7 @@ def reconfiguration_problem(forecast: Forecast, stage: Stage, actuation: Actuati
         instance_server=on_server,
         instance_endpoint=np.array([endpoints.index(placed.vm.endpoint or "") for placed in instances], dtype=np.int64),
         instance_hardware=hardware,
-        current=_current(forecast, instances, hardware, options),
+        current=_current(forecast, instances, hardware, choices.names),
         choices=choices,
         allowed=_allowed(forecast, endpoints, stage),
         delay_s=delay,
@@ -159,41 +159,53 @@ def _tables(actuation: Actuation, profiles: Profiles) -> tuple[FloatArray, NDArr
     return actuation.tables(profiles.options)
 
 
-def _choices(forecast: Forecast, options: Sequence[Option]) -> Choices:
-    topology = forecast.fleet.topology
-    shape = (len(topology.hardware), len(options))
-    runs_on = np.zeros(shape, dtype=bool)
-    goodput, power, airflow, gpu_power = (np.zeros(shape, dtype=np.int64) for _ in range(4))
-    for h, hardware in enumerate(topology.hardware):
-        inlet_c = forecast.mean_inlet_c(hardware)
-        mean_w = np.full(len(options), forecast.idle_gpu_power_w(hardware))
-        for c, option in enumerate(options):
-            profile = (
-                None if option.profile is None else forecast.profiles.get(option.profile.configuration.name, hardware)
-            )
-            runs_on[h, c] = option.profile is None or profile is not None
-            if profile is None:
-                gpu_power[h, c] = int(np.ceil(forecast.idle_gpu_power_w(hardware)))
-                continue
+def _choices(forecast: Forecast) -> Choices:
+    """What instances may be; only what that draws changes with the weather."""
+    hardware = forecast.fleet.topology.hardware
+    idle_w = tuple(forecast.idle_gpu_power_w(name) for name in hardware)
+    profiled, mean_w = _as_profiled(forecast.profiles, hardware, idle_w)
+    draws = [
+        forecast.further_draw(name, watts, forecast.mean_inlet_c(name))
+        for name, watts in zip(hardware, mean_w, strict=True)
+    ]
+    power, airflow = (np.stack(values) for values in zip(*draws, strict=True))
+    return replace(profiled, power_w=power, airflow_cfm=airflow)
+
+
+@lru_cache(maxsize=16)
+def _as_profiled(
+    profiles: Profiles, hardware: tuple[str, ...], idle_w: tuple[float, ...]
+) -> tuple[Choices, FloatArray]:
+    """Choices that draw nothing yet, and ``[hardware, choice]`` mean power of their GPUs; idle where nothing runs."""
+    options = profiles.options
+    shape = (len(hardware), len(options))
+    mean_w = np.repeat(np.array(idle_w)[:, None], len(options), axis=1)
+    gpu_power, goodput, runs_on = (
+        np.ceil(mean_w).astype(np.int64),
+        np.zeros(shape, dtype=np.int64),
+        np.zeros(shape, bool),
+    )
+    for (h, c), (name, option) in zip(np.ndindex(shape), product(hardware, options), strict=True):
+        profile = None if option.configuration is None else profiles.get(option.configuration.name, name)
+        runs_on[h, c] = option.profile is None or profile is not None
+        if profile is not None:
             level = LOAD_LEVELS.index(option.level)
             goodput[h, c] = int(profile.goodput_tokens_per_s * option.level)
             gpu_power[h, c] = int(np.ceil(profile.hottest_gpu_power_w[level]))
-            mean_w[c] = profile.gpu_power_w[level]
-        power[h], airflow[h] = forecast.further_draw(hardware, mean_w, inlet_c)
-    return Choices(
+            mean_w[h, c] = profile.gpu_power_w[level]
+    loss = [0 if option.profile is None else _loss_permille(option.profile.quality) for option in options]
+    choices = Choices(
         names=tuple(option.name for option in options),
         configuration=tuple(option.configuration.name if option.configuration else None for option in options),
         level=np.array([option.level for option in options]),
         runs_on=runs_on,
         goodput_tokens_per_s=goodput,
-        power_w=power,
-        airflow_cfm=airflow,
+        power_w=np.zeros(shape, dtype=np.int64),
+        airflow_cfm=np.zeros(shape, dtype=np.int64),
         gpu_power_w=gpu_power,
-        quality_loss_permille=np.array(
-            [0 if option.profile is None else _loss_permille(option.profile.quality) for option in options],
-            dtype=np.int64,
-        ),
+        quality_loss_permille=np.array(loss, dtype=np.int64),
     )
+    return choices, mean_w
 
 
 def _loading(forecast: Forecast, instances: Sequence[FleetVm]) -> int:
@@ -215,10 +227,8 @@ def _preferred_loss(forecast: Forecast, endpoints: Sequence[str]) -> IntArray:
     return np.array([_loss_permille(value) for value in preferred], dtype=np.int64)
 
 
-def _current(
-    forecast: Forecast, instances: Sequence[FleetVm], hardware: IntArray, options: Sequence[Option]
-) -> IntArray:
-    number = {option.name: c for c, option in enumerate(options)}
+def _current(forecast: Forecast, instances: Sequence[FleetVm], hardware: IntArray, choices: Sequence[str]) -> IntArray:
+    number = {name: c for c, name in enumerate(choices)}
     names = forecast.fleet.topology.hardware
     chosen = []
     for placed, h in zip(instances, hardware.tolist(), strict=True):
