@@ -177,9 +177,9 @@ class Fleet:
     def apply(self, events: Iterable[happened.Event]) -> None:
         """Add events, in order."""
         for event in events:
+            self._occupants = None
             self._add(event)
             self.generation += 1
-            self._occupants = None
 
     def _use(self, site: Site) -> None:
         self.topology: Topology = topology_of(site)

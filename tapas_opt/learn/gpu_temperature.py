@@ -14,7 +14,7 @@ from tapas_opt.domain.fields import STRICT, NonNegative, Positive
 from tapas_opt.domain.topology import Topology
 from tapas_opt.learn.artefact import Artefact, Finite
 from tapas_opt.learn.curve import EXTRAPOLATION, Knots
-from tapas_opt.learn.servers import entry_numbers
+from tapas_opt.learn.servers import EntryNumbers
 
 __all__ = ["GpuEntry", "GpuTemperatureModel", "HeatCurve"]
 
@@ -121,6 +121,7 @@ class GpuTemperatureModel:
         place = {curve: i for i, curve in enumerate(self._curves)}
         self._knots = _lengthened(self._curves)
         self._curve = np.array([place[entry.curve] for entry in entries], dtype=np.int64)
+        self._numbers = EntryNumbers(artefact.entries, artefact.pooled)
 
     def central_c(self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> FloatArray:
         """``[..., server, gpu]`` a·T_in + b·φ(P, T_in) + c; NaN where a server has fewer GPUs.
@@ -130,7 +131,7 @@ class GpuTemperatureModel:
         inlet_c, gpu_power_w
             ``[..., server]``, and ``[..., server, gpu]`` or what can be broadcast to that.
         """
-        number = self._numbers(topology)
+        number = self._numbers.on(topology)
         return _of_gpus(topology, self._central(number, *self._inputs(number, inlet_c, gpu_power_w)))
 
     def upper_c(self, topology: Topology, inlet_c: ArrayLike, gpu_power_w: ArrayLike) -> FloatArray:
@@ -139,7 +140,7 @@ class GpuTemperatureModel:
         Above the highest inlet temperature and the highest power of the fitting days both slopes count
         :data:`EXTRAPOLATION` times.
         """
-        number = self._numbers(topology)
+        number = self._numbers.on(topology)
         return _of_gpus(topology, self._upper(number, *self._inputs(number, inlet_c, gpu_power_w)))
 
     def ceiling_w(self, topology: Topology, inlet_c: ArrayLike, limit_c: ArrayLike) -> FloatArray:
@@ -152,14 +153,11 @@ class GpuTemperatureModel:
         Limits are ``[server]`` or ``[server, gpu]``. ``φ⁻¹((T_limit − margin − a·T_in − c) / b)``, the
         exact inverse of :meth:`upper_c`: that is straight between the knots of φ, and beyond them.
         """
-        number = self._numbers(topology)
+        number = self._numbers.on(topology)
         knots = self._knots[self._curve[number]].T[..., None]
         upper = self._upper(number, *self._inputs(number, inlet_c, knots))
         limit = np.asarray(limit_c, dtype=np.float64).reshape(len(number), -1)
         return _of_gpus(topology, _crossing(np.broadcast_to(knots, upper.shape), upper, limit))
-
-    def _numbers(self, topology: Topology) -> IntArray:
-        return entry_numbers(topology, self.artefact.entries, self.artefact.pooled)
 
     def _by_curve(self, number: IntArray) -> Iterator[tuple[HeatCurve, IntArray]]:
         """Each curve and the servers that it belongs to."""

@@ -13,7 +13,7 @@ from tapas_opt.domain.fields import STRICT, NonNegative
 from tapas_opt.domain.topology import Topology
 from tapas_opt.learn.artefact import Artefact, Finite
 from tapas_opt.learn.curve import EXTRAPOLATION
-from tapas_opt.learn.servers import entry_numbers
+from tapas_opt.learn.servers import EntryNumbers
 
 __all__ = ["OUTDOOR_KNOTS_C", "InletEntry", "InletModel", "outdoor_segments"]
 
@@ -58,7 +58,13 @@ def outdoor_segments(outdoor_c: ArrayLike) -> FloatArray:
 
 
 class InletModel:
-    """Upper inlet temperatures of a site's servers; entries are kept as columns, pooled ones last."""
+    """Upper inlet temperatures of a site's servers; entries are kept as columns, pooled ones last.
+
+    Attributes
+    ----------
+    numbers
+        Which entry is whose.
+    """
 
     def __init__(self, artefact: Artefact[InletEntry]) -> None:
         self.artefact = artefact
@@ -67,6 +73,7 @@ class InletModel:
         self._load_c = np.array([entry.load_c for entry in entries])
         self._base_c = np.array([entry.base_c for entry in entries])
         self._margin_c = np.array([entry.margin_c for entry in entries])
+        self.numbers = EntryNumbers(artefact.entries, artefact.pooled)
 
     def central_c(self, number: IntArray, outdoor_c: ArrayLike, load_frac: ArrayLike) -> FloatArray:
         """Central prediction of the entries ``number``; outside the ranges of the fitting days the nearest end holds.
@@ -87,7 +94,7 @@ class InletModel:
         Above the ranges of the fitting days the margin widens by :data:`OUTDOOR_WIDENING` and by
         ``EXTRAPOLATION × load_c`` per unit beyond.
         """
-        number = entry_numbers(topology, self.artefact.entries, self.artefact.pooled)
+        number = self.numbers.on(topology)
         inputs = (np.asarray(value, dtype=np.float64) for value in (outdoor_c, room_load_frac, supply_rise_c))
         outdoor, load, rise = (value[..., topology.server_room] for value in np.broadcast_arrays(*inputs))
         hotter = self.hotter_c(outdoor)
@@ -103,4 +110,4 @@ class InletModel:
 
     def margin_c(self, topology: Topology) -> FloatArray:
         """``[server]`` its margin, as calibrated."""
-        return np.asarray(self._margin_c[entry_numbers(topology, self.artefact.entries, self.artefact.pooled)])
+        return np.asarray(self._margin_c[self.numbers.on(topology)])

@@ -23,7 +23,7 @@ from tapas_opt.learn.gpu_temperature import GpuEntry, GpuTemperatureModel
 from tapas_opt.learn.inlet import InletEntry, InletModel
 from tapas_opt.learn.instance import InstanceEntry, measured_profile
 from tapas_opt.learn.load import LoadEntry, OwnLoadEntry
-from tapas_opt.learn.servers import entry_numbers, unseen_servers
+from tapas_opt.learn.servers import unseen_servers
 
 __all__ = ["CEILING_STEP_W", "KINDS", "RISE_MINUTES", "LearnedModels"]
 
@@ -184,7 +184,7 @@ class LearnedModels:
         self, topology: Topology, outdoor_c: ArrayLike, room_load_frac: ArrayLike, supply_rise_c: ArrayLike
     ) -> FloatArray:
         """``[server]`` central inlet temperature for inputs ``[room]``, as :meth:`inlet_upper_c` without any margin."""
-        number = entry_numbers(topology, self.inlet_temperature.entries, self.inlet_temperature.pooled)
+        number = self._inlet.numbers.on(topology)
         inputs = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (outdoor_c, room_load_frac)))
         outdoor, load = (values[topology.server_room] for values in inputs)
         rise = np.asarray(supply_rise_c, dtype=np.float64)[topology.server_room]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tapas_opt.domain.topology import Topology
 from tapas_opt.errors import NotFound
 
-__all__ = ["entry_numbers", "unseen_servers"]
+__all__ = ["EntryNumbers", "entry_numbers", "unseen_servers"]
 
 IntArray = NDArray[np.int64]
 
@@ -51,6 +51,21 @@ def entry_numbers(
             raise NotFound("model of hardware", hardware, "fit again with history of a server of this kind")
         chosen.append(fallback[neighbours])
     return np.array(chosen, dtype=np.int64)
+
+
+class EntryNumbers:
+    """:func:`entry_numbers` of one model, kept for the topology that was asked for last: a service has one for long."""
+
+    def __init__(self, entries: Mapping[str, _OfHardware], pooled: Mapping[str, _OfHardware]) -> None:
+        self._entries, self._pooled = entries, pooled
+        self._last: tuple[Topology, IntArray] | None = None
+
+    def on(self, topology: Topology) -> IntArray:
+        """``[server]``; raises as :func:`entry_numbers`."""
+        last = self._last
+        if last is None or last[0] is not topology:
+            last = self._last = topology, entry_numbers(topology, self._entries, self._pooled)
+        return last[1]
 
 
 def _servers(topology: Topology) -> Iterator[tuple[str, str]]:
