@@ -2,8 +2,8 @@
 
     python benchmarks/plant_evidence.py DATASETS [OUT.json]
 
-DATASETS holds zeus-clock-sweeps, splitwise-perf-model, azure-llm-2023, mooncake-fast25 and servegen-alibaba; what is
-not there is left out. Beside them are engines whose every request is run (simpy).
+DATASETS holds acme-power-temperature-cdf, zeus-clock-sweeps, splitwise-perf-model, azure-llm-2023, mooncake-fast25 and
+servegen-alibaba; what is not there is left out. Beside them are engines whose every request is run (simpy).
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from tapas_opt.domain.configuration import Profile, read_profiles
-from tapas_opt.domain.site_generator import HARDWARE
+from tapas_opt.domain.site_generator import HARDWARE, generate_site
+from tapas_opt.domain.topology import topology_of
 from tapas_opt.plant.instances import Instance
 from tapas_opt.plant.parameters import Parameters
+from tapas_opt.plant.plant import Demand, Plant
 from tapas_opt.plant.swings import P999_SIGMAS, server_swing
 from tapas_opt.plant.weather import DAY_S
 from tapas_opt.plant.workload import ENDPOINTS, Workload, generate_trace
@@ -76,6 +78,33 @@ def seconds(profiles: dict[str, Profile]) -> Iterator[Row]:
                 "by request": float(np.quantile(run_w, 0.999) / run_w.mean()),
                 "modelled": float(1.0 + rise_w / gpu_w[used].sum()),
             }
+
+
+def servers(folder: Path) -> Iterator[Row]:
+    """Power and temperature of A100 servers: percentiles of a whole cluster's samples, and ours idle and full.
+
+    Ours is a room at 20 °C outside in which every tenth server is at full load.
+    """
+    table = pd.read_csv(folder / "seren.csv.gz")
+    plant = Plant(topology_of(generate_site(80)), seed=1, outdoor=lambda _: 20.0)
+    m, full = plant.machines, np.arange(80) % 10 == 0
+    truth = plant.step(7_200.0, Demand(np.where(full[:, None], m.gpu_max_w, m.gpu_idle_w)))
+    for quantity, ours in (
+        ("gpu_power_w", truth.gpu_power_w),
+        ("gpu_server_power_w", truth.server_power_w),
+        ("gpu_core_temp_c", truth.gpu_temperature_c),
+        ("gpu_memory_temp_c", truth.gpu_memory_temperature_c),
+    ):
+        rows = table[table.quantity == quantity]
+        yield (
+            {"quantity": quantity}
+            | {f"{share:g} %": float(np.interp(share, rows.cdf_pct, rows.value)) for share in (1, 5, 50, 99, 99.9)}
+            | {
+                f"ours {name}, {word}": float(np.quantile(ours[chosen], share))
+                for name, chosen in (("idle", ~full), ("full", full))
+                for word, share in (("median", 0.5), ("highest", 1.0))
+            }
+        )
 
 
 def clocks(folder: Path) -> Iterator[Row]:
@@ -193,6 +222,11 @@ def main() -> None:
     profiles = {one.configuration.name: one for one in read_profiles(Path("data/demo/profiles.csv"))}
     tables = {
         "Worst second of a thousand over the mean": list(seconds(profiles)),
+        "Servers": (
+            list(servers(folder / "acme-power-temperature-cdf"))
+            if (folder / "acme-power-temperature-cdf").is_dir()
+            else []
+        ),
         "By clock": list(clocks(folder / "zeus-clock-sweeps")) if (folder / "zeus-clock-sweeps").is_dir() else [],
         "Ours over Splitwise's": (
             list(splitwise(folder / "splitwise-perf-model", profiles))

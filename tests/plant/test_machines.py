@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tapas_opt.domain.site_generator import SiteShape, generate_site
@@ -67,3 +68,25 @@ def test_gpus_of_one_kind_differ_by_four_per_cent(rows):
     truth = plant.step(3600.0, Demand(np.full(resistance.shape, 300.0)))
     rise = truth.gpu_temperature_c - truth.inlet_c[:, None]
     assert np.corrcoef(rise.ravel(), resistance.ravel())[0, 1] > 0.999
+
+
+def test_servers_draw_and_heat_as_those_of_a_real_cluster(dataset):
+    """Acme's Seren, eight A100-80GB each: idle servers within a tenth of its fifth percentile, full ones of its worst.
+
+    Cores at full load are between its 95th percentile and its hottest.
+    """
+    table = pd.read_csv(dataset("acme-power-temperature-cdf/seren.csv.gz"))
+
+    def real(quantity: str, share: float) -> float:
+        rows = table[table.quantity == quantity]
+        return float(np.interp(share, rows.cdf_pct, rows.value))
+
+    plant = Plant(topology_of(generate_site(80)), seed=1, outdoor=lambda t_s: 20.0)
+    full = np.arange(80) % 10 == 0
+    watts = np.where(full[:, None], plant.machines.gpu_max_w, plant.machines.gpu_idle_w)
+    truth = plant.step(7_200.0, Demand(watts))
+    assert np.median(truth.server_power_w[~full]) == pytest.approx(real("gpu_server_power_w", 5), rel=0.1)
+    assert np.median(truth.server_power_w[full]) == pytest.approx(real("gpu_server_power_w", 99.9), rel=0.1)
+    hottest = real("gpu_core_temp_c", 100)
+    assert real("gpu_core_temp_c", 95) < np.median(truth.gpu_temperature_c[full]) < hottest
+    assert truth.gpu_temperature_c.max() < hottest
