@@ -193,7 +193,7 @@ def test_judging_alone_is_content_where_nothing_has_changed(fit, in_use):
 def test_judging_alone_needs_models(fit, tmp_path):
     code, err = fit(tmp_path / "none", "--judge-only")
     assert code == 2
-    assert "inlet_temperature.json" in err
+    assert "holds no learned models; run `tapas-opt fit`" in err
 
 
 def test_only_later_history_is_taken(fit, tmp_path):
