@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def studied(asked: Asked, as_json: bool) -> dict[str, Any]:
     -------
     dict
         ``study``, ``run`` and ``kept`` (cells that were run now, and before), ``learned`` (sites, now), ``cells``,
-        ``fits``, ``worths``, ``costs``.
+        ``fits``, ``worths``, ``costs``, and the prices that these go by, ``money``.
 
     Raises
     ------
@@ -81,9 +81,7 @@ def _runner(asked: Asked) -> Runner:
     return partial(on_cores, jobs=asked.jobs or cores())
 
 
-def _answer(
-    study: Study, cells: Sequence[Cell], steps: Sequence[Step], found: dict[str, Outcome]
-) -> dict[str, list[dict[str, Any]]]:
+def _answer(study: Study, cells: Sequence[Cell], steps: Sequence[Step], found: dict[str, Outcome]) -> dict[str, Any]:
     """In the order of the study, whoever finished first; under the names that this study gives."""
     rows = [{**found[cell.key], **cell.coordinates()} for cell in cells]
     placed = [{**found[step.key], **step.coordinates()} for step in steps]
@@ -95,6 +93,7 @@ def _answer(
         "fits": fitting(rows, study.risks),
         "worths": worths,
         "costs": [] if study.money is None else costs(rows, study.money),
+        "money": None if study.money is None else asdict(study.money),
     }
 
 

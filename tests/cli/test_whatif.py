@@ -46,6 +46,7 @@ def test_it_prints_one_object_and_writes_tables_and_a_page(write, tmp_path, tapa
     answer = json.loads(out)
     assert (answer["run"], answer["kept"], len(answer["cells"])) == (8, 0, 8)
     assert {row["policy"] for row in answer["fits"]} == {"baseline", "polca"}
+    assert answer["money"]["built_kw"] == {"low": 8000.0, "base": 11000.0, "high": 14000.0}
     assert json.loads((tmp_path / "o" / "study.json").read_text("utf-8")) == answer
     cells = pd.read_csv(tmp_path / "o" / "cells.csv")
     assert cells["max_gpu_temperature_c"].tolist() == [
