@@ -323,9 +323,10 @@ def _family(
     shape = (len(names), draw.shape[1])
     unused = np.zeros(shape, dtype=np.int64)
     family = BudgetFamily(constraint, unit, names, domains.member, domains.share_permille, unused, unused)
-    most = replace(family, limit=unused[:, :1], base=unused[:, :1]).drawn_permille(nameplate)[:, 0]
-    cannot_fill = (most <= PERMILLE * limit) & (constraint in FILLED_BY_SERVERS_ALONE)
-    held_back = np.where(cannot_fill, limit, limit / (1.0 + margin))
+    held_back = limit / (1.0 + margin)
+    if constraint in FILLED_BY_SERVERS_ALONE:
+        most = replace(family, limit=unused[:, :1], base=unused[:, :1]).drawn_permille(nameplate)[:, 0]
+        held_back = np.where(most <= PERMILLE * limit, limit, held_back)
     allowed = np.broadcast_to(_rounded_down(held_back)[:, None], shape).copy()
     return replace(family, limit=allowed, base=-(-family.drawn_permille(draw) // PERMILLE))
 
