@@ -71,8 +71,7 @@ class PlacementPrices:
     peak_permille
         Of each thousandth by which the highest utilisation of a family's domains rises above today's.
     lost_slack_w
-        Of each watt by which a VM's hottest GPU intrudes into the ``comfort_w`` below its server's ceiling, times the
-        part of the comfort that is lost: at an even price two VMs that both intrude would trade places for nothing.
+        Of each watt by which a VM's hottest GPU intrudes into the ``comfort_w`` below its server's ceiling.
     spare_ceiling_10w
         Of each full 10 W by which the ceiling is higher than that: cool servers are kept for the VMs that need them.
     spare_gpu
@@ -88,9 +87,9 @@ class PlacementPrices:
             Constraint.AISLE_AIRFLOW_CAPACITY: 10,
         }
     )
-    lost_slack_w: int = 6
+    lost_slack_w: int = 1
     spare_ceiling_10w: int = 1
-    comfort_w: int = 80
+    comfort_w: int = 50
     spare_gpu: int = 100
 
 
@@ -202,11 +201,10 @@ class PlacementProblem:
         return np.asarray(fits & (self.type_gpu_power_w[:, hardware] <= self.server_ceiling_w[s]))
 
     def temperature_cost(self, servers: IntArray | None = None) -> IntArray:
-        """``[type, server]`` cost of lost temperature slack, by its square, and of ceiling of no use to the VM."""
+        """``[type, server]`` cost of lost temperature slack, and of ceiling that the VM has no use for."""
         s = slice(None) if servers is None else servers
         spare_w = self.server_ceiling_w[s] - self.type_gpu_power_w[:, self.server_hardware[s]] - self.prices.comfort_w
-        lost_w = np.maximum(0, -spare_w)
-        lost = self.prices.lost_slack_w * lost_w * lost_w // max(1, self.prices.comfort_w)
+        lost = self.prices.lost_slack_w * np.maximum(0, -spare_w)
         return np.asarray(lost + self.prices.spare_ceiling_10w * (np.maximum(0, spare_w) // 10))
 
 
