@@ -193,7 +193,7 @@ def test_judging_alone_is_content_where_nothing_has_changed(fit, in_use):
 def test_judging_alone_needs_models(fit, tmp_path):
     code, err = fit(tmp_path / "none", "--judge-only")
     assert code == 2
-    assert "holds no learned models; run `tapas-opt fit`" in err
+    assert "does not exist; run `tapas-opt fit`" in err
 
 
 def test_only_later_history_is_taken(fit, tmp_path):
@@ -221,14 +221,14 @@ def test_the_report_is_a_page_and_its_json(first):
 
 
 def test_a_profile_that_is_far_from_what_was_measured_is_named(fit, tmp_path, repository):
-    """The table that the plant wrote agrees with what its instances drew; one that says twice as much does not."""
+    """The table that the plant wrote agrees with what its instances drew; one that says half as much does not."""
     table = repository / "data" / "demo" / "profiles.csv"
     _, agreed = fit(tmp_path / "models")
     assert agreed["instances_measured"]
     assert agreed["profiles_off"] == []
     profiles = read_profiles(table)
-    twice = tuple(replace(one, gpu_power_w=tuple(2 * watts for watts in one.gpu_power_w)) for one in profiles)
-    write_profiles(tmp_path / "profiles.csv", twice)
+    half = tuple(replace(one, gpu_power_w=tuple(watts / 2 for watts in one.gpu_power_w)) for one in profiles)
+    write_profiles(tmp_path / "profiles.csv", half)
     _, off = fit(tmp_path / "models", "--judge-only", "--profiles", tmp_path / "profiles.csv")
     assert any("mean GPU at load 0.5: the table says" in words for words in off["profiles_off"])
 

@@ -95,12 +95,18 @@ def test_a_study_that_was_killed_goes_on(write, tmp_path, tapas):
     assert (answer["kept"], answer["run"]) == (there, 8 - there)
 
 
+def _heard() -> None:
+    """Ctrl-C is heard, also where tests run in the background of a shell that ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_study_that_is_stopped_says_how_far_it_is(write, tmp_path):
     """Ctrl-C once two cells are there, of which the second may not be counted yet."""
     study, folder = write(STUDY.replace("days: 0.005", "days: 0.1")), tmp_path / "o"
     command = [sys.executable, "-m", "tapas_opt", "whatif", str(study), "--out", str(folder), "--jobs", "1"]
     given = {"env": os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, "text": True}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **given) as running:
+    told = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, preexec_fn=_heard, **told, **given) as running:  # noqa: PLW1509
         until = time.monotonic() + WITHIN_S
         while len(list(folder.glob("cells/*.json"))) < 2 and time.monotonic() < until:
             time.sleep(0.01)

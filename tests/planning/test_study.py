@@ -36,7 +36,7 @@ def test_every_field_that_is_wrong_is_named_at_once(write):
         "policies[0]",
     } <= named
     assert {"risks.calm.ups_trip", "money.built_kw", "money.pue"} <= named
-    assert "there are baseline, polca" in str(caught.value)
+    assert "there are baseline, packed, polca" in str(caught.value)
 
 
 def test_what_contradicts_itself_is_named_too(write):
