@@ -49,20 +49,16 @@ class Known:
         return controller
 
 
-def _baseline(known: Known) -> Policy:
-    roster = Roster(topology_of(known.site))
-    return Composed("baseline", roster, EvenPlacer(roster), EvenRouter(roster), UniformCap(roster))
+def _blind(
+    name: str, placer: type[EvenPlacer] = EvenPlacer, configurator: type[UniformCap | Polca] = UniformCap
+) -> Callable[[Known], Policy]:
+    """The baseline, or that with another part that knows nothing that was learned."""
 
+    def made(known: Known) -> Policy:
+        roster = Roster(topology_of(known.site))
+        return Composed(name, roster, placer(roster), EvenRouter(roster), configurator(roster))
 
-def _packed(known: Known) -> Policy:
-    """The baseline, if it filled one row after the other."""
-    roster = Roster(topology_of(known.site))
-    return Composed("packed", roster, PackingPlacer(roster), EvenRouter(roster), UniformCap(roster))
-
-
-def _polca(known: Known) -> Policy:
-    roster = Roster(topology_of(known.site))
-    return Composed("polca", roster, EvenPlacer(roster), EvenRouter(roster), Polca(roster))
+    return made
 
 
 def _tapas(name: str, parts: Sequence[str]) -> Callable[[Known], Policy]:
@@ -90,9 +86,9 @@ def _tapas_opt(known: Known) -> Policy:
 _PARTS = ("place", "route", "config", "place+route", "place+config", "route+config")
 
 POLICIES: Mapping[str, Callable[[Known], Policy]] = {
-    "baseline": _baseline,
-    "packed": _packed,
-    "polca": _polca,
+    "baseline": _blind("baseline"),
+    "packed": _blind("packed", placer=PackingPlacer),
+    "polca": _blind("polca", configurator=Polca),
     **{name: _tapas(name, name.split("+")) for name in _PARTS},
     "tapas": _tapas("tapas", ("place", "route", "config")),
     "tapas-opt": _tapas_opt,
