@@ -82,16 +82,16 @@ def _read(path: Path) -> tuple[pd.DataFrame, list[Fault]]:
         return empty, [Fault(path.name, "holds no request")]
     if missing:
         return empty, [Fault(f"{path.name}, column {name}", "is missing") for name in missing]
+    raw.index += 1 if ".jsonl" in path.suffixes else 2  # lines of the file, as faults name them
     numbers = raw[list(layout)].apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    first_line = 1 if ".jsonl" in path.suffixes else 2
     faults = [
         fault
         for name in layout
-        for fault in _column_faults(path.name, name, raw[name], numbers[name], first_line, rising=name == layout[0])
+        for fault in _column_faults(path.name, name, raw[name], numbers[name], rising=name == layout[0])
     ]
     if faults:
         return empty, faults
-    numbers.columns = list(COLUMNS)
+    numbers = numbers.set_axis(list(COLUMNS), axis="columns").reset_index(drop=True)
     numbers["t_s"] *= _LAYOUTS[layout]
     return numbers.astype({"context_tokens": np.int64, "generated_tokens": np.int64}), []
 
@@ -113,21 +113,17 @@ def _objects(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _column_faults(
-    file: str, name: str, raw: pd.Series, numbers: pd.Series, first_line: int, *, rising: bool
-) -> Iterator[Fault]:
+def _column_faults(file: str, name: str, raw: pd.Series, numbers: pd.Series, *, rising: bool) -> Iterator[Fault]:
     finite = np.isfinite(numbers.to_numpy())
-    where = f"{file}, column {name}"
-    yield from _listed(where, ~finite, raw, first_line, "must be a finite number")
-    yield from _listed(where, finite & (numbers.to_numpy() < 0), raw, first_line, "must not be negative")
+    yield from _listed(file, name, ~finite, raw, "must be a finite number")
+    yield from _listed(file, name, finite & (numbers.to_numpy() < 0), raw, "must not be negative")
     if rising:
         back = np.concatenate([[False], np.diff(numbers.to_numpy()) < 0])
-        yield from _listed(where, back, raw, first_line, f"is earlier than the line before; sort the file by {name}")
+        yield from _listed(file, name, back, raw, f"is earlier than the line before; sort the file by {name}")
 
 
-def _listed(where: str, wrong: np.ndarray, raw: pd.Series, first_line: int, what: str) -> Iterator[Fault]:
-    lines = np.flatnonzero(wrong)
-    for i in lines[:_SHOWN]:
-        yield Fault(where.replace(", column", f", line {i + first_line}, column"), f"{raw.iloc[i]!r}: {what}")
-    if len(lines) > _SHOWN:
-        yield Fault(where, f"{len(lines) - _SHOWN} more lines: {what}")
+def _listed(file: str, name: str, wrong: np.ndarray, raw: pd.Series, what: str) -> Iterator[Fault]:
+    for line, text in raw[wrong][:_SHOWN].items():
+        yield Fault(f"{file}, line {line}, column {name}", f"{text!r}: {what}")
+    if wrong.sum() > _SHOWN:
+        yield Fault(f"{file}, column {name}", f"{wrong.sum() - _SHOWN} more lines: {what}")
