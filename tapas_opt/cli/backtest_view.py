@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tapas_opt.cli.output import console
+from tapas_opt.plot.words import day_count
 
 __all__ = ["show"]
 
@@ -26,9 +27,9 @@ def show(answer: Mapping[str, Any]) -> None:
         if any(value is not None for value in values):
             table.add_row(name, *map(_told, values))
     out = console()
-    vms, days = answer["vms"], f"{answer['days']:.3g}"
+    vms = answer["vms"]
     out.print(
-        f"{answer['servers']:,} servers, {days} day{'' if days == '1' else 's'}, {vms['replayed']} VMs, of which "
+        f"{answer['servers']:,} servers, {day_count(answer['days'])}, {vms['replayed']} VMs, of which "
         f"{vms['at_the_start']} were there when they begin; power is measured, heat and air are predicted"
     )
     out.print(table)

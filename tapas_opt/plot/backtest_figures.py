@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tapas_opt.plot.domains import AISLES, ROWS
-from tapas_opt.plot.emergency import NEARLY_ALL
 from tapas_opt.plot.panels import Panels, Quantity, day_clock, points_a_line
-from tapas_opt.simulation.record import Record, Run
+from tapas_opt.simulation.record import Run
 
-__all__ = ["room_days_figure", "service_days_figure"]
-
-_Shown = tuple[Quantity, Callable[[Record], NDArray[np.float64]]]
-
-_TO_USERS: tuple[_Shown, ...] = (
-    (Quantity("Demand served by the endpoints", "%", 100.0, at_least=NEARLY_ALL), lambda r: r.served_frac),
-    (
-        Quantity("Quality of answers, relative to the best model", "%", 100.0, at_least=NEARLY_ALL),
-        lambda r: r.quality_frac,
-    ),
-)
-_TO_TENANTS: tuple[_Shown, ...] = (
-    (
-        Quantity("Speed of IaaS VMs, relative to what they asked for", "%", 100.0, at_least=NEARLY_ALL),
-        lambda r: r.iaas_performance_frac,
-    ),
-)
+__all__ = ["room_days_figure"]
 
 
 def room_days_figure(run: Run) -> Any:
@@ -50,14 +31,3 @@ def room_days_figure(run: Run) -> Any:
     for panel in (0, 2):
         panels.limit(panel, [np.ones(len(record.t_s)) for record in run.records])
     return panels.done(220)
-
-
-def service_days_figure(run: Run, endpoints: bool) -> Any:
-    """What tenants got, and users of endpoints if there are any; nobody measured that, so such a record has no line."""
-    shown = _TO_USERS + _TO_TENANTS if endpoints else _TO_TENANTS
-    panels = Panels(run, day_clock(run), [quantity for quantity, _ in shown], 1, points_a_line(run, len(shown)))
-    for record in run.records:
-        for panel, (_, of) in enumerate(shown):
-            if np.isfinite(of(record)).any():
-                panels.line(panel, record, of(record))
-    return panels.done(190)

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapas_opt.plot import backtest_tables as tables
-from tapas_opt.plot.backtest_figures import room_days_figure, service_days_figure
+from tapas_opt.plot.backtest_figures import room_days_figure
 from tapas_opt.plot.days import from_day_one
-from tapas_opt.plot.figures import row_figure
+from tapas_opt.plot.figures import row_figure, service_figure
 from tapas_opt.plot.fit_figures import density_figure, titled
-from tapas_opt.plot.page import Section, page
+from tapas_opt.plot.page import Section, folded, page, unbroken
 from tapas_opt.plot.report import room
 from tapas_opt.plot.tables import METRICS, incidents_table, summary_table
-from tapas_opt.plot.words import listed
+from tapas_opt.plot.words import day_count, listed
 from tapas_opt.simulation.record import Record, Run
 
 __all__ = ["write_backtest"]
@@ -100,9 +100,8 @@ def _by_column(run: Run, name: str, of: str, happened: str) -> str:
 
 
 def _opening(answer: Mapping[str, Any], run: Run) -> str:
-    days = f"{answer['days']:.3g}"
-    whose = f"site {html.escape(run.site)} · {run.servers:,} servers · {days} day{'' if days == '1' else 's'}"
-    head = html.escape(_headline(run)).replace(" %", "&nbsp;%").replace(" °C", "&nbsp;°C")
+    whose = f"site {html.escape(run.site)} · {run.servers:,} servers · {day_count(answer['days'])}"
+    head = unbroken(html.escape(_headline(run)))
     return (
         f"<h1>backtest · {whose}</h1>\n<p class='headline'>{head}</p>\n"
         f"<div class='wide'>{summary_table(run, beside=(_SENSORS,))}</div>\n"
@@ -113,7 +112,7 @@ def _opening(answer: Mapping[str, Any], run: Run) -> str:
 def _sections(answer: Mapping[str, Any], run: Run, sample: Sample) -> Iterator[Section]:
     yield Section("What this is from", below=tables.facts_table(answer))
     yield Section("Power, heat and air", "", room_days_figure(run))
-    yield Section("What users and tenants got", "", service_days_figure(run, endpoints=answer["vms"]["saas"] > 0))
+    yield Section("What users and tenants got", "", service_figure(run, endpoints=answer["vms"]["saas"] > 0))
     yield from room(run)
     rows = row_figure(run)
     if rows is not None:
@@ -121,9 +120,9 @@ def _sections(answer: Mapping[str, Any], run: Run, sample: Sample) -> Iterator[S
     if answer["calibration"]:
         yield _calibration(answer["calibration"], sample)
     yield Section("VMs turned away", below=tables.turned_away_table(run))
-    yield Section("What policies ordered", below=_folded("Lines", f"<div class='wide'>{incidents_table(run)}</div>"))
+    yield Section("What policies ordered", below=folded("Lines", f"<div class='wide'>{incidents_table(run)}</div>"))
     numbers = json.dumps(answer, indent=1, ensure_ascii=False)
-    yield Section("The numbers behind this page", below=_folded("summary.json", f"<pre>{html.escape(numbers)}</pre>"))
+    yield Section("The numbers behind this page", below=folded("summary.json", f"<pre>{html.escape(numbers)}</pre>"))
 
 
 def _calibration(misses: Mapping[str, Any], sample: Sample) -> Section:
@@ -133,7 +132,3 @@ def _calibration(misses: Mapping[str, Any], sample: Sample) -> Section:
     )
     figure = density_figure({titled(name, misses[name]["unit"]): both for name, both in sample.items()})
     return Section("How far the models are off", words + tables.calibration_table(misses), figure)
-
-
-def _folded(title: str, text: str) -> str:
-    return f"<details><summary>{title}</summary>{text}</details>"

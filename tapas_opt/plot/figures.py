@@ -20,11 +20,13 @@ _PANELS_AT_MOST = 8
 
 _OTHER_MODE = "#999999"
 
-_FELT = (
+_TO_USERS = (
     (Quantity("Demand served by the endpoints", "%", 100.0, at_least=NEARLY_ALL), "served_frac"),
     (Quantity("Requests answered within the promised latency", "%", 100.0, at_least=NEARLY_ALL), "slo_attainment_frac"),
     (Quantity("Time to first token, 99 % below", "s", digits=2), "p99_ttft_s"),
     (Quantity("Quality of answers, relative to the best model", "%", 100.0, at_least=NEARLY_ALL), "quality_frac"),
+)
+_TO_TENANTS = (
     (
         Quantity("Speed of IaaS VMs, relative to what they asked for", "%", 100.0, at_least=NEARLY_ALL),
         "iaas_performance_frac",
@@ -64,13 +66,17 @@ def airflow_figure(run: Run) -> Any:
     return _domains_figure(run, AISLES)
 
 
-def service_figure(run: Run) -> Any:
-    """What users felt: demand served, promises kept, how late answers began, their quality, speed of IaaS VMs."""
-    felt = known(run, _FELT)
+def service_figure(run: Run, endpoints: bool = True) -> Any:
+    """What users felt: demand served, promises kept, how late answers began, their quality, speed of IaaS VMs.
+
+    Only the last where there are no ``endpoints``; a record that does not know has no line.
+    """
+    felt = known(run, _TO_USERS + _TO_TENANTS if endpoints else _TO_TENANTS)
     panels = Panels(run, day_clock(run), [quantity for quantity, _ in felt], 1, points_a_line(run, len(felt)))
     for record in run.records:
         for panel, (_, name) in enumerate(felt):
-            panels.line(panel, record, getattr(record, name))
+            if np.isfinite(getattr(record, name)).any():
+                panels.line(panel, record, getattr(record, name))
     return panels.done(190)
 
 

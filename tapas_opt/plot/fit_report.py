@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tapas_opt.learn.judge import Judgement
 from tapas_opt.plot import fit_tables as tables
 from tapas_opt.plot.fit_figures import days_figure, density_figure, titled
-from tapas_opt.plot.page import Section, page
+from tapas_opt.plot.page import Section, folded, page
 from tapas_opt.plot.words import listed
 
 __all__ = ["fit_headline", "write_fit_report"]
@@ -147,6 +147,4 @@ def _raw(data: Mapping[str, Any]) -> str:
     """Without what the tables above have already, and the JSON file beside has anyway."""
     short = {key: value for key, value in data.items() if key not in ("models", "refused", "features", "compared")}
     text = json.dumps(short, indent=1, ensure_ascii=False)
-    return (
-        f"<details><summary>The JSON file, but for the tables above</summary><pre>{html.escape(text)}</pre></details>"
-    )
+    return folded("The JSON file, but for the tables above", f"<pre>{html.escape(text)}</pre>")

@@ -6,7 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Section", "page"]
+__all__ = ["Section", "folded", "page", "unbroken"]
 
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """The browser itself refuses whatever would come from elsewhere."""
@@ -49,6 +49,16 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 pre { font-size: .82rem; background: #f5f7fa; padding: .8rem; overflow-x: auto; }
 @media print { .modebar { display: none !important; } h2 { break-after: avoid; } }
 """
+
+
+def folded(title: str, text: str) -> str:
+    """HTML that is there once its title is clicked."""
+    return f"<details><summary>{title}</summary>{text}</details>"
+
+
+def unbroken(text: str) -> str:
+    """HTML in which a number and its unit stay on one line."""
+    return text.replace(" %", "&nbsp;%").replace(" °C", "&nbsp;°C")
 
 
 @dataclass(frozen=True, slots=True)

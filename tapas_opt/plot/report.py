@@ -11,7 +11,7 @@ from tapas_opt.plot.days import from_day_one
 from tapas_opt.plot.emergency import close_up
 from tapas_opt.plot.headline import headline
 from tapas_opt.plot.outages import Emergency, emergencies, relief_told
-from tapas_opt.plot.page import Section, page
+from tapas_opt.plot.page import Section, folded, page, unbroken
 from tapas_opt.plot.panels import span_s
 from tapas_opt.plot.room import room_figure
 from tapas_opt.plot.tables import failures_table, incidents_table, summary_table
@@ -47,15 +47,10 @@ def _opening(run: Run) -> str:
     table = summary_table(run)
     return (
         f"<h1>{html.escape(run.name)} · site {html.escape(run.site)} · {run.servers:,} servers</h1>\n"
-        f"<p class='headline'>{_unbroken(html.escape(headline(run)))}</p>\n"
+        f"<p class='headline'>{unbroken(html.escape(headline(run)))}</p>\n"
         f"{failures_table(run)}\n<div class='wide'>{table}</div>\n"
         + _HOW_TO_READ.format(_MEASURED if "class='tag'" in table else "")
     )
-
-
-def _unbroken(text: str) -> str:
-    """A number and its unit stay on one line."""
-    return text.replace(" %", "&nbsp;%").replace(" °C", "&nbsp;°C")
 
 
 def _sections(run: Run) -> list[Section]:
@@ -138,4 +133,4 @@ def _answers(run: Run) -> list[Section]:
 
 def _summary(run: Run) -> str:
     text = json.dumps(run.summary, indent=1, ensure_ascii=False, default=str)
-    return f"<details><summary>summary.json</summary><pre>{html.escape(text)}</pre></details>"
+    return folded("summary.json", f"<pre>{html.escape(text)}</pre>")

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tapas_opt.plot.html_table import policy_heads
+from tapas_opt.plot.page import folded
 from tapas_opt.plot.style import policy_colours
 from tapas_opt.plot.words import clock_time, duration, listed, several_days
 from tapas_opt.simulation.record import Run
@@ -136,7 +137,7 @@ def summary_table(run: Run, beside: Collection[str] = ()) -> str:
     told = _side_by_side(run, "The whole run", all_users, beside)
     if of_endpoints:
         by_endpoint = _side_by_side(run, "The whole run, by endpoint", of_endpoints, beside)
-        told += f"<details><summary>By endpoint</summary>{by_endpoint}</details>"
+        told += folded("By endpoint", by_endpoint)
     return told
 
 
@@ -194,7 +195,7 @@ def incidents_table(run: Run) -> str:
     rest = [line for line in told if not _near_failure(line, run)]
     if not near or not rest:
         return _lines(told, run)
-    return f"{_lines(near, run)}<details><summary>The rest ({len(rest):,} lines)</summary>{_lines(rest, run)}</details>"
+    return _lines(near, run) + folded(f"The rest ({len(rest):,} lines)", _lines(rest, run))
 
 
 def _near_failure(line: tuple[float, str, str], run: Run) -> bool:

@@ -11,6 +11,7 @@ from tapas_opt.learn.compare import SINCE_1970_S, day_name
 
 __all__ = [
     "clock_time",
+    "day_count",
     "duration",
     "element",
     "listed",
@@ -53,6 +54,12 @@ def moment(t_s: float) -> str:
     if t_s < SINCE_1970_S:
         return clock_time(t_s, with_day=True)
     return f"{day_name(t_s)}, {clock_time(t_s)} UTC"
+
+
+def day_count(days: float) -> str:
+    """``1 day``, ``2 days``, ``0.5 days``."""
+    told = f"{days:.3g}"
+    return f"{told} day" if told == "1" else f"{told} days"
 
 
 def several_days(times_s: Iterable[float]) -> bool:
