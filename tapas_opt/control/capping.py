@@ -160,7 +160,7 @@ def _extended(choices: Choices, curves: IntArray) -> Choices:
 def _delays(delay_s: FloatArray, actuation: Actuation) -> FloatArray:
     """Whatever changes, it goes out of band: the operator sees nothing inside."""
     count = len(delay_s)
-    wide = np.full((count + len(CLOCKS),) * 2, actuation.detect_s + actuation.decide_s + actuation.out_of_band_s)
+    wide = np.full((count + len(CLOCKS),) * 2, actuation.publish_s + actuation.out_of_band_s)
     wide[:count, :count] = delay_s
     np.fill_diagonal(wide, 0.0)
     return wide

@@ -12,10 +12,14 @@ from tapas_opt.control.heat import Heat
 from tapas_opt.control.loads import Loads
 from tapas_opt.control.telemetry import FRESH_S
 
-__all__ = ["NOBODY", "Draws"]
+__all__ = ["NOBODY", "OFF_FRAC", "Draws"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+OFF_FRAC = 0.2
+"""A server that draws less than this part of its idle power is off, or dark: no model speaks of it."""
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -95,12 +99,14 @@ class Draws(Heat, Loads):
     def present_draw(self, idle: frozenset[str]) -> tuple[FloatArray, FloatArray]:
         """``[server, 1]`` what servers draw now: as measured where that is fresh, else as predicted for this hour.
 
-        Servers of the VMs named in ``idle`` count as idle, measured or not.
+        Servers of the VMs named in ``idle`` count as idle, measured or not. One that was off when it was read, with
+        VMs on it, counts as predicted: once it has power again they draw within seconds.
         """
         power, airflow = (drawn[:, :1] for drawn in self._predicted(idle))
         watts, cfm = self._measured
         held = np.zeros(len(watts), dtype=bool)
         held[[self.fleet.server_number(self.fleet.vms[name].server) for name in idle]] = True
+        held |= self._was_off
         no_watts = held | self.tracked.power_disbelieved
         no_cfm = held | self.tracked.airflow_disbelieved
         return (
@@ -140,6 +146,15 @@ class Draws(Heat, Loads):
         servers = self.fleet.topology.servers
         watts = self.latest.values("server_power_w", servers, self.now_s)[:, None] + self._present_overhead_w
         return watts, self.latest.values("airflow_cfm", servers, self.now_s)[:, None]
+
+    @cached_property
+    def _was_off(self) -> BoolArray:
+        """``[server]`` read as off, with VMs on it."""
+        topology = self.fleet.topology
+        idle_w = np.array([topology.site.hardware[name].idle_power_w for name in topology.hardware])
+        occupied = np.array([bool(vms) for vms in self.fleet.occupants()])
+        read_w = self.latest.values("server_power_w", topology.servers, self.now_s)
+        return np.asarray(occupied & (read_w < OFF_FRAC * idle_w[topology.server_hardware]))
 
     @cached_property
     def _present_overhead_w(self) -> FloatArray:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tapas_opt.control.draws import OFF_FRAC
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.telemetry import FRESH_S
@@ -20,9 +21,6 @@ __all__ = ["Compared", "compare"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-
-OFF_FRAC = 0.2
-"""A server that draws less than this part of its idle power is off, or dark: no model speaks of it."""
 
 ENOUGH_FRAC = 0.9
 """So many of a room's servers must have been read for the room's load to be known."""

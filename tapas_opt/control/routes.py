@@ -31,6 +31,9 @@ KNEE = 1.05
 """Waiting grows as u² / (KNEE − u): a queue's shape, kept finite at full load. What it costs above 95 % keeps an
 instance free for what the next seconds bring, while another has room."""
 
+_State = tuple[Profile, float]
+"""A configuration and the level of load that it is run at."""
+
 Mix = Mapping[str, Mapping[str, float]]
 """For each endpoint the fraction of its tokens that each request class brings."""
 
@@ -57,7 +60,8 @@ def routing_problem(forecast: Forecast, mix: Mix) -> RoutingProblem:
     """State who may take what in the coming minutes.
 
     An instance takes nothing while its server is dark, while it is parked, and while it loads weights: until its agent
-    has acknowledged a configuration that needs a reload.
+    has acknowledged a configuration that needs a reload. One that changes in flight may run the old or the new until
+    then: it takes what either takes, and counts with what the one that draws more draws for that.
     """
     fleet, topology = forecast.fleet, forecast.fleet.topology
     placed = fleet.saas()
@@ -101,19 +105,23 @@ def _stacked(rows: Sequence[IntArray], segments: int) -> IntArray:
 def _curves(forecast: Forecast, placed: Sequence[FleetVm], on_server: IntArray) -> list[_Curves]:
     """One a VM; those that run the same on the same hardware share theirs."""
     topology, dark = forecast.fleet.topology, forecast.effect.server_dark
-    known: dict[tuple[str, str, float], _Curves] = {}
+    known: dict[tuple[object, ...], _Curves] = {}
     found = []
     for vm, server in zip(placed, on_server.tolist(), strict=True):
         hardware = topology.hardware[topology.server_hardware[server]]
-        profile, level = forecast.running(vm, hardware)
-        if profile is None or level == 0.0 or dark[server] or is_loading(forecast, vm, hardware):
-            found.append(_closed(forecast, hardware))
-            continue
-        key = (profile.configuration.name, hardware, level)
+        states = () if dark[server] or is_loading(forecast, vm, hardware) else _states(forecast, vm, hardware)
+        key = (hardware, *((profile.configuration.name, level) for profile, level in states))
         if key not in known:
-            known[key] = _open(forecast, profile, level)
+            known[key] = _open(forecast, states) if states else _closed(forecast, hardware)
         found.append(known[key])
     return found
+
+
+def _states(forecast: Forecast, placed: FleetVm, hardware: str) -> tuple[_State, ...]:
+    """What an instance may be running now; nothing where it shall be parked, or may be."""
+    shall, runs = forecast.running(placed, hardware), forecast.serving(placed, hardware)
+    possible = [(profile, level) for profile, level in dict.fromkeys((shall, runs)) if profile is not None and level]
+    return tuple(possible) if shall in possible and runs in possible else ()
 
 
 def is_loading(forecast: Forecast, placed: FleetVm, hardware: str) -> bool:
@@ -129,16 +137,14 @@ def _closed(forecast: Forecast, hardware: str) -> _Curves:
     return _Curves(0, none, none, none, none, int(np.ceil(forecast.idle_gpu_power_w(hardware))), 0.0, 0.0)
 
 
-def _open(forecast: Forecast, profile: Profile, level: float) -> _Curves:
-    inlet_c = forecast.mean_inlet_c(profile.hardware)
-    mean_w = _true_when_full(level, profile.gpu_power_w)
-    hottest_w = _true_when_full(level, profile.hottest_gpu_power_w)
-    power = forecast.models.server_power_majorant_w(profile.hardware, mean_w, inlet_c)
-    airflow = forecast.models.airflow_majorant_cfm(profile.hardware, mean_w, inlet_c)
-    goodput = int(profile.goodput_tokens_per_s * level)
+def _open(forecast: Forecast, states: Sequence[_State]) -> _Curves:
+    goodput = min(int(profile.goodput_tokens_per_s * level) for profile, level in states)
+    drawn = [_drawn(forecast, profile, _level_at(goodput, profile, level)) for profile, level in states]
+    power, airflow, hottest_w = (np.max(of, axis=0) for of in zip(*drawn, strict=True))
     fill = BREAKPOINTS_PERMILLE / 1000
     waiting = LATENCY_PRICE * goodput * fill**2 / (KNEE - fill)
-    models = forecast.models
+    hardware, models = states[0][0].hardware, forecast.models
+    inlet_c = forecast.mean_inlet_c(hardware)
     return _Curves(
         goodput=goodput,
         latency_cost=_segments(waiting),
@@ -146,8 +152,24 @@ def _open(forecast: Forecast, profile: Profile, level: float) -> _Curves:
         airflow_cfm=_segments(airflow),
         gpu_power_w=_segments(hottest_w),
         unloaded_gpu_w=int(np.ceil(hottest_w[0])),
-        unloaded_power_w=max(0.0, float(power[0] - models.idle_server_power_w(profile.hardware, inlet_c))),
-        unloaded_airflow_cfm=max(0.0, float(airflow[0] - models.idle_airflow_cfm(profile.hardware, inlet_c))),
+        unloaded_power_w=max(0.0, float(power[0] - models.idle_server_power_w(hardware, inlet_c))),
+        unloaded_airflow_cfm=max(0.0, float(airflow[0] - models.idle_airflow_cfm(hardware, inlet_c))),
+    )
+
+
+def _level_at(goodput: int, profile: Profile, level: float) -> float:
+    """The level at which a configuration carries no more than that."""
+    return level if int(profile.goodput_tokens_per_s * level) == goodput else goodput / profile.goodput_tokens_per_s
+
+
+def _drawn(forecast: Forecast, profile: Profile, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``[breakpoint]`` convex curves of a server's power and airflow, and of its hottest GPU's power."""
+    inlet_c = forecast.mean_inlet_c(profile.hardware)
+    mean_w = _true_when_full(level, profile.gpu_power_w)
+    return (
+        forecast.models.server_power_majorant_w(profile.hardware, mean_w, inlet_c),
+        forecast.models.airflow_majorant_cfm(profile.hardware, mean_w, inlet_c),
+        _true_when_full(level, profile.hottest_gpu_power_w),
     )
 
 

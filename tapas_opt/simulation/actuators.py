@@ -64,7 +64,7 @@ class Actuators:
         """Begin to cap a clock, in band where the operator runs the VM."""
         a = self._actuation
         knob_s = a.clock_s if running.vm.kind is VmKind.SAAS else a.out_of_band_s
-        step = _Step(now_s + a.detect_s + a.decide_s + knob_s, None, frequency_frac, loading=False, last=True)
+        step = _Step(now_s + a.publish_s + knob_s, None, frequency_frac, loading=False, last=True)
         self._begin(running.vm.name, _CLOCK, [step])
 
     def forget(self, names: Collection[str]) -> None:

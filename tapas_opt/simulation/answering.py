@@ -103,6 +103,7 @@ class Engines:
         self._fluid = Fluid([], [])
         self._number: dict[str, int] = {}
         self._serving, self._endpoint, self._of_table = (np.zeros(0, dtype=np.int64) for _ in range(3))
+        self._inside_tokens_per_s = np.zeros(0)
 
     def step(
         self,
@@ -117,6 +118,7 @@ class Engines:
             self._take_over(crew)
         given = given_tokens_per_s[self._serving] / REQUEST_TOKENS
         flow = self._fluid.step(dt_s, given, speed[crew.instance_server[self._serving]])
+        self._inside_tokens_per_s = flow.load_requests_per_s * self._fluid.replicas * REQUEST_TOKENS
         came = flow.served_requests_per_s + flow.lost_requests_per_s
         kept = came * self._fluid.attained_frac(flow, [self._endpoints[e].slo for e in self._of_table])
         asked = np.array([asked_tokens_per_s.get(name, 0.0) for name in self._names]) / REQUEST_TOKENS
@@ -125,6 +127,17 @@ class Engines:
         return Answered(
             self._names, (self._by_endpoint(came) + refused) * dt_s, self._by_endpoint(kept) * dt_s, first, between
         )
+
+    def working_on(self, given_tokens_per_s: FloatArray) -> FloatArray:
+        """``[instance]`` tokens/s by which engines are busy after the last step, up to their goodput.
+
+        Who is sent less than before still decodes what it has begun.
+        """
+        working = given_tokens_per_s.copy()
+        if self._crew is not None and len(self._serving):
+            most = np.maximum(self._crew.goodput_tokens_per_s, given_tokens_per_s)[self._serving]
+            working[self._serving] = np.clip(self._inside_tokens_per_s, given_tokens_per_s[self._serving], most)
+        return working
 
     def _take_over(self, crew: Crew) -> None:
         """Instances run what this crew runs; what is inside those that were there before stays."""

@@ -12,7 +12,7 @@ from tapas_opt.domain.configuration import Profile
 from tapas_opt.domain.workload import Vm
 from tapas_opt.simulation.machine_room import MachineRoom
 from tapas_opt.simulation.metrics import metrics_of, relief_s
-from tapas_opt.simulation.policy import REVIEW_EVERY_S, Orders, Policy, Request
+from tapas_opt.simulation.policy import REVIEW_EVERY_S, Orders, Policy, Request, Shares
 from tapas_opt.simulation.record import Moment, Record, stacked
 from tapas_opt.simulation.story import Arrival, FailureAt, Story
 from tapas_opt.simulation.tally import Tally
@@ -60,6 +60,8 @@ class _Course:
         self._coming = self._timeline()
         self._observed_s = self._reviewed_s = -np.inf
         self._second_looks_s: list[float] = []
+        self._shares: Shares = {}
+        self._routed_anew_s = -np.inf
         self._tally = Tally()
         self._steps_s: list[float] = []
         self._moments: list[Moment] = []
@@ -106,6 +108,7 @@ class _Course:
     def _fail(self, item: FailureAt, now_s: float) -> None:
         self._room.plant.fail(item.failure)
         self._tally.note(item.at_s, f"{item.failure.label} fails")
+        self._routed_anew_s = now_s + self._room.actuation.publish_s
         self._order(self._tally.decided(lambda: self._policy.failed(item.failure, now_s)), now_s)
         self._reviewed_s = now_s
         self._second_looks_s.append(now_s + SETTLE_AFTER_S)
@@ -210,7 +213,7 @@ class _Course:
 
     def _step(self, now_s: float, length_s: float) -> None:
         demand = self._demand(now_s)
-        moment = self._room.step(length_s, demand, self._policy.shares(now_s))
+        moment = self._room.step(length_s, demand, self._spread(now_s))
         self._tally.count(self._room.answered)
         instances, tenants = self._wanted
         self._tally.ask(length_s, sum(demand.values()), moment.served_frac, instances, tenants)
@@ -220,6 +223,12 @@ class _Course:
             self._tally.note(moment.t_s, f"{name} trips under overload")
         self._moments.append(moment)
         self._steps_s.append(length_s)
+
+    def _spread(self, now_s: float) -> Shares:
+        """What gateways go by: they hear of a failure when its plan is published, as actuators do."""
+        if now_s >= self._routed_anew_s - SAME_MOMENT_S:
+            self._shares = self._policy.shares(now_s)
+        return self._shares
 
     def _demand(self, now_s: float) -> dict[str, float]:
         return self._story.demand_tokens_per_s(now_s, self._planned)

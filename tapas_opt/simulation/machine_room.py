@@ -31,6 +31,9 @@ IntArray = NDArray[np.int64]
 THROTTLED_SPEED = 0.5
 """Hardware slowdown halves the clocks (facts: cut by two or more)."""
 
+DRAINED_S = 60.0
+"""In steps of that length what had begun before has ended; in shorter ones it still draws."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Served:
@@ -110,9 +113,9 @@ class MachineRoom(Tenants):
         speed = self._speed()
         iaas_performance_frac = self._run_iaas(power_w, speed)
         given = self._given(demand_tokens_per_s, shares)
-        self.crew.draw_saas(given, power_w)
         done = given * speed[self.crew.instance_server]
         self.answered = self._engines.step(dt_s, self.crew, given, speed, demand_tokens_per_s)
+        self.crew.draw_saas(self._engines.working_on(given) if dt_s < DRAINED_S else given, power_w)
         truth = self.plant.step(dt_s, Demand(power_w, self._peak_w, self._engines_on, self._job))
         asked, quality = sum(demand_tokens_per_s.values()), float((done * self.crew.quality).sum())
         return self._moment(truth, _Served(asked, float(done.sum()), quality, iaas_performance_frac))

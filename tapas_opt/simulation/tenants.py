@@ -26,6 +26,8 @@ class Tenants:
 
     Attributes
     ----------
+    actuation
+        How long what is ordered takes.
     running
         What each VM runs, by its name.
     changes
@@ -33,6 +35,7 @@ class Tenants:
     """
 
     def __init__(self, servers: Sequence[str], options: Mapping[str, Option], actuation: Actuation) -> None:
+        self.actuation = actuation
         self.running: dict[str, Running] = {}
         self.changes = 0
         self._options = options

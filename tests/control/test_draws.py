@@ -53,6 +53,18 @@ def test_a_server_without_a_reading_is_predicted_and_never_nought(fleet, forecas
     assert power[79, 0] == predicted[79, 0] > 0
 
 
+@pytest.mark.parametrize("off_w", [0.0, 40.0])
+def test_a_server_that_was_off_with_vms_on_it_counts_as_predicted(fleet, forecast_of, measured, off_w):
+    """Power is back since it was read: its VMs draw again within seconds. One without VMs stays as it was read."""
+    readings = measured(fleet, off_w, airflow_cfm=dict.fromkeys(fleet.topology.servers, 0.0))
+    power, airflow = forecast_of(fleet, readings=readings).present_draw(frozenset())
+    predicted_w, predicted_cfm = forecast_of(fleet).present_draw(frozenset())
+    assert (power[:20] == predicted_w[:20]).all()
+    assert (airflow[:20] == predicted_cfm[:20]).all()
+    assert (power[20:] < predicted_w[20:] / 2).all()
+    assert (airflow[20:] == 0.0).all()
+
+
 def test_who_is_to_be_decided_upon_counts_as_idle_whatever_was_measured(fleet, forecast_of, measured):
     """Its present draw would be counted twice."""
     movable = frozenset({"c0"})

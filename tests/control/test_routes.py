@@ -72,6 +72,39 @@ def test_another_clock_takes_effect_without_a_pause(controller, problem_of, chat
     assert goodput_of(problem_of())["c0"] > 0
 
 
+def hottest_w(problem):
+    """What the only instance's hottest GPU draws when full, less its ceiling."""
+    return int(problem.gpu_power_w.sum() - problem.gpu_headroom_w[0])
+
+
+@pytest.mark.parametrize(("runs", "told"), [(1410, 990), (990, 1410)])
+def test_until_another_clock_is_acknowledged_either_may_be_what_runs(
+    controller, problem_of, chat, saas, run, runs, told
+):
+    """It takes what it carries at 990 MHz, and counts with what it draws at 1410 MHz for that, whichever way it goes.
+
+    Of 2,098 tokens/s, 1,542 are a load of 0.735: between 220.8 W at half load and 287.3 W at full load 252.1 W, where
+    at 990 MHz it is 186.3 W.
+    """
+    run(saas(1))
+
+    def tell(mhz):
+        name = chat.configuration.replace("f1410", f"f{mhz}")
+        controller.apply([happened.PlanApplied("p", "now", {"c0": f"{name}@1"})])
+
+    def acknowledged():
+        controller.apply(controller.acknowledge("c0", controller.fleet.vms["c0"].generation, None))
+        return problem_of()
+
+    tell(runs)
+    before = acknowledged()
+    tell(told)
+    during, after = problem_of(), acknowledged()
+    slow = after if told == 990 else before
+    assert goodput_of(during)["c0"] == goodput_of(slow)["c0"] == 1_542
+    assert hottest_w(during) - hottest_w(slow) == pytest.approx(252.1 - 186.3, abs=2.0)
+
+
 def test_dark_servers_take_nothing(controller, problem_of, saas, run):
     """Both UPSs of the pair are lost."""
     run(saas(80))

@@ -100,6 +100,30 @@ def test_requests_inside_go_on_when_another_configuration_takes_over(room, clock
     assert room.answered.first[0, -1] > 0.4 * 2_000.0 / REQUEST_TOKENS
 
 
+def test_who_is_sent_elsewhere_draws_on_until_what_it_began_has_ended(room):
+    """Some 200 tokens each, 40 ms a token: half a minute until hardly anything is left inside."""
+    settled(room, {"conv": 2_000.0})
+    loaded_w = room.plant.truth.gpu_power_w[0].mean()
+    drawn_w = []
+    for _ in range(60):
+        room.step(1.0, {"conv": 1_000.0}, {"conv": {"more": 1.0}})
+        drawn_w.append(room.plant.truth.gpu_power_w[0].mean())
+    idle_w = room.plant.idle_demand().gpu_power_w[0].mean()
+    above_idle = (np.array(drawn_w) - idle_w) / (loaded_w - idle_w)
+    assert above_idle[0] > 0.9
+    assert above_idle[5] > 0.5
+    assert above_idle[-1] < 0.05
+    assert (np.diff(drawn_w) <= 0.0).all()
+
+
+def test_in_a_step_of_a_minute_what_had_begun_has_ended(room):
+    settled(room, {"conv": 2_000.0})
+    room.step(60.0, {"conv": 1_000.0}, {"conv": {"more": 1.0}})
+    soon_w = room.plant.truth.gpu_power_w[0].mean()
+    settled(room, {"conv": 1_000.0}, {"conv": {"more": 1.0}})
+    assert soon_w == pytest.approx(room.plant.truth.gpu_power_w[0].mean(), rel=0.02)
+
+
 def test_endpoints_are_told_apart_and_others_are_not_looked_at(two_rows, options, started, conv):
     """``code`` promises what nobody can keep; ``chat`` is nobody's endpoint here."""
     hasty = Endpoint("code", Slo(1e-3, 1e-3), started["code"].configuration.name)

@@ -127,6 +127,19 @@ def test_orders_take_effect_after_their_delay_and_are_reported_back(make, failin
     assert "slower" in [incident.text for incident in record.incidents]
 
 
+def test_gateways_hear_of_a_failure_when_its_plan_is_published(make, failing, site, through, scripted, clock):
+    """Half a second to detect, half a second to decide: nobody is sent elsewhere in the second of the failure."""
+
+    class Refusing(scripted):
+        def shares(self, now_s):
+            return {} if self.times("failed") else super().shares(now_s)
+
+    day = make([failing(15.0)], hours=AFTERNOON)
+    record, _ = through(day, site, Refusing(topology_of(site).servers))
+    served_s = record.t_s[record.served_frac > 0.0]
+    assert served_s.max() == clock(15.0) + 1.0, "samples are of the end of a step"
+
+
 def test_a_policy_that_does_nothing_in_too_small_a_room_trips_a_ups(make, failing, through, clock):
     """Rated for 72 % of the nameplate, four UPSs carry sixteen VMs in the afternoon, three do not."""
     tight = sixteen(ups_power_frac=0.72)

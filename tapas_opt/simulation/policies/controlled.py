@@ -80,13 +80,11 @@ class Controlled:
             placed = {item.vm.name: item.server for item in answer.placed}
             self._controller.apply(self._controller.confirm(sorted(placed)))
             found |= placed
-        self._controller.refresh_routes(now_s=now_s)
         return found
 
     def release(self, names: Sequence[str], now_s: float) -> None:
         """VMs have left; routing follows at once."""
         self._controller.apply(self._controller.release(names))
-        self._controller.refresh_routes(now_s=now_s)
 
     def observe(self, telemetry: Telemetry) -> Orders:
         """Take telemetry in, and do what the service does without being asked."""
@@ -96,14 +94,17 @@ class Controlled:
             self._heard_s = now_s
             controller.observe(telemetry.named(controller.fleet.topology))
         controller.apply(controller.tick(now_s))
-        controller.refresh_routes(now_s=now_s)
         proposal = controller.follow_up(now_s)
         if proposal is not None:
             controller.apply(controller.settled_follow_up(proposal, now_s))
         return self.review(now_s) if short else self._orders("")
 
     def shares(self, now_s: float) -> Shares:
-        """Those of the routing plan in force, request classes weighted alike."""
+        """Those of the routing plan in force, request classes weighted alike.
+
+        It is made anew as soon as anything has changed, such as an agent's word that it runs another clock.
+        """
+        self._controller.refresh_routes(now_s=now_s)
         answer = self._controller.router.answer
         table = self._controller.router.table
         if table is not None and answer is not None and answer is not self._planned:
@@ -118,6 +119,7 @@ class Controlled:
 
     def route(self, requests: Sequence[Request], now_s: float) -> int:
         """Pick for each request by itself."""
+        self._controller.refresh_routes(now_s=now_s)
         routed = 0
         for request in requests:
             try:
@@ -138,13 +140,11 @@ class Controlled:
         """Report it; a plan that is armed or made now is published."""
         answer = self._controller.report_failure(failure, now_s=now_s, deadline_s=NO_DEADLINE_S)
         self._controller.apply(answer.events)
-        self._controller.refresh_routes(now_s=now_s)
         return self._orders(f"answer to {failure.label}")
 
     def cleared(self, failure: Failure, now_s: float) -> Orders:
         """It is over; the next review lets go."""
         self._controller.apply(self._controller.clear_failure(failure.label))
-        self._controller.refresh_routes(now_s=now_s)
         return Orders()
 
     def review(self, now_s: float) -> Orders:
@@ -155,7 +155,6 @@ class Controlled:
             return Orders()
         etag = proposal.context.etag
         self._controller.apply(self._controller.apply_plan(proposal.plan_id, etag, "simulation", now_s=now_s))
-        self._controller.refresh_routes(now_s=now_s)
         return self._orders("settles")
 
     def applied(self, vm: str, now_s: float) -> None:
