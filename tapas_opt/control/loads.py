@@ -34,6 +34,13 @@ class Loads(Conditions):
         upper_w = float(self.models.gpu_power_w(hardware, self.models.load_upper_frac(vm.template, vm.name).max()))
         return min(upper_w, self.fleet.topology.site.hardware[hardware].gpu_max_power_w)
 
+    def most_gpu_power_w(self, vm: Vm, hardware: str) -> float:
+        """The most that a VM's hottest GPU may draw: of an opaque one all it can, in some minute of its weeks."""
+        profile = self.starting_profile(vm, hardware)
+        if profile is not None:
+            return profile.hottest_gpu_power_w[-1]
+        return self.fleet.topology.site.hardware[hardware].gpu_max_power_w
+
     def starting_profile(self, vm: Vm, hardware: str) -> Profile | None:
         """Profile of the configuration that a SaaS VM starts with; None for IaaS and where it cannot run."""
         name = vm.configuration or (self.fleet.endpoints[vm.endpoint].configuration if vm.endpoint else None)

@@ -89,6 +89,7 @@ def placement_problem(
         type_power_w=power,
         type_airflow_cfm=airflow,
         type_gpu_power_w=gpu_power,
+        type_most_gpu_power_w=_most_gpu_power_w(forecast, examples),
         type_fits=fits,
         server_hardware=topology.server_hardware,
         server_available=available,
@@ -213,6 +214,13 @@ def _type_arrays(
                     power[w, h], airflow[w, h] = forecast.further_draw_of_part(hardware, gpu_w, inlet_c, part)
                 gpu_power[w, h] = int(np.ceil(forecast.peak_gpu_power_w(vm, hardware)))
     return power, airflow, gpu_power, fits
+
+
+def _most_gpu_power_w(forecast: Forecast, examples: Sequence[Vm]) -> IntArray:
+    """``[type, hardware]`` what the hottest GPU may come to draw."""
+    hardware = forecast.fleet.topology.hardware
+    most = [[int(np.ceil(forecast.most_gpu_power_w(vm, name))) for name in hardware] for vm in examples]
+    return np.array(most, dtype=np.int64).reshape(len(examples), len(hardware))
 
 
 def _fits(forecast: Forecast, vm: Vm, hardware: str) -> bool:

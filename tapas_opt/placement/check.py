@@ -19,7 +19,7 @@ from tapas_opt.budgets.numbers import BudgetFamily
 from tapas_opt.domain.result import Binding, CheckReport, Constraint, Rejection, Violation
 from tapas_opt.domain.topology import NONE
 from tapas_opt.placement.check_hosts import free_part, gpus_held, more_left_over, parts_violations, spare_gpus_cost
-from tapas_opt.placement.problem import PlacementPlan, PlacementProblem, SpreadGroup
+from tapas_opt.placement.problem import PlacementPlan, PlacementPrices, PlacementProblem, SpreadGroup
 from tapas_opt.placement.promises.check import PromiseBarriers, promise_bindings, promise_violations
 from tapas_opt.placement.scenarios.check import DayBarriers, cvar_bindings, cvar_violations
 from tapas_opt.placement.survival.check import ReliefLeft, survival_terms, survival_violations
@@ -150,12 +150,12 @@ def _terms(problem: PlacementProblem, placed: Placed) -> dict[str, float]:
     for family in problem.budgets.families:
         price = prices.peak_permille.get(family.constraint, 0)
         peaks += price * _rise(family, family.counted(power, airflow), servers) if price else 0
-    spare = [int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w for v, s in placed]
+    spare = [_spare_w(problem, v, s) for v, s in placed]
     parts = {} if problem.hosts is None else {"spare_gpus": spare_gpus_cost(problem, placed)}
     return {
         "unplaced_vms": float(unplaced),
         "peak_utilisation": float(peaks),
-        "lost_temperature_slack": float(prices.lost_slack_w * sum(-watts for watts in spare if watts < 0)),
+        "lost_temperature_slack": float(sum(_lost_slack(prices, watts) for watts in spare)),
         "spare_ceiling": float(prices.spare_ceiling_10w * sum(watts // 10 for watts in spare if watts > 0)),
         **{name: float(cost) for name, cost in parts.items()},
     }
@@ -181,9 +181,21 @@ def _gpu_power_w(problem: PlacementProblem, v: int, s: int) -> int:
 
 def _own_cost(problem: PlacementProblem, v: int, s: int) -> int:
     """What a VM costs on a server, peaks and parts of servers apart."""
-    prices = problem.prices
-    spare_w = int(problem.server_ceiling_w[s]) - _gpu_power_w(problem, v, s) - prices.comfort_w
-    return prices.lost_slack_w * max(0, -spare_w) + prices.spare_ceiling_10w * (max(0, spare_w) // 10)
+    prices, spare_w = problem.prices, _spare_w(problem, v, s)
+    return _lost_slack(prices, spare_w) + prices.spare_ceiling_10w * (max(0, spare_w) // 10)
+
+
+def _spare_w(problem: PlacementProblem, v: int, s: int) -> int:
+    """Watts from what a VM's hottest GPU may come to draw, and its comfort, up to the server's ceiling."""
+    kind, hardware = problem.vm_type[v], problem.server_hardware[s]
+    given = problem.type_most_gpu_power_w
+    most_w = int((problem.type_gpu_power_w if given is None else given)[kind, hardware])
+    return int(problem.server_ceiling_w[s]) - most_w - problem.prices.comfort_w
+
+
+def _lost_slack(prices: PlacementPrices, spare_w: int) -> int:
+    """What a VM costs whose GPUs leave less than the comfort below their ceiling: by the square of what is missing."""
+    return prices.lost_slack_w * min(0, spare_w) ** 2 // max(1, prices.comfort_w)
 
 
 def _per_place(problem: PlacementProblem, g: int, placed: Placed) -> Counter[int]:

@@ -71,7 +71,8 @@ class PlacementPrices:
     peak_permille
         Of each thousandth by which the highest utilisation of a family's domains rises above today's.
     lost_slack_w
-        Of each watt by which a VM's hottest GPU intrudes into the ``comfort_w`` below its server's ceiling.
+        Of each watt by which a VM's hottest GPU may intrude into the ``comfort_w`` below its server's ceiling, times
+        the part of the comfort that is lost: at an even price two VMs that both intrude would trade places for nothing.
     spare_ceiling_10w
         Of each full 10 W by which the ceiling is higher than that: cool servers are kept for the VMs that need them.
     spare_gpu
@@ -87,9 +88,9 @@ class PlacementPrices:
             Constraint.AISLE_AIRFLOW_CAPACITY: 10,
         }
     )
-    lost_slack_w: int = 1
+    lost_slack_w: int = 2
     spare_ceiling_10w: int = 1
-    comfort_w: int = 50
+    comfort_w: int = 40
     spare_gpu: int = 100
 
 
@@ -105,6 +106,9 @@ class PlacementProblem:
         ``[type, hardware, slot]`` what a VM makes its server draw beyond the idle draw that is in the base.
     type_gpu_power_w
         ``[type, hardware]`` predicted peak power of its hottest GPU.
+    type_most_gpu_power_w
+        ``[type, hardware]`` what that GPU may come to draw at most, to which servers are to leave slack; the predicted
+        peak if not given.
     type_fits
         ``[type, hardware]`` whether the hardware is what it asked for.
     server_hardware, server_available, server_ceiling_w
@@ -145,6 +149,7 @@ class PlacementProblem:
     promises: Promises | None = None
     survival: Survival | None = None
     scenarios: Scenarios | None = None
+    type_most_gpu_power_w: IntArray | None = None
 
     def __post_init__(self) -> None:
         faults = [] if self.scenarios is None else list(self.scenarios.faults(self.budgets.families))
@@ -200,11 +205,17 @@ class PlacementProblem:
             fits &= self.gpus[s] % self.type_gpus[:, hardware] == 0
         return np.asarray(fits & (self.type_gpu_power_w[:, hardware] <= self.server_ceiling_w[s]))
 
+    @property
+    def most_gpu_power_w(self) -> IntArray:
+        """``[type, hardware]`` what a VM's hottest GPU may come to draw at most, as far as anything is known of it."""
+        return self.type_gpu_power_w if self.type_most_gpu_power_w is None else self.type_most_gpu_power_w
+
     def temperature_cost(self, servers: IntArray | None = None) -> IntArray:
-        """``[type, server]`` cost of lost temperature slack, and of ceiling that the VM has no use for."""
+        """``[type, server]`` cost of lost temperature slack, by its square, and of ceiling of no use to the VM."""
         s = slice(None) if servers is None else servers
-        spare_w = self.server_ceiling_w[s] - self.type_gpu_power_w[:, self.server_hardware[s]] - self.prices.comfort_w
-        lost = self.prices.lost_slack_w * np.maximum(0, -spare_w)
+        spare_w = self.server_ceiling_w[s] - self.most_gpu_power_w[:, self.server_hardware[s]] - self.prices.comfort_w
+        lost_w = np.maximum(0, -spare_w)
+        lost = self.prices.lost_slack_w * lost_w * lost_w // max(1, self.prices.comfort_w)
         return np.asarray(lost + self.prices.spare_ceiling_10w * (np.maximum(0, spare_w) // 10))
 
 
@@ -341,7 +352,7 @@ def _looks(problem: PlacementProblem, promises: Promises) -> list[IntArray]:
     Where spare ceiling has no price, one beyond the comfort of the hottest VM asked for is as good as any higher one.
     """
     free = problem.server_available
-    asked = problem.type_gpu_power_w[np.unique(problem.vm_type)]
+    asked = problem.most_gpu_power_w[np.unique(problem.vm_type)]
     enough = asked.max(axis=0, initial=0)[problem.server_hardware] + problem.prices.comfort_w
     ceiling = problem.server_ceiling_w
     looks = [problem.server_hardware, ceiling if problem.prices.spare_ceiling_10w else np.minimum(ceiling, enough)]

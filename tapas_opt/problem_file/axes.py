@@ -50,6 +50,7 @@ AXES: Mapping[type, Mapping[str, str]] = {
         "type_power_w": "type hardware slot",
         "type_airflow_cfm": "type hardware slot",
         "type_gpu_power_w": "type hardware",
+        "type_most_gpu_power_w": "type hardware",
         "type_fits": "type hardware",
         "server_hardware": "server -> hardware",
         "server_available": "server",

@@ -83,8 +83,19 @@ def test_what_runs_is_in_the_base_and_its_excess_is_tolerated(controller, proble
 
 
 def test_ceilings_beyond_what_any_gpu_can_draw_are_alike(problem_of, iaas):
-    """400 W and the comfort of 50 W: a cool server is no cooler than that to anybody."""
-    assert problem_of(iaas(1)).server_ceiling_w.max() <= 450
+    """400 W and the comfort of 40 W: a cool server is no cooler than that to anybody."""
+    assert problem_of(iaas(1)).server_ceiling_w.max() <= 440
+
+
+def test_an_opaque_vm_may_draw_all_that_its_gpus_can_and_an_instance_what_its_profile_says(
+    problem_of, profiles, chat, iaas, saas
+):
+    """Whatever it was seen to draw: 400 W in some minute of the weeks that it stays."""
+    problem = problem_of([*iaas(1, tenant="tenant09"), *saas(1)])
+    opaque, instance = problem.vm_type
+    assert problem.most_gpu_power_w[opaque, 0] == 400 > problem.type_gpu_power_w[opaque, 0]
+    full_w = profiles.get(chat.configuration, "dgx-a100").hottest_gpu_power_w[-1]
+    assert problem.most_gpu_power_w[instance, 0] == problem.type_gpu_power_w[instance, 0] == np.ceil(full_w)
 
 
 def test_a_group_counts_its_members_that_run(controller, problem_of, iaas, run):

@@ -148,7 +148,9 @@ def random_problem() -> Callable[..., PlacementProblem]:
 
 def make_random(seed: int, vms: int = 5, servers: int = 5, types: int = 2, groups: int = 2) -> PlacementProblem:
     rng = np.random.default_rng(seed)
-    spare_ceiling_10w = int(rng.spawn(1)[0].choice([0, 1, 3]))  # a stream of its own: the other draws stay as they were
+    # streams of their own: the other draws stay as they were
+    spare_ceiling_10w = int(rng.spawn(1)[0].choice([0, 1, 3]))
+    reach_w = np.random.default_rng([seed, 2]).choice([0, 0, 30, 90], (types, 2))
     slots = int(rng.integers(1, 3))
     rows, upses, aisles = 2, 3, 2
     row_of = rng.integers(0, rows, servers)
@@ -182,7 +184,7 @@ def make_random(seed: int, vms: int = 5, servers: int = 5, types: int = 2, group
             np.full((servers, 1), 1000), np.full((servers, slots), 7_000), np.zeros((servers, slots)),
         ),
     )  # fmt: skip
-    return PlacementProblem(
+    problem = PlacementProblem(
         vms=tuple(f"V{v}" for v in range(vms)),
         servers=tuple(f"S{s}" for s in range(servers)),
         vm_type=rng.integers(0, types, vms),
@@ -211,6 +213,7 @@ def make_random(seed: int, vms: int = 5, servers: int = 5, types: int = 2, group
             unplaced_vm=int(rng.choice([20_000, 20_000, 4_000])), spare_ceiling_10w=spare_ceiling_10w
         ),
     )
+    return replace(problem, type_most_gpu_power_w=problem.type_gpu_power_w + reach_w) if reach_w.any() else problem
 
 
 @pytest.fixture

@@ -38,13 +38,44 @@ def test_spare_ceiling_costs_by_full_10_w_beyond_the_comfort(cool_and_warm):
 
 
 def test_a_server_costs_lost_slack_or_spare_ceiling_but_never_both(hot_aisle):
-    """400 W and 50 W of comfort: 420 W lose 30 W, 600 W spare 150 W, and 450 W to 459 W cost nothing."""
+    """400 W and 50 W of comfort: 420 W lose 30 W at 30/50 each, 600 W spare 150 W, and 450 W to 459 W cost nothing."""
     both = replace(hot_aisle, prices=replace(hot_aisle.prices, spare_ceiling_10w=3))
     costs = {}
     for ceiling_w in (420, 450, 459, 600):
         terms = check(replace(both, server_ceiling_w=np.full(3, ceiling_w)), PlacementPlan({"V1": "S1"}, ())).terms
         costs[ceiling_w] = (terms["lost_temperature_slack"], terms["spare_ceiling"])
-    assert costs == {420: (30, 0), 450: (0, 0), 459: (0, 0), 600: (0, 45)}
+    assert costs == {420: (18, 0), 450: (0, 0), 459: (0, 0), 600: (0, 45)}
+
+
+def test_slack_is_left_to_the_most_that_a_vm_may_draw_and_its_limit_is_what_is_predicted(hot_aisle):
+    """Predicted 400 W, perhaps 440 W: with a comfort of 50 W it misses 70 W at a ceiling of 420 W, and may go there."""
+    reaching = replace(hot_aisle, type_most_gpu_power_w=np.array([[440]]))
+    report = check(reaching, PlacementPlan({"V1": "S2"}, ()))
+    assert report.ok
+    assert report.terms["lost_temperature_slack"] == 98
+    assert reaching.temperature_cost().tolist() == [[200, 98, 0]]
+    assert reaching.eligible().tolist() == hot_aisle.eligible().tolist()
+
+
+def test_a_hot_vm_is_worth_a_cool_server_more_than_a_cool_vm_is(hot_aisle):
+    """Ceilings 440 W and 420 W: VMs of 400 W and 380 W miss 10 W each (2 and 2), or 30 W and nothing (18)."""
+    two = replace(
+        hot_aisle,
+        vms=("hot", "mild"),
+        vm_type=np.array([0, 1]),
+        vm_priority=np.ones(2, int),
+        vm_group=np.array([-1, -1]),
+        type_power_w=np.repeat(hot_aisle.type_power_w, 2, axis=0),
+        type_airflow_cfm=np.repeat(hot_aisle.type_airflow_cfm, 2, axis=0),
+        type_gpu_power_w=np.array([[400], [380]]),
+        type_fits=np.ones((2, 1), dtype=bool),
+        server_ceiling_w=np.array([440, 420, 380]),
+    )
+    lost = [
+        check(two, PlacementPlan({"hot": hot, "mild": mild}, ())).terms["lost_temperature_slack"]
+        for hot, mild in (("S1", "S2"), ("S2", "S1"))
+    ]
+    assert lost == [4, 18]
 
 
 def test_a_vm_that_is_forgotten_said_twice_or_unknown_breaks_vm_placed_once(two_hot_vms):

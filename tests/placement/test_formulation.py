@@ -46,7 +46,7 @@ def test_a_hot_server_has_no_column_and_a_warm_one_a_price(hot_aisle):
     """gpu_temperature_limit is eligibility: 400 W on a ceiling of 390 W is none; on 420 W it is 30 W into 50 W."""
     columns = named(arrays_of(hot_aisle)).columns
     assert "assign[V1,S1]" not in columns
-    assert columns["assign[V1,S2]"].cost == 30
+    assert columns["assign[V1,S2]"].cost == 18
     assert columns["assign[V1,S3]"].cost == 0
 
 

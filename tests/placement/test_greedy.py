@@ -31,7 +31,7 @@ def test_the_vm_that_raises_no_peak_further_goes_first_to_the_emptier_row(two_ho
 
 
 def test_lost_slack_sends_a_vm_to_the_cooler_server(hot_aisle):
-    """S2 would cost 30 (30 W into the comfort), S3 nothing, S1 is too hot."""
+    """S2 would cost 18 (30 W into a comfort of 50 W), S3 nothing, S1 is too hot."""
     assert greedy(hot_aisle) == PlacementPlan({"V1": "S3"}, ())
 
 

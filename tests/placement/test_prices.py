@@ -35,7 +35,7 @@ def test_a_limit_s_price_bounds_what_any_step_of_it_saves(random_problem):
     Without a price on the peak, which is counted in parts of the limit and moves with it in its own way.
     """
     priced = 0
-    for seed in range(8):
+    for seed in range(12):
         problem = random_problem(seed)
         problem = replace(problem, prices=replace(problem.prices, peak_permille={}))
         problem = replace(problem, budgets=problem.budgets.tolerating_present_excess())

@@ -16,7 +16,7 @@ GAP_FRAC = 0.0
 @pytest.fixture(scope="module")
 def hard(repository):
     """Eighteen VMs of six types and three groups on tight rows: no solver proves its plan in one round of work."""
-    return drawn(repository, 3, vms=18, servers=18, types=6, groups=3)
+    return drawn(repository, 8, vms=18, servers=18, types=6, groups=3)
 
 
 @pytest.fixture

@@ -31,9 +31,6 @@ SHORT_S, HELPLESS_S = 120.0, 900.0
 """A shortage of instances is an event and calls for a review: not sooner than what the last one ordered takes, and as
 seldom as the regular ones where nothing helps."""
 
-BATCH = 64
-"""VMs asked for in one call."""
-
 BY_WORK = Settings(
     work=1,
     route_every_s=300.0,
@@ -69,18 +66,14 @@ class Controlled:
         self._controller.apply(self._controller.adopt(there, groups))
 
     def place(self, vms: Sequence[Vm], groups: Sequence[Group], now_s: float) -> Mapping[str, str]:
-        """Reserve in batches, and confirm at once: VMs start without delay."""
-        found: dict[str, str] = {}
-        for first in range(0, len(vms), BATCH):
-            batch = vms[first : first + BATCH]
-            answer = self._controller.place(
-                batch, groups, now_s=now_s, deadline_s=NO_DEADLINE_S, cancel=self._greedy_is_enough
-            )
-            self._controller.apply(answer.events)
-            placed = {item.vm.name: item.server for item in answer.placed}
-            self._controller.apply(self._controller.confirm(sorted(placed)))
-            found |= placed
-        return found
+        """Reserve, and confirm at once: VMs start without delay."""
+        answer = self._controller.place(
+            vms, groups, now_s=now_s, deadline_s=NO_DEADLINE_S, cancel=self._greedy_is_enough
+        )
+        self._controller.apply(answer.events)
+        placed = {item.vm.name: item.server for item in answer.placed}
+        self._controller.apply(self._controller.confirm(sorted(placed)))
+        return placed
 
     def release(self, names: Sequence[str], now_s: float) -> None:
         """VMs have left; routing follows at once."""

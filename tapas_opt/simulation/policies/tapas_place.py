@@ -23,6 +23,9 @@ __all__ = ["TapasPlacer"]
 IntArray = NDArray[np.int64]
 
 VALIDATED = (Constraint.ROW_POWER_BUDGET, Constraint.AISLE_AIRFLOW_CAPACITY)
+SLACK_W = 50
+"""How much further a server's ceiling is to be above a VM's peak: a VM that draws more than expected needs it."""
+
 TOO_HOT = 10.0
 """Preference against a server too hot for the VM's peak: dearer than any imbalance, and yet no validator."""
 
@@ -69,7 +72,7 @@ class TapasPlacer:
         topology = self._roster.topology
         size = np.bincount(topology.server_row, minlength=len(topology.rows))
         alike = (kinds[_is_saas(vm)] / size)[topology.server_row]
-        need_w = problem.type_gpu_power_w[kind, problem.server_hardware] + problem.prices.comfort_w
+        need_w = problem.type_gpu_power_w[kind, problem.server_hardware] + SLACK_W
         spare = (problem.server_ceiling_w - need_w) / np.maximum(need_w, 1)
         return np.asarray(alike + np.where(spare < 0.0, TOO_HOT * -spare, spare))
 
