@@ -19,7 +19,9 @@ def simulate(
     scenario: Annotated[
         str, typer.Option(metavar="NAME", help="week, oversubscribe, ups_failure, …: docs/simulation.md lists them.")
     ] = "week",
-    servers: Annotated[int, typer.Option(metavar="N", help="Of the generated site.")] = 1000,
+    servers: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the generated site; 1,000 if not given.", show_default=False)
+    ] = None,
     days: Annotated[float, typer.Option(metavar="N", help="From a Monday at midnight.")] = 1.0,
     policy: Annotated[
         list[str] | None,

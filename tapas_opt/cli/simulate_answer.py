@@ -37,6 +37,9 @@ __all__ = ["Asked", "simulated"]
 
 FloatArray = NDArray[np.float64]
 
+SERVERS = 1000
+"""Of a generated site where nobody says how many."""
+
 MINUTE_S = 60.0
 HOUR_MINUTES = 60
 
@@ -46,7 +49,7 @@ class Asked:
     """The command's options."""
 
     scenario: str
-    servers: int
+    servers: int | None
     days: float
     policies: tuple[str, ...]
     seed: int
@@ -99,6 +102,10 @@ def _judged(asked: Asked) -> tuple[Case, Profiles, LearnedModels | None]:
     faults: list[Fault] = []
     site = None if asked.site is None else tried(faults, "--site", lambda: read_site(_path(asked.site)))
     shape = {} if asked.trace is None else tried(faults, "--trace", lambda: _shape(_path(asked.trace)))
+    if asked.site is not None and asked.servers is not None:
+        faults.append(
+            Fault("--servers", f"{asked.servers}: cannot be combined with --site, whose file says which it has")
+        )
     if asked.weather is None and asked.place is not None:
         faults.append(Fault("--place", f"{asked.place}: is of real weather; needs --weather"))
     weather = tried(faults, "--weather", lambda: _weather(asked))
@@ -135,7 +142,7 @@ def _case(asked: Asked) -> Case:
     """What needs no file."""
     return Case(
         scenario=asked.scenario,
-        servers=asked.servers,
+        servers=SERVERS if asked.servers is None else asked.servers,
         days=asked.days,
         seed=asked.seed,
         oversubscription=asked.oversubscription,

@@ -145,9 +145,16 @@ def test_a_trace_of_an_hour_and_a_half_counts_each_minute_alike(tmp_path, tapas)
 def test_a_site_that_is_too_small_is_named(tmp_path, tapas):
     code, _, err = tapas("site", "generate", "--servers", "8", "--out", str(tmp_path / "site.yaml"))
     assert code == 0, err
-    code, out, err = tapas(*SMALL, "--site", str(tmp_path / "site.yaml"))
+    code, out, err = tapas("simulate", "--site", str(tmp_path / "site.yaml"))
     assert (code, out) == (2, "")
     assert "--site: has fewer than 16 servers" in " ".join(err.split())
+    assert "--servers" not in err
+
+
+def test_a_site_says_itself_how_many_servers_it_has(repository, tapas):
+    code, out, err = tapas(*SMALL, "--site", str(repository / "data" / "demo" / "site.yaml"))
+    assert (code, out) == (2, "")
+    assert "--servers: 16: cannot be combined with --site" in " ".join(err.split())
 
 
 def test_the_papers_figures_are_printed_beside_ours_and_what_nobody_knows_is_unknown(tapas, tmp_path):
