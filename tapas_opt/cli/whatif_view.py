@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapas_opt.cli.output import console
-from tapas_opt.planning.tables import kept_out_words
+from tapas_opt.planning.tables import kept_out_words, levels_words, raised_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,13 +45,13 @@ def _fits(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _worths(rows: Sequence[Mapping[str, Any]]) -> Table:
     priced = "revenue_per_h" in rows[0]
-    heads = ("site", "filled", "SaaS", "one limit raised", "VMs more, proven", "by the two plans")
+    heads = ("site", "filled", "SaaS", "raised", "VMs more, proven", "by the two plans")
     table = _table(*heads, *(["revenue / hour"] if priced else []))
     for row in rows:
-        step = f"{row['element']} +{row['step']:,} {row['unit']}"
         found = f"{row['placed_before']:.0f} → {row['placed_after']:.0f}"
         where = (row["site"], f"+{row['oversubscription']:.0%}", f"{row['saas_share']:.0%}")
-        table.add_row(*where, step, _interval(row), found, *([_levels(row["revenue_per_h"], ".2f")] if priced else []))
+        revenue = [levels_words(row["revenue_per_h"], ".2f")] if priced else []
+        table.add_row(*where, raised_words(row), _interval(row), found, *revenue)
     return table
 
 
@@ -61,7 +61,7 @@ def _costs(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = _table("site", "filled", "SaaS", "failure", "policy", *heads)
     for row in rows:
         where = (row["site"], f"+{row['oversubscription']:.0%}", f"{row['saas_share']:.0%}")
-        table.add_row(*where, row["failure"], row["policy"], *(_levels(row[name]) for name in figures))
+        table.add_row(*where, row["failure"], row["policy"], *(levels_words(row[name]) for name in figures))
     return table
 
 
@@ -90,8 +90,3 @@ def _interval(row: Mapping[str, Any]) -> str:
     """A worth between nothing and much is told as it is."""
     least, most = ("?" if row[name] is None else f"{round(row[name], 2) + 0.0:.2f}" for name in ("least", "most"))
     return f"{least} to {most}"
-
-
-def _levels(levels: Mapping[str, float | None], form: str = ".4g") -> str:
-    told = ["?" if levels[name] is None else f"{levels[name]:,{form}}" for name in ("base", "low", "high")]
-    return f"{told[0]} ({told[1]} to {told[2]})"

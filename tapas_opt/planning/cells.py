@@ -16,7 +16,7 @@ from tapas_opt.planning.lessons import Lesson, lesson_of
 from tapas_opt.planning.program import named_by
 from tapas_opt.planning.rooms import built, layout
 from tapas_opt.planning.study import Study, WeatherAsked
-from tapas_opt.planning.worths import AS_IS, raised, scarcest
+from tapas_opt.planning.worths import AS_IS, raised, scarcest, together
 from tapas_opt.plant.weather_file import HourlyWeather
 from tapas_opt.simulation.case import Case, Learned, world_of
 from tapas_opt.simulation.failing import read_failures
@@ -233,7 +233,7 @@ def _steps(study: Study, named: Named, filling: _Filling) -> Iterator[Step]:
     if study.worth is None or site is None:
         return
     first = replace(_under(filling.base, study.weather[0], named), scenario=study.scenarios[0], seed=study.seeds[0])
-    for saas_share, element in product(study.saas_share, (AS_IS, *scarcest(site, study.worth.places))):
+    for saas_share, element in product(study.saas_share, (AS_IS, *scarcest(site, study.worth.places), *together(site))):
         case = replace(first, saas_share=saas_share, site=raised(site, element, study.worth))
         step, unit = (study.worth.airflow_cfm, "CFM") if element.startswith("ahu:") else (study.worth.power_w, "W")
         told = (element, step, unit) if element else (AS_IS, 0, "")

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tapas_opt.durable import replace_text
+from tapas_opt.planning.worths import EACH
 
-__all__ = ["TABLES", "flat", "kept_out_words", "write_tables"]
+__all__ = ["TABLES", "flat", "kept_out_words", "levels_words", "raised_words", "write_tables"]
 
 TABLES = ("cells", "fits", "worths", "costs")
 """Lists of a study's answer, each a CSV file of its name."""
@@ -54,6 +55,18 @@ def kept_out_words(item: Mapping[str, Any]) -> str:
     """What keeps VMs out, such as ``ups_transient_limit: 5 VMs, by 18.5 W or more``."""
     vms = f"{item['vms']} VM{'s' if item['vms'] != 1 else ''}"
     return f"{item['constraint']}: {vms}, by {item['short_by']:,g} {item['unit']} or more"
+
+
+def raised_words(row: Mapping[str, Any]) -> str:
+    """Which limit of a worth is raised and by how much: ``ups:U2 +1,000 W``, ``ups:* +1,000 W each``."""
+    each = " each" if row["element"].endswith(EACH) else ""
+    return f"{row['element']} +{row['step']:,} {row['unit']}{each}"
+
+
+def levels_words(levels: Mapping[str, float | None], form: str = ".4g") -> str:
+    """A figure that assumptions spread: ``12.0 (8.0 to 18.0)``; a dash where it is not known."""
+    base, low, high = ("–" if levels[name] is None else f"{levels[name]:,{form}}" for name in ("base", "low", "high"))
+    return f"{base} ({low} to {high})"
 
 
 def _sentence(binding: Mapping[str, Any]) -> str:

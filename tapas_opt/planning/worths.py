@@ -25,9 +25,12 @@ from tapas_opt.planning.study import Steps
 from tapas_opt.simulation.case import World
 from tapas_opt.solve import solve
 
-__all__ = ["AS_IS", "intervals", "kept_out", "placed_on", "raised", "scarcest"]
+__all__ = ["AS_IS", "EACH", "intervals", "kept_out", "placed_on", "raised", "scarcest", "together"]
 
 AS_IS = ""
+EACH = "*"
+"""In the place of a name: all of a kind. Where one may be lost, more of another alone is often worth nothing."""
+
 WORK = 1
 """Rounds of the solver: greedy's bound knows nothing of failures, and the first round's does."""
 
@@ -101,8 +104,18 @@ def scarcest(site: Site, places: int) -> list[str]:
     return [f"{kind}:{name}" for kind, names, used in kinds for name in _first(names, used, places)]
 
 
+def together(site: Site) -> list[str]:
+    """Labels that stand for all of a kind, ``row:*``, ``ups:*`` and ``ahu:*``, where there is more than one."""
+    topology = topology_of(site)
+    kinds = (("row", topology.rows), ("ups", topology.upses), ("ahu", topology.ahus))
+    return [f"{kind}:{EACH}" for kind, names in kinds if len(names) > 1]
+
+
 def raised(site: Site, element: str, steps: Steps) -> Site:
-    """The site with one row, UPS or air handler that carries a step more; an air handler's coil grows with its flow."""
+    """The site with a row, UPS or air handler, or each of a kind, that carries a step more.
+
+    An air handler's coil grows with its flow.
+    """
     return replace(site, rooms=tuple(_raised_room(room, element, steps) for room in site.rooms))
 
 
@@ -141,6 +154,10 @@ def _of_room(answers: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             }
 
 
+def _is(kind: str, name: str, element: str) -> bool:
+    return element in (f"{kind}:{name}", f"{kind}:{EACH}")
+
+
 def _first(names: Sequence[str], used: Any, places: int) -> list[str]:
     return [names[i] for i in np.argsort(-used, kind="stable")[:places].tolist()]
 
@@ -155,11 +172,11 @@ def _raised_room(room: Room, element: str, steps: Steps) -> Room:
 
 
 def _raised_ups(ups: Ups, element: str, step_w: int) -> Ups:
-    return replace(ups, rating_w=ups.rating_w + step_w) if element == f"ups:{ups.name}" else ups
+    return replace(ups, rating_w=ups.rating_w + step_w) if _is("ups", ups.name, element) else ups
 
 
 def _raised_ahu(ahu: Ahu, element: str, step_cfm: int) -> Ahu:
-    if element != f"ahu:{ahu.name}":
+    if not _is("ahu", ahu.name, element):
         return ahu
     grown = 1.0 + step_cfm / ahu.max_airflow_cfm
     return replace(ahu, max_airflow_cfm=ahu.max_airflow_cfm + step_cfm, coil_capacity_w=ahu.coil_capacity_w * grown)
@@ -167,6 +184,6 @@ def _raised_ahu(ahu: Ahu, element: str, step_cfm: int) -> Ahu:
 
 def _raised_aisle(aisle: Aisle, element: str, step_w: int) -> Aisle:
     def raised_row(row: Row) -> Row:
-        return replace(row, power_budget_w=row.power_budget_w + step_w) if element == f"row:{row.name}" else row
+        return replace(row, power_budget_w=row.power_budget_w + step_w) if _is("row", row.name, element) else row
 
     return replace(aisle, rows=tuple(raised_row(row) for row in aisle.rows))

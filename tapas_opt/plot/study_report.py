@@ -9,7 +9,7 @@ from typing import Any
 
 from tapas_opt.planning.findings import breaches
 from tapas_opt.planning.study import Assumed, Money, Risk, Study
-from tapas_opt.planning.tables import kept_out_words
+from tapas_opt.planning.tables import kept_out_words, levels_words, raised_words
 from tapas_opt.plot.html_table import table
 from tapas_opt.plot.page import Section, page
 from tapas_opt.plot.studies import throttling_against
@@ -161,14 +161,14 @@ def _worths(worths: Sequence[Row]) -> list[Section]:
         return []
     words = (
         "<p>All VMs are placed on the empty site at once, secure against any single failure: as it is, and with one "
-        "limit raised. The true worth, in VMs, lies between the two ends; where they are far apart, neither answer was "
-        "proven to be the best. VMs come whole: what is worth well below one lets none more in, and a larger step may. "
-        "Hundredths tell of a calmer room, not of a VM.</p>"
+        "limit, or each of a kind (*), raised. The true worth, in VMs, lies between the two ends; where they are far "
+        "apart, neither answer was proven to be the best. VMs come whole: what is worth well below one lets none more "
+        "in, and a larger step may. Hundredths tell of a calmer room, not of a VM.</p>"
     )
     rows = [
         [
             row["site"], "+" + _percent(row["oversubscription"]), _percent(row["saas_share"]),
-            f"{row['element']} +{row['step']:,} {row['unit']}",
+            raised_words(row),
             f"{row['placed_before']:.0f} of {row['wanted']:.0f}", f"{row['placed_after']:.0f}",
             _number(row["least"]), _number(row["most"]),
             _levels(row["revenue_per_h"], ".2f") if "revenue_per_h" in row else "–",
@@ -275,5 +275,4 @@ def _number(value: float | None) -> str:
 
 
 def _levels(levels: Mapping[str, float | None], form: str = ".4g") -> str:
-    base, low, high = ("–" if levels[name] is None else f"{levels[name]:,{form}}" for name in ("base", "low", "high"))
-    return f"{base} ({low}{NBSP}to{NBSP}{high})"
+    return levels_words(levels, form).replace(" to ", f"{NBSP}to{NBSP}")

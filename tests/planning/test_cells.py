@@ -54,13 +54,15 @@ def test_failures_that_a_site_does_not_know_are_all_named(study, learned):
     assert "on site small" in caught.value.faults[0].what
 
 
-def test_a_step_is_asked_for_the_site_as_it_is_and_for_each_kind_of_limit(study, learned):
+def test_a_step_is_asked_for_the_site_as_it_is_for_one_of_each_kind_of_limit_and_for_all_of_it(study, learned):
     _, steps = cells_of(study(worth=Steps(power_w=2_000)), Named(), learned)
     assert [(step.element, step.step, step.unit) for step in steps] == [
         ("", 0, ""),
         ("row:R1", 2_000, "W"),
         ("ups:U1", 2_000, "W"),
         ("ahu:AHU1", 1_000, "CFM"),
+        ("ups:*", 2_000, "W"),
+        ("ahu:*", 1_000, "CFM"),
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from tapas_opt.domain.result import Constraint, Rejection
 from tapas_opt.domain.site_generator import SiteShape, generate_site
 from tapas_opt.planning.study import Steps
-from tapas_opt.planning.worths import intervals, kept_out, placed_on, raised, scarcest
+from tapas_opt.planning.worths import intervals, kept_out, placed_on, raised, scarcest, together
 from tapas_opt.simulation.case import Case, world_of
 
 
@@ -20,6 +20,18 @@ def test_one_limit_is_raised_and_nothing_else(two_rows):
     assert raised(two_rows, "row:R2", steps).rooms[0].aisles[1].rows[0].power_budget_w == 19_000.0
     assert raised(two_rows, "ups:U3", steps).rooms[0].upses[2].rating_w == 13_000.0
     assert raised(two_rows, "", steps) == two_rows
+
+
+def test_all_of_a_kind_may_be_raised_each_by_a_step(two_rows):
+    """Where any UPS may be lost, one that carries more is worth nothing while the others do not."""
+    steps = Steps(power_w=1_000, airflow_cfm=500)
+    assert together(two_rows) == ["row:*", "ups:*", "ahu:*"]
+    more = raised(two_rows, "ups:*", steps).rooms[0]
+    assert [
+        ups.rating_w - before.rating_w for ups, before in zip(more.upses, two_rows.rooms[0].upses, strict=True)
+    ] == [1_000] * 4
+    assert (more.ahus, more.aisles) == (two_rows.rooms[0].ahus, two_rows.rooms[0].aisles)
+    assert raised(two_rows, "row:*", steps) == raised(raised(two_rows, "row:R1", steps), "row:R2", steps)
 
 
 def test_the_scarcest_come_first(two_rows):
