@@ -144,17 +144,23 @@ class Draws(Heat, Loads):
     def _measured(self) -> tuple[FloatArray, FloatArray]:
         """``[server, 1]`` power, its part of the row's unmetered load included, and airflow; NaN where not read."""
         servers = self.fleet.topology.servers
-        watts = self.latest.values("server_power_w", servers, self.now_s)[:, None] + self._present_overhead_w
+        watts = self._read_w[:, None] + self._present_overhead_w
         return watts, self.latest.values("airflow_cfm", servers, self.now_s)[:, None]
+
+    @cached_property
+    def _read_w(self) -> FloatArray:
+        """``[server]`` power as last read, NaN where that is too long ago."""
+        return self.latest.server_power_w(self.fleet.topology, self.now_s)
 
     @cached_property
     def _was_off(self) -> BoolArray:
         """``[server]`` read as off, with VMs on it."""
         topology = self.fleet.topology
         idle_w = np.array([topology.site.hardware[name].idle_power_w for name in topology.hardware])
-        occupied = np.array([bool(vms) for vms in self.fleet.occupants()])
-        read_w = self.latest.values("server_power_w", topology.servers, self.now_s)
-        return np.asarray(occupied & (read_w < OFF_FRAC * idle_w[topology.server_hardware]))
+        off = self._read_w < OFF_FRAC * idle_w[topology.server_hardware]
+        for s in np.flatnonzero(off).tolist():
+            off[s] = bool(self.fleet.occupants()[s])
+        return np.asarray(off)
 
     @cached_property
     def _present_overhead_w(self) -> FloatArray:
