@@ -37,9 +37,6 @@ __all__ = ["Asked", "simulated"]
 
 FloatArray = NDArray[np.float64]
 
-SERVERS = 1000
-"""Of a generated site where nobody says how many."""
-
 MINUTE_S = 60.0
 HOUR_MINUTES = 60
 
@@ -140,9 +137,8 @@ def _own(case: Case, asked: Asked, as_json: bool) -> LearnedModels:
 
 def _case(asked: Asked) -> Case:
     """What needs no file."""
-    return Case(
+    case = Case(
         scenario=asked.scenario,
-        servers=SERVERS if asked.servers is None else asked.servers,
         days=asked.days,
         seed=asked.seed,
         oversubscription=asked.oversubscription,
@@ -151,6 +147,7 @@ def _case(asked: Asked) -> Case:
         failures=asked.failures,
         weather_day=asked.weather_day,
     )
+    return case if asked.servers is None else replace(case, servers=asked.servers)
 
 
 def _path(path: Path | None) -> Path:

@@ -12,7 +12,7 @@ from tapas_opt.control.heat import Heat
 from tapas_opt.control.loads import Loads
 from tapas_opt.control.telemetry import FRESH_S
 
-__all__ = ["NOBODY", "OFF_FRAC", "Draws"]
+__all__ = ["NOBODY", "Draws"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -152,15 +152,19 @@ class Draws(Heat, Loads):
         """``[server]`` power as last read, NaN where that is too long ago."""
         return self.latest.server_power_w(self.fleet.topology, self.now_s)
 
+    def is_off(self, power_w: FloatArray) -> BoolArray:
+        """``[server]`` whether a reading is far below what the server draws when idle; not where there is none."""
+        topology = self.fleet.topology
+        idle_w = np.array([topology.site.hardware[name].idle_power_w for name in topology.hardware])
+        return np.asarray(power_w < OFF_FRAC * idle_w[topology.server_hardware])
+
     @cached_property
     def _was_off(self) -> BoolArray:
         """``[server]`` read as off, with VMs on it."""
-        topology = self.fleet.topology
-        idle_w = np.array([topology.site.hardware[name].idle_power_w for name in topology.hardware])
-        off = self._read_w < OFF_FRAC * idle_w[topology.server_hardware]
+        off = self.is_off(self._read_w)
         for s in np.flatnonzero(off).tolist():
             off[s] = bool(self.fleet.occupants()[s])
-        return np.asarray(off)
+        return off
 
     @cached_property
     def _present_overhead_w(self) -> FloatArray:

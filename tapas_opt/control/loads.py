@@ -28,11 +28,11 @@ class Loads(Conditions):
 
     def peak_gpu_power_w(self, vm: Vm, hardware: str) -> float:
         """Predicted peak power of a VM's hottest GPU: a SaaS instance may be filled by routing at any time."""
-        profile = self.starting_profile(vm, hardware)
-        if profile is not None:
-            return profile.hottest_gpu_power_w[-1]
+        most_w = self.most_gpu_power_w(vm, hardware)
+        if self.starting_profile(vm, hardware) is not None:
+            return most_w
         upper_w = float(self.models.gpu_power_w(hardware, self.models.load_upper_frac(vm.template, vm.name).max()))
-        return min(upper_w, self.fleet.topology.site.hardware[hardware].gpu_max_power_w)
+        return min(upper_w, most_w)
 
     def most_gpu_power_w(self, vm: Vm, hardware: str) -> float:
         """The most that a VM's hottest GPU may draw: of an opaque one all it can, in some minute of its weeks."""

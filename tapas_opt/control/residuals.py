@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tapas_opt.control.draws import OFF_FRAC
 from tapas_opt.control.fleet import FleetVm
 from tapas_opt.control.forecast import Forecast
 from tapas_opt.control.telemetry import FRESH_S
@@ -221,10 +220,7 @@ class _Moment:
     @cached_property
     def _off(self) -> BoolArray:
         """``[server]`` dark, or measured far below what it draws when idle."""
-        topology = self._topology
-        idle_w = np.array([topology.site.hardware[name].idle_power_w for name in topology.hardware])
-        measured_off = self._server_power_w < OFF_FRAC * idle_w[topology.server_hardware]
-        return np.asarray(self.forecast.effect.server_dark | measured_off)
+        return self.forecast.effect.server_dark | self.forecast.is_off(self._server_power_w)
 
     def _of_servers(self, quantity: str) -> FloatArray:
         return self.forecast.latest.values(quantity, self._topology.servers, self.forecast.now_s, within_s=FRESH_S)

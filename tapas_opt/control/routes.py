@@ -109,7 +109,7 @@ def _curves(forecast: Forecast, placed: Sequence[FleetVm], on_server: IntArray) 
     found = []
     for vm, server in zip(placed, on_server.tolist(), strict=True):
         hardware = topology.hardware[topology.server_hardware[server]]
-        states = () if dark[server] or is_loading(forecast, vm, hardware) else _states(forecast, vm, hardware)
+        states = () if dark[server] else _states(forecast, vm, hardware)
         key = (hardware, *((profile.configuration.name, level) for profile, level in states))
         if key not in known:
             known[key] = _open(forecast, states) if states else _closed(forecast, hardware)
@@ -118,15 +118,22 @@ def _curves(forecast: Forecast, placed: Sequence[FleetVm], on_server: IntArray) 
 
 
 def _states(forecast: Forecast, placed: FleetVm, hardware: str) -> tuple[_State, ...]:
-    """What an instance may be running now; nothing where it shall be parked, or may be."""
-    shall, runs = forecast.running(placed, hardware), forecast.serving(placed, hardware)
-    possible = [(profile, level) for profile, level in dict.fromkeys((shall, runs)) if profile is not None and level]
-    return tuple(possible) if shall in possible and runs in possible else ()
+    """What an instance may be running now; nothing where it loads weights, shall be parked, or may be."""
+    shall = forecast.running(placed, hardware)
+    runs = shall if placed.serving == placed.choice else forecast.serving(placed, hardware)
+    if _loads(runs[0], shall[0]):
+        return ()
+    states = (shall,) if runs == shall else (shall, runs)
+    serving = tuple((profile, level) for profile, level in states if profile is not None and level > 0.0)
+    return serving if len(serving) == len(states) else ()
 
 
 def is_loading(forecast: Forecast, placed: FleetVm, hardware: str) -> bool:
     """Whether its agent has yet to say that the weights of what it shall run are loaded."""
-    (before, _), (after, _) = forecast.serving(placed, hardware), forecast.running(placed, hardware)
+    return _loads(forecast.serving(placed, hardware)[0], forecast.running(placed, hardware)[0])
+
+
+def _loads(before: Profile | None, after: Profile | None) -> bool:
     if after is None:
         return False
     return before is None or before.configuration.reload_needed(after.configuration)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tapas_opt.domain.topology import NONE
 from tapas_opt.domain.workload import Endpoint
-from tapas_opt.serving.fluid import NEW, Fluid
+from tapas_opt.serving.fluid import NEW, Flow, Fluid
 from tapas_opt.serving.latency import TIMES_S, quantile_s
 from tapas_opt.serving.mix import CONVERSATION
 from tapas_opt.simulation.crew import Crew
@@ -94,6 +94,12 @@ class Engines:
     ----------
     endpoints
         Those whose users count; instances of others do not.
+
+    Attributes
+    ----------
+    working_tokens_per_s
+        ``[instance]`` by which each is busy after the last step, up to its goodput: who is sent less than before still
+        decodes what it has begun.
     """
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
@@ -103,7 +109,7 @@ class Engines:
         self._fluid = Fluid([], [])
         self._number: dict[str, int] = {}
         self._serving, self._endpoint, self._of_table = (np.zeros(0, dtype=np.int64) for _ in range(3))
-        self._inside_tokens_per_s = np.zeros(0)
+        self.working_tokens_per_s = np.zeros(0)
 
     def step(
         self,
@@ -118,7 +124,7 @@ class Engines:
             self._take_over(crew)
         given = given_tokens_per_s[self._serving] / REQUEST_TOKENS
         flow = self._fluid.step(dt_s, given, speed[crew.instance_server[self._serving]])
-        self._inside_tokens_per_s = flow.load_requests_per_s * self._fluid.replicas * REQUEST_TOKENS
+        self.working_tokens_per_s = self._working(crew, given_tokens_per_s, flow)
         came = flow.served_requests_per_s + flow.lost_requests_per_s
         kept = came * self._fluid.attained_frac(flow, [self._endpoints[e].slo for e in self._of_table])
         asked = np.array([asked_tokens_per_s.get(name, 0.0) for name in self._names]) / REQUEST_TOKENS
@@ -128,15 +134,11 @@ class Engines:
             self._names, (self._by_endpoint(came) + refused) * dt_s, self._by_endpoint(kept) * dt_s, first, between
         )
 
-    def working_on(self, given_tokens_per_s: FloatArray) -> FloatArray:
-        """``[instance]`` tokens/s by which engines are busy after the last step, up to their goodput.
-
-        Who is sent less than before still decodes what it has begun.
-        """
+    def _working(self, crew: Crew, given_tokens_per_s: FloatArray, flow: Flow) -> FloatArray:
+        inside = flow.load_requests_per_s * self._fluid.replicas * REQUEST_TOKENS
         working = given_tokens_per_s.copy()
-        if self._crew is not None and len(self._serving):
-            most = np.maximum(self._crew.goodput_tokens_per_s, given_tokens_per_s)[self._serving]
-            working[self._serving] = np.clip(self._inside_tokens_per_s, given_tokens_per_s[self._serving], most)
+        given = given_tokens_per_s[self._serving]
+        working[self._serving] = np.clip(inside, given, np.maximum(crew.goodput_tokens_per_s[self._serving], given))
         return working
 
     def _take_over(self, crew: Crew) -> None:

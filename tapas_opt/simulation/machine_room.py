@@ -115,7 +115,7 @@ class MachineRoom(Tenants):
         given = self._given(demand_tokens_per_s, shares)
         done = given * speed[self.crew.instance_server]
         self.answered = self._engines.step(dt_s, self.crew, given, speed, demand_tokens_per_s)
-        self.crew.draw_saas(self._engines.working_on(given) if dt_s < DRAINED_S else given, power_w)
+        self.crew.draw_saas(self._engines.working_tokens_per_s if dt_s < DRAINED_S else given, power_w)
         truth = self.plant.step(dt_s, Demand(power_w, self._peak_w, self._engines_on, self._job))
         asked, quality = sum(demand_tokens_per_s.values()), float((done * self.crew.quality).sum())
         return self._moment(truth, _Served(asked, float(done.sum()), quality, iaas_performance_frac))
